@@ -1,0 +1,99 @@
+//! What an engine is told once: the parameters that decisions depend on.
+
+use super::{Invalid, Resolution, SlotLength, Tick, Time, limits};
+use serde::{Deserialize, Serialize};
+
+/// The parameters of an engine. Two engines with equal parameters and equal logs decide equally.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Params {
+    /// How long a slot is.
+    pub slot: SlotLength,
+    /// What a kilometre costs a buyer, in minor units, 0 to 1,000,000 (R3).
+    pub travel_cost_per_km: i64,
+    /// How long a tick of logical time is, in milliseconds, 1 to 60,000.
+    pub tick_ms: i64,
+    /// How long before its slot a window locks, in minutes, where its offer does not say.
+    pub lead_minutes: u32,
+    /// How long a window must hold before it is proposed, and the least time between two of its
+    /// revisions, in milliseconds.
+    pub settle_ms: i64,
+    /// The bonus for staying in an announced window, in millionths of the list price (R9).
+    pub stay_bonus_ppm: i64,
+    /// The H3 resolution that intents and stores are bucketed by; it changes no decision.
+    pub resolution: Resolution,
+    /// How far ahead of its record's time an interval may reach, in days.
+    pub horizon_days: u32,
+    /// How far one record may move time forward, in days.
+    pub jump_days: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            slot: SlotLength::default(),
+            travel_cost_per_km: 20,
+            tick_ms: 250,
+            lead_minutes: 20,
+            settle_ms: 2_000,
+            stay_bonus_ppm: 10_000,
+            resolution: Resolution::default(),
+            horizon_days: 14,
+            jump_days: 31,
+        }
+    }
+}
+
+impl Params {
+    /// The same parameters, if every one of them is in its range.
+    ///
+    /// # Errors
+    /// The first that is not, by name.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        let check = |field: &str, value: i64, least: i64, most: i64| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Invalid::new(field, value, format!("must be {least} to {most}")))
+            }
+        };
+        check("travel_cost_per_km", self.travel_cost_per_km, 0, 1_000_000)?;
+        check("tick_ms", self.tick_ms, 1, 60_000)?;
+        check("lead_minutes", self.lead_minutes as i64, 0, limits::MAX_LEAD_MINUTES as i64)?;
+        check("settle_ms", self.settle_ms, 0, 3_600_000)?;
+        check("stay_bonus_ppm", self.stay_bonus_ppm, 0, 1_000_000)?;
+        check("horizon_days", self.horizon_days as i64, 1, 60)?;
+        check("jump_days", self.jump_days as i64, 1, 3_660)?;
+        Ok(self)
+    }
+
+    /// The tick that holds the instant.
+    pub fn tick(&self, time: Time) -> Tick {
+        Tick(time.0.div_euclid(self.tick_ms).max(0) as u64)
+    }
+
+    /// When the tick starts: the instant that its decisions are dated.
+    pub fn start(&self, tick: Tick) -> Time {
+        Time(tick.0 as i64 * self.tick_ms)
+    }
+
+    /// The first tick that starts at the instant or later.
+    pub fn tick_from(&self, time: Time) -> Tick {
+        Tick(-((-time.0).div_euclid(self.tick_ms)) as u64)
+    }
+
+    /// R3: what the way costs a buyer, once per intent.
+    pub fn travel(&self, distance_m: u32) -> i64 {
+        self.travel_cost_per_km * distance_m as i64 / 1000
+    }
+
+    /// When a window in this slot locks, given its offer's own lead time.
+    pub fn lock_at(&self, slot: super::Slot, lead_minutes: Option<u32>) -> Time {
+        let lead = lead_minutes.unwrap_or(self.lead_minutes);
+        self.slot.start(slot).plus_ms(-(lead as i64) * 60_000)
+    }
+
+    /// R9: the bonus for staying, given the offer's list price.
+    pub fn stay_bonus(&self, list_price: super::Money) -> i64 {
+        list_price.minor() * self.stay_bonus_ppm / 1_000_000
+    }
+}
