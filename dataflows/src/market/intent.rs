@@ -1,6 +1,6 @@
 //! What buyers want: intents, and what was promised to their buyers.
 
-use super::{Money, Position, ProductId, Slot, SlotSet, StoreId};
+use super::{Cell, Money, Position, ProductId, Slot, SlotSet, StoreId};
 use serde::{Deserialize, Serialize};
 
 use super::IntentId;
@@ -14,6 +14,8 @@ pub struct Intent {
     pub product: ProductId,
     /// Where the buyer starts from.
     pub place: Position,
+    /// The cell it is bucketed by; it decides nothing.
+    pub cell: Cell,
     /// When the buyer is free, in whole slots (R1).
     pub slots: SlotSet,
     /// The greatest unit price.

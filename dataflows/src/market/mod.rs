@@ -28,7 +28,7 @@ pub mod decision;
 pub mod params;
 
 pub use decision::{Change, Decision, Departure, Left, Member, Quote, Reason, State};
-pub use event::{Answer, Attendance, Event, Outcome, StockChange, Verdict};
+pub use event::{Answer, Attendance, Event, Outcome, Put, StockChange, Verdict};
 pub use geo::{Cell, Position, Resolution};
 pub use hours::Opening;
 pub use ids::{BuyerId, EventId, IntentId, ProductId, StoreId};

@@ -1,6 +1,6 @@
 //! What stores have: stores, offers and their discount tiers.
 
-use super::{Invalid, Money, Opening, Position, ProductId, Slot, StoreId, limits};
+use super::{Cell, Invalid, Money, Opening, Position, ProductId, Slot, StoreId, limits};
 use serde::{Deserialize, Serialize};
 
 /// A place with opening hours.
@@ -12,6 +12,8 @@ pub struct Store {
     pub name: String,
     /// Where it is.
     pub place: Position,
+    /// The cell it is bucketed by; it decides nothing.
+    pub cell: Cell,
     /// When it is open; a paused store is never open.
     pub opening: Opening,
     /// Whether it takes no groups for now.
