@@ -1,2 +1,4 @@
 //! x
 pub mod market;
+
+pub mod solver;

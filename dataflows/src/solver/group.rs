@@ -1,0 +1,281 @@
+//! The best group of one window, exactly (R4, R5, R7).
+//!
+//! With what each buyer could get elsewhere given as a cost, one window is easy: for every tier,
+//! the buyers who can pay its price, the most worthwhile first, at least as many as the tier needs.
+//! Sorting is exact unless stock binds; then it is a knapsack, solved exactly while it is small.
+
+use crate::market::Tier;
+
+/// The most cells of the knapsack's table (buyers x group x units); beyond it the group is the
+/// best that a greedy by worth per unit finds, which a rebuild may still improve.
+const KNAPSACK_CELLS: usize = 1 << 18;
+
+/// One buyer who could be in the window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    /// Who: the caller's index.
+    pub intent: u32,
+    /// `quantity * min(budget, list) - travel`: the gain at price 0 (R5).
+    pub base: i64,
+    /// Worth added at any price: visit value and bonus, less what taking the buyer costs.
+    pub extra: i64,
+    /// Units.
+    pub quantity: u32,
+    /// Whether the group must hold this buyer (R8).
+    pub bound_here: bool,
+}
+
+/// What a window may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    /// Its offer's tiers.
+    pub tiers: &'a [Tier],
+    /// The shallowest tier allowed: promises hold the price at that or less (R8).
+    pub least_tier: usize,
+    /// The most buyers.
+    pub max_group: usize,
+    /// The most units.
+    pub units: i64,
+}
+
+/// A group and its worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The sum of base, extra and price over the group, at `tier`.
+    pub worth: i64,
+    /// The tier counted with; the group may be large enough for a deeper, better one.
+    pub tier: usize,
+    /// Positions in the items, rising.
+    pub chosen: Vec<usize>,
+}
+
+/// The group of greatest worth; of equal ones the one with more buyers, then the shallower tier.
+/// `None` if no tier can be filled.
+///
+/// **Contract** items are in the order of their ids: of two equally good buyers the first is taken.
+/// **Cost** O(tiers * n log n) while stock does not bind.
+pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
+    let mut best: Option<Group> = None;
+    let mut order: Vec<(i64, usize)> = Vec::with_capacity(items.len());
+    for (tier, step) in frame.tiers.iter().enumerate().skip(frame.least_tier) {
+        let least = step.min_buyers as usize;
+        if least > frame.max_group {
+            break;
+        }
+        order.clear();
+        let mut bound = 0;
+        let mut lost = false;
+        for (n, item) in items.iter().enumerate() {
+            let gain = item.base - item.quantity as i64 * step.price.minor();
+            if gain >= 0 {
+                order.push((gain + item.extra, n));
+                bound += item.bound_here as usize;
+            } else {
+                lost |= item.bound_here;
+            }
+        }
+        if lost || order.len() < least || bound > frame.max_group {
+            continue;
+        }
+        order.sort_by(|a, b| {
+            items[b.1].bound_here.cmp(&items[a.1].bound_here).then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
+        });
+        let wanted = order[bound..].iter().take_while(|entry| entry.0 > 0).count() + bound;
+        let size = wanted.max(least).min(frame.max_group).min(order.len());
+        let units: i64 = order[..size].iter().map(|entry| items[entry.1].quantity as i64).sum();
+        let group = if units <= frame.units {
+            Some(Group {
+                worth: order[..size].iter().map(|entry| entry.0).sum(),
+                tier,
+                chosen: order[..size].iter().map(|entry| entry.1).collect(),
+            })
+        } else {
+            knapsack(items, &order, bound, least, &frame)
+                .map(|(worth, chosen)| Group { worth, tier, chosen })
+        };
+        if let Some(mut group) = group {
+            let better = best.as_ref().is_none_or(|best| {
+                (group.worth, group.chosen.len()) > (best.worth, best.chosen.len())
+            });
+            if better {
+                group.chosen.sort_unstable();
+                best = Some(group);
+            }
+        }
+    }
+    best
+}
+
+/// The best group when stock binds: exactly while the table is small, else greedily.
+///
+/// `order` holds (worth, item), the `bound` ones first.
+fn knapsack(
+    items: &[Item],
+    order: &[(i64, usize)],
+    bound: usize,
+    least: usize,
+    frame: &Frame<'_>,
+) -> Option<(i64, Vec<usize>)> {
+    let quantity = |entry: &(i64, usize)| items[entry.1].quantity as i64;
+    let fixed_units: i64 = order[..bound].iter().map(quantity).sum();
+    let fixed_worth: i64 = order[..bound].iter().map(|entry| entry.0).sum();
+    let room = frame.units - fixed_units;
+    if room < 0 {
+        return None;
+    }
+    let free = &order[bound..];
+    let most = (frame.max_group - bound).min(free.len());
+    let need = least.saturating_sub(bound);
+    let cells = free.len().saturating_mul(most + 1).saturating_mul(room as usize + 1);
+    let picked = if cells <= KNAPSACK_CELLS {
+        exact(free, &quantity, most, need, room as usize)?
+    } else {
+        greedy(free, &quantity, most, need, room)?
+    };
+    let worth = fixed_worth + picked.iter().map(|&n| free[n].0).sum::<i64>();
+    let chosen = order[..bound].iter().map(|e| e.1).chain(picked.iter().map(|&n| free[n].1));
+    Some((worth, chosen.collect()))
+}
+
+/// Dynamic programming over (buyers, units): positions in `free` of the best choice of `need` to
+/// `most` buyers and at most `room` units.
+fn exact(
+    free: &[(i64, usize)],
+    quantity: &impl Fn(&(i64, usize)) -> i64,
+    most: usize,
+    need: usize,
+    room: usize,
+) -> Option<Vec<usize>> {
+    const NONE: i64 = i64::MIN;
+    let width = room + 1;
+    let size = (most + 1) * width;
+    let mut worth = vec![NONE; size];
+    worth[0] = 0;
+    let mut taken = vec![false; free.len() * size];
+    for (n, entry) in free.iter().enumerate() {
+        let q = quantity(entry) as usize;
+        if q > room {
+            continue;
+        }
+        for count in (1..=most.min(n + 1)).rev() {
+            for units in (q..=room).rev() {
+                let before = worth[(count - 1) * width + units - q];
+                if before != NONE && before + entry.0 > worth[count * width + units] {
+                    worth[count * width + units] = before + entry.0;
+                    taken[n * size + count * width + units] = true;
+                }
+            }
+        }
+    }
+    let (mut count, mut units) = (need..=most)
+        .flat_map(|count| (0..=room).map(move |units| (count, units)))
+        .filter(|&(count, units)| worth[count * width + units] != NONE)
+        .max_by_key(|&(count, units)| (worth[count * width + units], count, room - units))?;
+    let mut picked = Vec::with_capacity(count);
+    for n in (0..free.len()).rev() {
+        if count > 0 && taken[n * size + count * width + units] {
+            picked.push(n);
+            units -= quantity(&free[n]) as usize;
+            count -= 1;
+        }
+    }
+    debug_assert_eq!(count, 0);
+    Some(picked)
+}
+
+/// Takes what is worth most per unit while it fits, then the smallest until `need` are there.
+fn greedy(
+    free: &[(i64, usize)],
+    quantity: &impl Fn(&(i64, usize)) -> i64,
+    most: usize,
+    need: usize,
+    mut room: i64,
+) -> Option<Vec<usize>> {
+    let mut by_density: Vec<usize> = (0..free.len()).filter(|&n| free[n].0 > 0).collect();
+    by_density.sort_by_key(|&n| {
+        (std::cmp::Reverse(free[n].0 as i128 * 1_000 / quantity(&free[n]) as i128), n)
+    });
+    let mut picked = Vec::new();
+    let mut inside = vec![false; free.len()];
+    for n in by_density {
+        if picked.len() < most && quantity(&free[n]) <= room {
+            room -= quantity(&free[n]);
+            picked.push(n);
+            inside[n] = true;
+        }
+    }
+    if picked.len() < need {
+        let mut rest: Vec<usize> = (0..free.len()).filter(|&n| !inside[n]).collect();
+        rest.sort_by_key(|&n| (quantity(&free[n]), std::cmp::Reverse(free[n].0), n));
+        for n in rest {
+            if picked.len() < need && quantity(&free[n]) <= room {
+                room -= quantity(&free[n]);
+                picked.push(n);
+            }
+        }
+    }
+    if picked.len() >= need {
+        return Some(picked);
+    }
+    // Not enough small ones left: the smallest of all are the only group that may fit.
+    let mut smallest: Vec<usize> = (0..free.len()).collect();
+    smallest.sort_by_key(|&n| (quantity(&free[n]), std::cmp::Reverse(free[n].0), n));
+    smallest.truncate(need);
+    let used: i64 = picked.iter().chain(&[]).map(|&n| quantity(&free[n])).sum();
+    let fits = smallest.iter().map(|&n| quantity(&free[n])).sum::<i64>() <= room + used;
+    (smallest.len() == need && fits).then_some(smallest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::Money;
+    use proptest::prelude::*;
+
+    fn tiers(steps: &[(u32, i64)]) -> Vec<Tier> {
+        let tier = |&(min_buyers, price)| Tier { min_buyers, price: Money::new("", price).unwrap() };
+        steps.iter().map(tier).collect()
+    }
+
+    /// Every subset, every tier.
+    fn brute(items: &[Item], frame: Frame<'_>) -> Option<i64> {
+        let mut best = None;
+        for set in 0u32..1 << items.len() {
+            let group: Vec<&Item> =
+                (0..items.len()).filter(|n| set >> n & 1 == 1).map(|n| &items[n]).collect();
+            let all_bound = items.iter().enumerate().all(|(n, i)| !i.bound_here || set >> n & 1 == 1);
+            let units: i64 = group.iter().map(|i| i.quantity as i64).sum();
+            if !all_bound || group.len() > frame.max_group || units > frame.units {
+                continue;
+            }
+            for tier in &frame.tiers[frame.least_tier..] {
+                let gain = |i: &Item| i.base - i.quantity as i64 * tier.price.minor();
+                if group.len() >= tier.min_buyers as usize && group.iter().all(|i| gain(i) >= 0) {
+                    let worth = group.iter().map(|i| gain(i) + i.extra).sum::<i64>();
+                    best = best.max(Some(worth));
+                }
+            }
+        }
+        best
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_best_group_is_best_of_all_groups(
+            raw in prop::collection::vec((0i64..300, -80i64..40, 1u32..4, prop::bool::weighted(0.1)), 0..9),
+            units in 0i64..16, max_group in 1usize..8, least_tier in 0usize..2,
+            second in 1u32..4,
+        ) {
+            let tiers = tiers(&[(2, 60), (2 + second, 45)]);
+            let items: Vec<Item> = raw.iter().enumerate()
+                .map(|(n, &(base, extra, quantity, bound_here))| {
+                    Item { intent: n as u32, base, extra, quantity, bound_here }
+                }).collect();
+            let frame = Frame { tiers: &tiers, least_tier, max_group, units };
+            let found = best_group(&items, frame);
+            prop_assert_eq!(found.as_ref().map(|g| g.worth), brute(&items, frame));
+        }
+    }
+}

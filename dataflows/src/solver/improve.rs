@@ -1,0 +1,242 @@
+//! Improvement: windows open, take buyers from others, change tier and close, while that is worth
+//! more than it costs.
+//!
+//! Every step is a trial: it is applied, measured by the objective and its ties, and taken back
+//! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
+
+use super::group::{Group, Item};
+use super::market::Market;
+use super::plan::{Gain, Home, Trial};
+use super::repair::Whom;
+use crate::market::Slot;
+use std::collections::BTreeSet;
+
+/// A component of at most this many (candidate, slot) pairs is also solved from scratch by both
+/// greedies at every change of it, so that the incumbent is never worse than either.
+const SMALL_PAIRS: usize = 2_000;
+/// How often the dirty windows are gone through before improvement stops.
+const PASSES: usize = 4;
+
+/// How a greedy compares windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greedy {
+    /// By the window's whole worth.
+    Window,
+    /// By its worth per buyer.
+    Buyer,
+}
+
+impl Market {
+    /// Improves the windows of `list` and those that they disturb; returns the steps used.
+    pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>) -> u64 {
+        let mut steps = 0;
+        let mut pending = list;
+        for _ in 0..PASSES {
+            let mut disturbed: BTreeSet<(Slot, u32)> = BTreeSet::new();
+            for &(slot, o) in &pending {
+                steps += 1;
+                if let Some(trial) = self.reopen(o, slot) {
+                    disturbed.extend(Market::touched(&trial).map(|(o, slot)| (slot, o)));
+                }
+            }
+            if disturbed.is_empty() {
+                break;
+            }
+            pending = self.in_order(&self.rivals(&disturbed));
+        }
+        steps
+    }
+
+    /// The windows that share a buyer with one of these, these among them.
+    fn rivals(&self, windows: &BTreeSet<(Slot, u32)>) -> BTreeSet<(Slot, u32)> {
+        let mut all = windows.clone();
+        for &(slot, o) in windows {
+            let Some(window) = self.offer(o).window(slot) else { continue };
+            for c in &window.members {
+                for &other in &self.node(c.intent).edges {
+                    let windows = &self.offer(other).windows;
+                    let hot = &self.hot[c.intent as usize];
+                    let first = windows.partition_point(|w| w.slot < hot.from);
+                    let reach = windows[first..].iter().take_while(|w| w.slot < hot.until);
+                    all.extend(reach.map(|w| (w.slot, other)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Tries the best group of the window against whatever its buyers do now; keeps it if that
+    /// gains.
+    fn reopen(&mut self, o: u32, slot: Slot) -> Option<Trial> {
+        let offer = self.offer(o);
+        let window = offer.window(slot)?;
+        if window.eligible < offer.tiers()[0].min_buyers {
+            return None;
+        }
+        let mine: i64 = window.members.iter().map(|c| c.quantity as i64).sum();
+        let before = window.value;
+        let same = window.members.len();
+        let units = offer.placed.stock - (offer.used - mine);
+        let (items, group) = self.group_for(o, slot, units, Whom::Everyone)?;
+        if group.worth < 0 {
+            return None;
+        }
+        let grows = group.worth > before || (group.worth == before && group.chosen.len() > same);
+        if !grows {
+            return None;
+        }
+        let mut trial = Trial::default();
+        let old: Vec<u32> =
+            self.offer(o).window(slot)?.members.iter().map(|c| c.intent).collect();
+        let robbed = self.gather(&mut trial, o, slot, &items, &group);
+        let mut free: Vec<u32> =
+            old.into_iter().filter(|&i| self.hot[i as usize].home == Home::Free).collect();
+        let mut sound = true;
+        for (from, s) in robbed.into_iter().chain([(o, slot)]) {
+            match self.settle(from, s) {
+                Ok(gone) => free.extend(gone),
+                Err(_) => sound = false,
+            }
+        }
+        self.conclude(trial, free, sound)
+    }
+
+    /// Places whoever a trial set free, then keeps the trial if it gained, else takes it back.
+    fn conclude(&mut self, mut trial: Trial, mut free: Vec<u32>, sound: bool) -> Option<Trial> {
+        if sound {
+            free.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
+            for i in free {
+                self.fill(&mut trial, i);
+            }
+            if self.gain(&trial) > Gain::default() {
+                return Some(trial);
+            }
+        }
+        self.roll_back(trial);
+        None
+    }
+
+    /// For every small component that holds one of the windows: both greedies from scratch,
+    /// improved; whichever of them and the incumbent is best stays. Returns the steps used.
+    pub(crate) fn rethink(&mut self, list: &[(Slot, u32)]) -> u64 {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut steps = 0;
+        for &(_, o) in list {
+            if seen.contains(&o) {
+                continue;
+            }
+            let Some(offers) = self.component(o, &mut seen) else { continue };
+            for greedy in [Greedy::Window, Greedy::Buyer] {
+                steps += self.from_scratch(&offers, greedy);
+            }
+        }
+        steps
+    }
+
+    /// The offers connected with `o` through shared candidates, if they are few enough.
+    fn component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
+        let mut offers = vec![o];
+        let mut inside: BTreeSet<u32> = BTreeSet::from([o]);
+        let mut pairs = 0;
+        let mut next = 0;
+        while next < offers.len() {
+            let offer = self.offer(offers[next]);
+            pairs += offer.windows.iter().map(|w| w.eligible as usize).sum::<usize>();
+            if pairs > SMALL_PAIRS {
+                return None;
+            }
+            for c in &offer.candidates {
+                let more = self.node(c.intent).edges.iter().filter(|e| inside.insert(**e));
+                offers.extend(more.copied().collect::<Vec<_>>());
+            }
+            next += 1;
+        }
+        seen.extend(&inside);
+        Some(offers)
+    }
+
+    /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps
+    /// it if it beats the incumbent.
+    pub(crate) fn from_scratch(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
+        let mut trial = Trial::default();
+        let mut windows: Vec<(Slot, u32)> = Vec::new();
+        for &o in offers {
+            windows.extend(self.offer(o).windows.iter().map(|w| (w.slot, o)));
+        }
+        let windows = self.in_order(&windows);
+        for &(slot, o) in &windows {
+            let window = self.offer(o).window(slot).expect("in order");
+            if window.members.iter().any(|c| self.pinned(c.intent)) {
+                continue;
+            }
+            self.touch(&mut trial, o, slot);
+            self.disband(o, slot);
+        }
+        let mut steps = self.greedy(&mut trial, &windows, greedy);
+        // Windows that hold a promise were left alone; improvement may still change them.
+        for &(slot, o) in &windows {
+            self.touch(&mut trial, o, slot);
+        }
+        steps += self.improve(windows);
+        if self.gain(&trial) <= Gain::default() {
+            self.roll_back(trial);
+        }
+        steps
+    }
+
+    /// Opens, again and again, the window that is worth most to buyers who are free.
+    ///
+    /// A window's worth only falls as buyers are taken, so it is computed anew only when it comes
+    /// to the top.
+    pub(crate) fn greedy(
+        &mut self,
+        trial: &mut Trial,
+        windows: &[(Slot, u32)],
+        greedy: Greedy,
+    ) -> u64 {
+        let mut steps = 0;
+        // Greatest key first; of equal ones the earlier window.
+        let mut queue: BTreeSet<(i128, std::cmp::Reverse<usize>)> = BTreeSet::new();
+        for (n, &(slot, o)) in windows.iter().enumerate() {
+            if self.offer(o).window(slot).is_some_and(|w| w.members.is_empty()) {
+                steps += 1;
+                if let Some(key) = self.greedy_key(o, slot, greedy) {
+                    queue.insert((key, std::cmp::Reverse(n)));
+                }
+            }
+        }
+        while let Some((key, std::cmp::Reverse(n))) = queue.pop_last() {
+            let (slot, o) = windows[n];
+            steps += 1;
+            let Some(now) = self.greedy_key(o, slot, greedy) else { continue };
+            if now < key {
+                queue.insert((now, std::cmp::Reverse(n)));
+                continue;
+            }
+            self.open_with_free(trial, o, slot);
+        }
+        steps
+    }
+
+    fn greedy_key(&self, o: u32, slot: Slot, greedy: Greedy) -> Option<i128> {
+        let (_, group) = self.free_group(o, slot)?;
+        (group.worth > 0).then(|| match greedy {
+            Greedy::Window => group.worth as i128,
+            Greedy::Buyer => group.worth as i128 * 1_000 / group.chosen.len() as i128,
+        })
+    }
+
+    fn free_group(&self, o: u32, slot: Slot) -> Option<(Vec<Item>, Group)> {
+        let offer = self.offer(o);
+        self.group_for(o, slot, offer.placed.stock - offer.used, Whom::Free)
+    }
+
+    fn open_with_free(&mut self, trial: &mut Trial, o: u32, slot: Slot) {
+        if let Some((items, group)) = self.free_group(o, slot) {
+            self.gather(trial, o, slot, &items, &group);
+            if let Ok(gone) = self.settle(o, slot) {
+                debug_assert!(gone.is_empty(), "a group of free buyers can pay its tier");
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One market, kept solved: the best groups known, and a bound that proves how good they are.
+//!
+//! The parts, in the order in which an update passes them: [`market`] takes it in and marks the
+//! windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
+//! windows open, steal and close while that gains; [`price`] keeps the certificate valid. A whole
+//! solve ([`solve`]) is the same parts run over everything. [`group`] is the one exact step they
+//! share; [`feasible`] says what a grouping must obey, from the records alone.
+//!
+//! Never reads a clock, never depends on hash order, indices or arrival order inside a tick.
+
+mod market;
+
+mod plan;
+
+mod group;
+
+mod repair;
+
+mod improve;
+
+mod price;
+
+pub mod feasible;
+
+pub use market::{Market, PlacedOffer};
+pub use price::SCALE;
+
+use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, WindowKey};
+use improve::Greedy;
+use plan::Trial;
+use serde::{Deserialize, Serialize};
+
+/// A window of a grouping.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupedWindow {
+    /// Which window.
+    pub key: WindowKey,
+    /// The unit price that the group earns.
+    pub price: Money,
+    /// The members by id, with their distance in metres.
+    pub members: Vec<(IntentId, u32)>,
+}
+
+/// How much work a solve may do, in counted steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Rounds of dual prices over the whole market.
+    pub price_rounds: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { price_rounds: 400 }
+    }
+}
+
+/// Dual prices, as a certificate that anyone can check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prices {
+    /// Prices are in 1/`scale` of a minor unit.
+    pub scale: i64,
+    /// The price of each intent that has one.
+    pub intents: Vec<(IntentId, i64)>,
+    /// The price of a unit of each offer's stock that has one.
+    pub offers: Vec<(StoreId, i64)>,
+}
+
+impl Market {
+    /// Repairs, improves and prices what the updates since the last call have touched.
+    ///
+    /// **Cost** in proportion to the windows within reach of what was touched.
+    pub fn refresh(&mut self) {
+        self.repair();
+        let list = self.in_order(&self.dirty);
+        self.rethink(&list);
+        self.improve(list);
+        let dirty = std::mem::take(&mut self.dirty);
+        self.reprice(&dirty);
+        self.price_fresh();
+        let dirty = std::mem::take(&mut self.dirty);
+        self.reprice(&dirty);
+        debug_assert_eq!(self.verify(), Ok(self.value));
+    }
+
+    /// Solves the whole market from whatever it has: both greedies, improvement, prices.
+    pub fn solve(&mut self, budget: Budget) {
+        self.refresh();
+        let offers: Vec<u32> = self.by_store.values().copied().collect();
+        for greedy in [Greedy::Window, Greedy::Buyer] {
+            self.from_scratch(&offers, greedy);
+        }
+        self.tighten(budget.price_rounds);
+        self.dirty.clear();
+        debug_assert_eq!(self.verify(), Ok(self.value));
+    }
+
+    /// Tightens the bound by a counted number of rounds over the whole market.
+    pub fn tighten_bound(&mut self, rounds: u32) {
+        self.tighten(rounds);
+        self.dirty.clear();
+    }
+
+    /// The value of the plain greedy on this market: opens, again and again, the window of
+    /// greatest worth to buyers who are free. The incumbent is not changed.
+    pub fn greedy_value(&self) -> i64 {
+        let mut copy = self.clone();
+        let windows: Vec<_> = copy
+            .by_store
+            .values()
+            .flat_map(|&o| copy.offer(o).windows.iter().map(move |w| (w.slot, o)))
+            .collect();
+        let windows = copy.in_order(&windows);
+        for &(slot, o) in &windows {
+            copy.disband(o, slot);
+        }
+        copy.greedy(&mut Trial::default(), &windows, Greedy::Window);
+        copy.value
+    }
+
+    /// The certificate: the objective and its bound.
+    pub fn certificate(&self) -> Certificate {
+        Certificate { value: self.value, bound: self.bound() }
+    }
+
+    /// The prices behind the bound.
+    pub fn dual_prices(&self) -> Prices {
+        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.hot[i as usize].price));
+        let offers = self.by_store.iter().map(|(id, &o)| (id.clone(), self.offer(o).price));
+        Prices {
+            scale: SCALE,
+            intents: intents.filter(|p| p.1 > 0).collect(),
+            offers: offers.filter(|p| p.1 > 0).collect(),
+        }
+    }
+
+    /// The whole grouping, by window.
+    pub fn grouping(&self) -> Vec<GroupedWindow> {
+        let mut all = Vec::new();
+        for (store, &o) in &self.by_store {
+            let slots = self.offer(o).windows.iter().filter(|w| !w.members.is_empty());
+            all.extend(slots.filter_map(|w| self.window(store, w.slot)));
+        }
+        all.sort();
+        all
+    }
+
+    /// The window's group, if it has one.
+    pub fn window(&self, store: &StoreId, slot: crate::market::Slot) -> Option<GroupedWindow> {
+        let offer = self.offer(*self.by_store.get(store)?);
+        let window = offer.window(slot).filter(|w| !w.members.is_empty())?;
+        let product: ProductId = offer.placed.offer.key.product.clone();
+        Some(GroupedWindow {
+            key: WindowKey { slot, store: store.clone(), product },
+            price: offer.tiers()[window.tier as usize].price,
+            members: window
+                .members
+                .iter()
+                .map(|c| (self.node(c.intent).intent.id.clone(), c.distance_m))
+                .collect(),
+        })
+    }
+
+    /// The windows whose group may have changed since the last call, in order.
+    pub fn take_changed(&mut self) -> Vec<(crate::market::Slot, StoreId)> {
+        let mut all = std::mem::take(&mut self.gone);
+        for (slot, o) in std::mem::take(&mut self.changed) {
+            if self.offers[o as usize].is_some() {
+                all.insert((slot, self.store(o).clone()));
+            }
+        }
+        all.into_iter().collect()
+    }
+
+    /// The offer of that store, as the market knows it.
+    pub fn placed_offer(&self, store: &StoreId) -> Option<&PlacedOffer> {
+        self.by_store.get(store).map(|&o| &self.offer(o).placed)
+    }
+
+    /// Holds the grouping against R1-R9, from the records alone; returns its objective.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify(&self) -> Result<i64, feasible::Violation> {
+        feasible::check_grouping(
+            &self.params,
+            &self.grouping(),
+            |store| self.placed_offer(store),
+            |id| self.by_id.get(id).map(|&i| &self.node(i).intent),
+        )
+    }
+}

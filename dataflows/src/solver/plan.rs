@@ -1,0 +1,312 @@
+//! The incumbent grouping: who is in which window, what that is worth, and changes on trial.
+//!
+//! **Invariant** `hot[i].home` and the windows' members mirror each other; `offer.used` is the sum
+//! of its members' units; `market.value` is the sum of its windows' values. Between an update and
+//! its repair a window may hold a group that breaks a rule; after [`Market::settle`] none does.
+
+use super::market::{Candidate, Market, WindowNode};
+use crate::market::Slot;
+
+/// Where an intent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In no window.
+    Free,
+    /// In the window of that offer and slot.
+    In(u32, Slot),
+}
+
+/// A promise would be broken (R8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// What a change is worth, in the order of the objective and its ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Gain {
+    /// The objective.
+    pub value: i64,
+    /// More buyers.
+    pub buyers: i64,
+    /// Earlier slots (negated sum over buyers).
+    pub earlier: i64,
+    /// Shorter ways (negated sum of metres).
+    pub nearer: i64,
+}
+
+/// The windows that a trial has touched, as they were.
+#[derive(Debug, Default)]
+pub(crate) struct Trial {
+    before: Vec<(u32, Slot, Vec<Candidate>)>,
+}
+
+impl Market {
+    /// The objective's part of a member at the window's tier; negative gain is left as it is.
+    #[inline]
+    pub(crate) fn weight(&self, o: u32, c: &Candidate, window: &WindowNode, tier: usize) -> i64 {
+        let price = self.offer(o).tiers()[tier].price.minor();
+        let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
+        c.base - c.quantity as i64 * price + extra
+    }
+
+    /// The value of a group in the window at the tier that its size reaches.
+    pub(crate) fn value_of(&self, o: u32, slot: Slot, members: &[Candidate]) -> i64 {
+        let offer = self.offer(o);
+        let Some(tier) = offer.placed.offer.tiers.reached(members.len()) else { return 0 };
+        let Some(window) = offer.window(slot) else { return 0 };
+        members.iter().map(|c| self.weight(o, c, window, tier)).sum()
+    }
+
+    /// Replaces the window's group, whoever was there leaves; keeps every sum.
+    ///
+    /// The new members must be free or members already; the group may break rules until settled.
+    pub(crate) fn seat(&mut self, o: u32, slot: Slot, mut members: Vec<Candidate>) {
+        members.sort_by(|a, b| {
+            self.node(a.intent).intent.id.cmp(&self.node(b.intent).intent.id)
+        });
+        let value = self.value_of(o, slot, &members);
+        let units: i64 = members.iter().map(|c| c.quantity as i64).sum();
+        let offer = self.offers[o as usize].as_mut().expect("an index in use");
+        let tier = offer.placed.offer.tiers.reached(members.len()).unwrap_or(0) as u32;
+        let window = offer.window_mut(slot).expect("a window with candidates");
+        let old_value = std::mem::replace(&mut window.value, value);
+        window.tier = tier;
+        let old = std::mem::replace(&mut window.members, members);
+        offer.used += units - old.iter().map(|c| c.quantity as i64).sum::<i64>();
+        self.value += value - old_value;
+        for c in &old {
+            self.hot[c.intent as usize].home = Home::Free;
+        }
+        let window = self.offers[o as usize].as_ref().and_then(|offer| offer.window(slot));
+        for c in &window.expect("just found").members {
+            self.hot[c.intent as usize].home = Home::In(o, slot);
+        }
+        self.changed.insert((slot, o));
+    }
+
+    /// Empties the window; returns who was in it.
+    pub(crate) fn disband(&mut self, o: u32, slot: Slot) -> Vec<u32> {
+        let members = match self.offer(o).window(slot) {
+            Some(window) if !window.members.is_empty() => window.members.clone(),
+            _ => return Vec::new(),
+        };
+        self.seat(o, slot, Vec::new());
+        members.iter().map(|c| c.intent).collect()
+    }
+
+    /// Takes the intent out of its window, which may be left below its tier.
+    pub(crate) fn leave(&mut self, i: u32) {
+        if let Home::In(o, slot) = self.hot[i as usize].home {
+            let window = self.offer(o).window(slot).expect("a home is a window");
+            let rest = window.members.iter().copied().filter(|c| c.intent != i).collect();
+            self.seat(o, slot, rest);
+        }
+    }
+
+    /// Puts those back into the window who still fit it; the window waits for its repair.
+    pub(crate) fn readmit(&mut self, o: u32, slot: Slot, intents: Vec<u32>) {
+        let o = match self.offers.get(o as usize) {
+            Some(Some(_)) => o,
+            _ => return,
+        };
+        let Some(window) = self.offer(o).window(slot) else { return };
+        let mut members = window.members.clone();
+        for i in intents {
+            let Some(node) = &self.intents[i as usize] else { continue };
+            if self.hot[i as usize].home == Home::Free
+                && self.eligible(o, i, slot)
+                && let Ok(at) = self.candidate_at(o, &node.intent.id)
+            {
+                members.push(self.offer(o).candidates[at]);
+            }
+        }
+        self.seat(o, slot, members);
+        self.dirty.insert((slot, o));
+    }
+
+    /// Whether the intent's buyer accepted a window (R8).
+    #[inline]
+    pub(crate) fn pinned(&self, i: u32) -> bool {
+        !self.hot[i as usize].plain && self.node(i).intent.promise.pin.is_some()
+    }
+
+    /// Brings the window's group back under R4, R5 and R7's group size: who cannot pay leaves,
+    /// a group below the first tier disbands.
+    ///
+    /// # Errors
+    /// [`Broken`] if that would send away a buyer who accepted; the window is then unsettled.
+    pub(crate) fn settle(&mut self, o: u32, slot: Slot) -> Result<Vec<u32>, Broken> {
+        let offer = self.offer(o);
+        let Some(window) = offer.window(slot) else { return Ok(Vec::new()) };
+        let mut members = window.members.clone();
+        let mut gone: Vec<u32> = Vec::new();
+        let before = members.len();
+        members.retain(|c| {
+            let stays = self.eligible(o, c.intent, slot);
+            if !stays {
+                gone.push(c.intent);
+            }
+            stays
+        });
+        while members.len() > offer.max_group() {
+            let tier = offer.placed.offer.tiers.reached(members.len()).unwrap_or(0);
+            let worst = (0..members.len())
+                .filter(|&n| !self.pinned(members[n].intent))
+                .min_by_key(|&n| (self.weight(o, &members[n], window, tier), usize::MAX - n));
+            gone.push(members.remove(worst.ok_or(Broken)?).intent);
+        }
+        loop {
+            let Some(tier) = offer.placed.offer.tiers.reached(members.len()) else {
+                if members.iter().any(|c| self.pinned(c.intent)) {
+                    return Err(Broken);
+                }
+                gone.extend(members.drain(..).map(|c| c.intent));
+                break;
+            };
+            let price = offer.tiers()[tier].price.minor();
+            let poor = members.iter().position(|c| c.base < c.quantity as i64 * price);
+            let Some(_) = poor else { break };
+            let pays = |c: &Candidate| c.base >= c.quantity as i64 * price;
+            if members.iter().any(|c| !pays(c) && self.pinned(c.intent)) {
+                return Err(Broken);
+            }
+            gone.extend(members.iter().filter(|c| !pays(c)).map(|c| c.intent));
+            members.retain(pays);
+        }
+        if members.len() != before {
+            self.seat(o, slot, members);
+        }
+        Ok(gone)
+    }
+
+    /// What the objective loses if the intent leaves its window alone; `None` if a promise to
+    /// another member would break.
+    pub(crate) fn loss(&self, i: u32) -> Option<i64> {
+        let Home::In(o, slot) = self.hot[i as usize].home else { return Some(0) };
+        let window = self.offer(o).window(slot).expect("a home is a window");
+        let own = window.members.iter().find(|c| c.intent == i).expect("a member");
+        let tiers = &self.offer(o).placed.offer.tiers;
+        if tiers.reached(window.members.len() - 1) == Some(window.tier as usize) {
+            return Some(self.weight(o, own, window, window.tier as usize));
+        }
+        let mut rest: Vec<Candidate> =
+            window.members.iter().copied().filter(|c| c.intent != i).collect();
+        loop {
+            let tier = tiers.reached(rest.len());
+            let price = tier.map_or(i64::MAX / 4_096, |t| self.offer(o).tiers()[t].price.minor());
+            let (stay, go): (Vec<Candidate>, Vec<Candidate>) =
+                rest.iter().partition(|c| c.base >= c.quantity as i64 * price);
+            if go.iter().any(|c| self.pinned(c.intent)) {
+                return None;
+            }
+            let done = go.is_empty() || stay.is_empty();
+            rest = stay;
+            if done {
+                break;
+            }
+        }
+        Some(window.value - self.value_of(o, slot, &rest))
+    }
+
+    /// Notes the window as it is, once, before the trial changes it.
+    pub(crate) fn touch(&mut self, trial: &mut Trial, o: u32, slot: Slot) {
+        if !trial.before.iter().any(|b| b.0 == o && b.1 == slot) {
+            let members = self.offer(o).window(slot).map_or(Vec::new(), |w| w.members.clone());
+            trial.before.push((o, slot, members));
+        }
+    }
+
+    /// What the trial has gained so far.
+    pub(crate) fn gain(&self, trial: &Trial) -> Gain {
+        let mut gain = Gain::default();
+        for (o, slot, before) in &trial.before {
+            let Some(window) = self.offer(*o).window(*slot) else { continue };
+            gain.value += window.value - self.value_of(*o, *slot, before);
+            let (now, then) = (&window.members, before);
+            gain.buyers += now.len() as i64 - then.len() as i64;
+            gain.earlier -= slot.0 as i64 * (now.len() as i64 - then.len() as i64);
+            let metres = |members: &[Candidate]| -> i64 {
+                members.iter().map(|c| c.distance_m as i64).sum()
+            };
+            gain.nearer -= metres(now) - metres(then);
+        }
+        gain
+    }
+
+    /// Takes the trial back: every window as it was.
+    pub(crate) fn roll_back(&mut self, trial: Trial) {
+        for (o, slot, _) in &trial.before {
+            self.disband(*o, *slot);
+        }
+        for (o, slot, members) in trial.before {
+            if !members.is_empty() {
+                self.seat(o, slot, members);
+            }
+        }
+    }
+
+    /// Windows that the trial touched.
+    pub(crate) fn touched(trial: &Trial) -> impl Iterator<Item = (u32, Slot)> + '_ {
+        trial.before.iter().map(|b| (b.0, b.1))
+    }
+
+    /// Puts a free intent into the open window where it adds most to the objective (at least
+    /// nothing), if there is one.
+    ///
+    /// **Cost** in proportion to the open windows within reach.
+    pub(crate) fn fill(&mut self, trial: &mut Trial, i: u32) -> bool {
+        if self.hot[i as usize].home != Home::Free {
+            return false;
+        }
+        let mut best: Option<(Gain, u32, Slot, Candidate)> = None;
+        let (from, until) = (self.hot[i as usize].from, self.hot[i as usize].until);
+        for &o in &self.node(i).edges {
+            let offer = self.offer(o);
+            let first = offer.windows.partition_point(|w| w.slot < from);
+            for window in offer.windows[first..].iter().take_while(|w| w.slot < until) {
+                if window.members.is_empty() || window.members.len() >= offer.max_group() {
+                    continue;
+                }
+                let Ok(at) = self.candidate_at(o, &self.node(i).intent.id) else { break };
+                let c = offer.candidates[at];
+                if offer.used + c.quantity as i64 > offer.placed.stock
+                    || !self.eligible(o, i, window.slot)
+                {
+                    continue;
+                }
+                if let Some(value) = self.joining(o, &c, window) {
+                    let gain = Gain {
+                        value,
+                        buyers: 1,
+                        earlier: -(window.slot.0 as i64),
+                        nearer: -(c.distance_m as i64),
+                    };
+                    if value >= 0 && best.as_ref().is_none_or(|b| gain > b.0) {
+                        best = Some((gain, o, window.slot, c));
+                    }
+                }
+            }
+        }
+        let Some((_, o, slot, c)) = best else { return false };
+        self.touch(trial, o, slot);
+        let mut members = self.offer(o).window(slot).expect("open").members.clone();
+        members.push(c);
+        self.seat(o, slot, members);
+        true
+    }
+
+    /// What the objective gains if the candidate joins the open window; `None` if it cannot pay.
+    fn joining(&self, o: u32, c: &Candidate, window: &WindowNode) -> Option<i64> {
+        let offer = self.offer(o);
+        let tier = offer.placed.offer.tiers.reached(window.members.len() + 1)?;
+        let price = offer.tiers()[tier].price.minor();
+        if c.base < c.quantity as i64 * price {
+            return None;
+        }
+        let own = self.weight(o, c, window, tier);
+        if tier == window.tier as usize {
+            return Some(own);
+        }
+        let others: i64 = window.members.iter().map(|m| self.weight(o, m, window, tier)).sum();
+        Some(own + others - window.value)
+    }
+}

@@ -1,0 +1,292 @@
+//! Repair: after an update, the incumbent is brought back under every rule, promises first.
+//!
+//! A buyer who accepted keeps the window (R8): it is filled up, if need be at a loss and with
+//! buyers from elsewhere. Only where no group can hold the accepted price any more is the promise
+//! released: the buyer leaves, and is in no window until the promise itself has changed.
+
+use super::group::{Frame, Group, Item, best_group};
+use super::market::{Candidate, Market};
+use super::plan::{Home, Trial};
+use crate::market::{IntentId, Slot, StoreId};
+
+/// Whom a group may be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Who is free, or in the window already.
+    Free,
+    /// Everyone; who is elsewhere costs what the objective loses there.
+    Everyone,
+}
+
+impl Market {
+    /// Brings every dirty window back under R1-R8.
+    pub(crate) fn repair(&mut self) {
+        let dirty = self.in_order(&self.dirty);
+        let mut offers: Vec<u32> = dirty.iter().map(|d| d.1).collect();
+        offers.dedup();
+        for &(slot, o) in &dirty {
+            self.drop_unfit(o, slot);
+            if self.pins.contains_key(&(slot, self.offer(o).placed.offer.key.store.clone())) {
+                self.hold(o, slot);
+            }
+            if self.settle(o, slot).is_err() {
+                self.hold(o, slot);
+            }
+        }
+        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.dedup();
+        for o in offers {
+            self.fit_stock(o);
+        }
+        self.release_homeless(&dirty);
+    }
+
+    pub(crate) fn store(&self, o: u32) -> &StoreId {
+        &self.offer(o).placed.offer.key.store
+    }
+
+    /// The windows by slot, then store: an order that no index and no history enters.
+    pub(crate) fn in_order<'a>(
+        &self,
+        windows: impl IntoIterator<Item = &'a (Slot, u32)>,
+    ) -> Vec<(Slot, u32)> {
+        let mut list: Vec<(Slot, u32)> = windows
+            .into_iter()
+            .copied()
+            .filter(|(slot, o)| {
+                self.offers[*o as usize].as_ref().is_some_and(|offer| offer.window(*slot).is_some())
+            })
+            .collect();
+        list.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| self.store(a.1).cmp(self.store(b.1))));
+        list
+    }
+
+    /// Sends away who is no longer allowed in the window.
+    fn drop_unfit(&mut self, o: u32, slot: Slot) {
+        let window = self.offer(o).window(slot).expect("in order");
+        let rest: Vec<Candidate> = window
+            .members
+            .iter()
+            .copied()
+            .filter(|c| self.eligible(o, c.intent, slot))
+            .collect();
+        if rest.len() != window.members.len() {
+            self.seat(o, slot, rest);
+        }
+    }
+
+    /// Seats everybody who accepted this window, with whatever company that takes; releases those
+    /// whose price no group can hold, the lowest price first.
+    fn hold(&mut self, o: u32, slot: Slot) {
+        loop {
+            let pinned: Vec<u32> = self.pinned_here(o, slot);
+            if pinned.is_empty() {
+                if self.settle(o, slot).is_err() {
+                    self.disband(o, slot);
+                }
+                return;
+            }
+            let elsewhere = self.pinned_units_elsewhere(o, slot);
+            let mine: i64 = self.units_in(o, slot);
+            let stock = self.offer(o).placed.stock;
+            let polite = stock - (self.offer(o).used - mine);
+            let picked = self
+                .group_for(o, slot, polite, Whom::Everyone)
+                .or_else(|| self.group_for(o, slot, stock - elsewhere, Whom::Everyone));
+            if let Some((items, group)) = picked {
+                self.gather(&mut Trial::default(), o, slot, &items, &group);
+                if self.settle(o, slot).is_ok() {
+                    return;
+                }
+            }
+            let lost = self.most_demanding(&pinned);
+            self.release(lost);
+        }
+    }
+
+    /// Those who accepted the window and have not been released.
+    fn pinned_here(&self, o: u32, slot: Slot) -> Vec<u32> {
+        let key = (slot, self.store(o).clone());
+        let ids = self.pins.get(&key).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id).copied())
+            .filter(|&i| {
+                let id = &self.node(i).intent.id;
+                self.eligible(o, i, slot) && self.candidate_at(o, id).is_ok()
+            })
+            .collect()
+    }
+
+    fn units_in(&self, o: u32, slot: Slot) -> i64 {
+        let window = self.offer(o).window(slot);
+        window.map_or(0, |w| w.members.iter().map(|c| c.quantity as i64).sum())
+    }
+
+    fn pinned_units_elsewhere(&self, o: u32, slot: Slot) -> i64 {
+        let others = self.offer(o).windows.iter().filter(|w| w.slot != slot);
+        others
+            .flat_map(|w| &w.members)
+            .filter(|c| self.pinned(c.intent))
+            .map(|c| c.quantity as i64)
+            .sum()
+    }
+
+    /// Of those who accepted: the one at the lowest price, of equal ones the last id.
+    fn most_demanding(&self, pinned: &[u32]) -> u32 {
+        *pinned
+            .iter()
+            .min_by_key(|&&i| {
+                let intent = &self.node(i).intent;
+                (intent.promise.pin.as_ref().map(|p| p.price), std::cmp::Reverse(&intent.id))
+            })
+            .expect("somebody accepted")
+    }
+
+    fn release(&mut self, i: u32) {
+        self.leave(i);
+        self.hot[i as usize].released = true;
+        self.mark_intent(i);
+    }
+
+    /// Who accepted a window that no longer exists has lost the promise.
+    fn release_homeless(&mut self, dirty: &[(Slot, u32)]) {
+        let known: Vec<(Slot, StoreId)> = self.pins.keys().cloned().collect();
+        for (slot, store) in known {
+            let o = self.by_store.get(&store).copied();
+            let window = o.and_then(|o| self.offer(o).window(slot).map(|_| o));
+            let ids: Vec<IntentId> =
+                self.pins[&(slot, store)].iter().cloned().collect();
+            for id in ids {
+                let i = self.by_id[&id];
+                if window.is_none() && !self.hot[i as usize].released {
+                    self.release(i);
+                }
+            }
+            if let Some(o) = window
+                && dirty.binary_search_by(|d| {
+                    d.0.cmp(&slot).then_with(|| self.store(d.1).cmp(self.store(o)))
+                }).is_ok()
+            {
+                debug_assert!(self.pinned_here(o, slot).iter().all(|&i| {
+                    self.hot[i as usize].home == Home::In(o, slot)
+                }));
+            }
+        }
+    }
+
+    /// R7: while the offer's windows hold more units than its stock, the member worth least goes.
+    fn fit_stock(&mut self, o: u32) {
+        let (stock, used) = (self.offer(o).placed.stock.max(0), self.offer(o).used);
+        if used <= stock {
+            return;
+        }
+        loop {
+            let offer = self.offer(o);
+            if offer.used <= offer.placed.stock.max(0) {
+                return;
+            }
+            let mut members: Vec<(bool, i64, Slot, u32)> = Vec::new();
+            for window in &offer.windows {
+                let tier = window.tier as usize;
+                members.extend(window.members.iter().map(|c| {
+                    let weight = self.weight(o, c, window, tier);
+                    (self.pinned(c.intent), weight, window.slot, c.intent)
+                }));
+            }
+            let worst = members.into_iter().min_by(|a, b| {
+                (a.0, a.1, b.2)
+                    .cmp(&(b.0, b.1, a.2))
+                    .then_with(|| self.node(b.3).intent.id.cmp(&self.node(a.3).intent.id))
+            });
+            let (pinned, _, slot, i) = worst.expect("units are used by members");
+            if pinned {
+                self.release(i);
+            } else {
+                self.leave(i);
+            }
+            self.dirty.insert((slot, o));
+            while self.settle(o, slot).is_err() {
+                let here = self.pinned_here(o, slot);
+                let lost = self.most_demanding(&here);
+                self.release(lost);
+            }
+        }
+    }
+
+    /// The best group of a window if every buyer who would be taken from elsewhere costs what the
+    /// objective loses there; at most `units` units.
+    ///
+    /// Buyers who accepted this window are in it, whatever the worth of the group.
+    pub(crate) fn group_for(
+        &self,
+        o: u32,
+        slot: Slot,
+        units: i64,
+        whom: Whom,
+    ) -> Option<(Vec<Item>, Group)> {
+        let offer = self.offer(o);
+        let window = offer.window(slot)?;
+        if offer.candidates.len() < offer.tiers()[0].min_buyers as usize {
+            return None;
+        }
+        let mut items: Vec<Item> = Vec::with_capacity(window.eligible as usize);
+        for c in &offer.candidates {
+            if !self.eligible(o, c.intent, slot) {
+                continue;
+            }
+            let cost = match self.hot[c.intent as usize].home {
+                Home::Free => 0,
+                home if home == Home::In(o, slot) => 0,
+                Home::In(..) if whom == Whom::Free => continue,
+                Home::In(..) => match self.loss(c.intent) {
+                    Some(loss) => loss,
+                    None => continue,
+                },
+            };
+            items.push(Item {
+                intent: c.intent,
+                base: c.base,
+                extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
+                quantity: c.quantity,
+                bound_here: self.pinned(c.intent),
+            });
+        }
+        let frame =
+            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        let group = best_group(&items, frame)?;
+        Some((items, group))
+    }
+
+    /// Seats the group, taking its members from wherever they are; who was in the window and is
+    /// not in the group is free. The windows that lost somebody are settled by the caller.
+    pub(crate) fn gather(
+        &mut self,
+        trial: &mut Trial,
+        o: u32,
+        slot: Slot,
+        items: &[Item],
+        group: &Group,
+    ) -> Vec<(u32, Slot)> {
+        let mut robbed = Vec::new();
+        for &n in &group.chosen {
+            let i = items[n].intent;
+            match self.hot[i as usize].home {
+                Home::In(from, s) if (from, s) != (o, slot) => {
+                    self.touch(trial, from, s);
+                    self.leave(i);
+                    if !robbed.contains(&(from, s)) {
+                        robbed.push((from, s));
+                    }
+                    self.dirty.insert((s, from));
+                }
+                _ => {}
+            }
+        }
+        self.touch(trial, o, slot);
+        let chosen: Vec<u32> = group.chosen.iter().map(|&n| items[n].intent).collect();
+        let offer = self.offer(o);
+        let members =
+            offer.candidates.iter().copied().filter(|c| chosen.contains(&c.intent)).collect();
+        self.seat(o, slot, members);
+        robbed
+    }
+}
