@@ -1,5 +1,20 @@
 //! Iceshop's boundary: public messages, and the sources and sinks that carry them.
 //!
 //! A publisher or a worker depends on this crate alone. It knows no market and no dataflow.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`wire`] | the public messages |
+//! | [`codec`] | JSON and bincode, single records and batch bodies |
+//! | [`inbound`] | what a source hands on: a record or a refusal, with its sequence and time |
+//! | [`subject`] | NATS subjects and stream names of a city |
+//! | [`file`] | NDJSON files, plain or zstd, standard input and output |
+//! | [`memory`] | a source and a sink for tests and for an embedded run |
 
 pub mod wire;
+
+pub mod codec;
+pub mod file;
+pub mod inbound;
+pub mod memory;
+pub mod subject;

@@ -5,9 +5,14 @@
 //! Money is in minor units, distance in metres, places in degrees, times in RFC 3339 with offset.
 //!
 //! In a file a record is one line `{"at": ..., "kind": ..., ...}`; in a NATS message the same
-//! object without `at`, since the broker dates it.
+//! object without `at`, since the broker dates it. The derived encodings write every field, which
+//! bincode needs; that JSON omits what is absent is the work of `codec`.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the messages that this crate speaks.
 pub const VERSION: u32 = 1;
@@ -130,7 +135,8 @@ pub struct Offer {
     /// What one more visitor is worth to the seller.
     pub visit_value: Option<i64>,
     /// The same for single slots: the slot's start, and the worth.
-    pub slot_values: Option<std::collections::BTreeMap<String, i64>>,
+    #[serde(default, deserialize_with = "unique_keys")]
+    pub slot_values: Option<BTreeMap<String, i64>>,
     /// How long before its slot a window locks, in minutes.
     pub lead_minutes: Option<i64>,
     /// Whether the seller takes the offer back.
@@ -235,10 +241,8 @@ pub struct Decision {
     /// The market that the window was decided in, with its proof.
     pub market: Market,
     /// This message's number among the parts of one revision, from 1; absent: the only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u32>,
     /// How many parts the revision has; absent: one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,
 }
 
@@ -358,23 +362,56 @@ pub struct Receipt {
     /// The record's sequence: its line's number in a file (from 1), its stream sequence in NATS.
     pub sequence: u64,
     /// Its place in a batch body, from 0; absent: the message was one record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// `applied`, `superseded`, `duplicate`, `late` or `invalid`.
     pub outcome: String,
     /// The record's kind, where it could be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The id of what the record is about, where it could be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Of an `invalid` one: which field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// Of an `invalid` one: what it held, shortened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Why, where there is more to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Reads an optional map in which no key may occur twice.
+fn unique_keys<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, i64>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<UniqueKeys>::deserialize(deserializer)?.map(|keys| keys.0))
+}
+
+/// A map that refuses a second value for the same key.
+struct UniqueKeys(BTreeMap<String, i64>);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueKeysVisitor)
+    }
+}
+
+/// Builds a [`UniqueKeys`].
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = UniqueKeys;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
+        let mut keys = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, i64>()? {
+            if keys.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
+            }
+            keys.insert(key, value);
+        }
+        Ok(UniqueKeys(keys))
+    }
 }

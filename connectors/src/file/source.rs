@@ -1,0 +1,65 @@
+//! A file as a source of records.
+
+use std::io::Read;
+
+use bytes::Bytes;
+
+use super::{FileError, Lines, TextLine};
+use crate::codec::{json, too_long};
+use crate::inbound::{Inbound, Raw, Stamp};
+
+/// Reads the records of a file.
+pub struct FileSource {
+    lines: Lines,
+}
+
+impl FileSource {
+    /// Opens a file, or standard input for `-`; zstd if its name or its first bytes say so.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its first bytes not read.
+    pub fn open(path: &str) -> Result<FileSource, FileError> {
+        Ok(FileSource { lines: Lines::open(path)? })
+    }
+
+    /// Reads from anything; `path` names it in errors.
+    ///
+    /// # Errors
+    /// The first bytes cannot be read.
+    pub fn new(reader: impl Read + Send + 'static, path: &str) -> Result<FileSource, FileError> {
+        Ok(FileSource { lines: Lines::new(reader, path)? })
+    }
+
+    /// Appends up to `limit` records to `out`, and says how many; 0 is the end of the file.
+    ///
+    /// # Errors
+    /// The file cannot be read on; what was read before stands in `out`.
+    pub fn read_batch(&mut self, limit: usize, out: &mut Vec<Inbound>) -> Result<usize, FileError> {
+        let start = out.len();
+        while out.len() - start < limit {
+            match self.lines.next_line()? {
+                Some(line) => out.push(inbound(line)),
+                None => break,
+            }
+        }
+        Ok(out.len() - start)
+    }
+}
+
+/// Reads the record of a line.
+fn inbound(line: TextLine<'_>) -> Inbound {
+    let (at, record) = if line.too_long {
+        (None, Err(too_long(line.bytes)))
+    } else {
+        let read = json::read_record(line.bytes);
+        (read.at, read.record)
+    };
+    let undecodable = record.as_ref().err().is_some_and(|refused| refused.fault.word().is_some());
+    Inbound {
+        sequence: line.number,
+        index: None,
+        at: at.map_or(Stamp::Absent, Stamp::Text),
+        record,
+        raw: undecodable.then(|| Raw { bytes: Bytes::copy_from_slice(line.bytes), subject: None }),
+    }
+}
