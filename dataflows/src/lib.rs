@@ -2,3 +2,5 @@
 pub mod market;
 
 pub mod solver;
+
+pub mod flow;
