@@ -4,3 +4,5 @@ pub mod market;
 pub mod solver;
 
 pub mod flow;
+
+pub mod engine;
