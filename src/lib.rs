@@ -49,3 +49,11 @@ pub mod failure;
 pub mod instance;
 
 pub mod scenario;
+
+pub mod params_args;
+
+pub mod translate;
+
+pub mod readable;
+
+pub mod run;
