@@ -150,3 +150,8 @@ pub enum NatsError {
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+/// Text as a header's value: a line end would end the header.
+fn header_text(text: &str) -> String {
+    text.replace(|letter: char| letter.is_control(), "?")
+}

@@ -396,8 +396,3 @@ pub(super) async fn message_id(
         Err(error) => Err(failed(&error)),
     }
 }
-
-/// Text as a header's value: a line end would end the header.
-pub(super) fn header_text(text: &str) -> String {
-    text.replace(|letter: char| letter.is_control(), "?")
-}

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::flight::{Flight, FlightSettings, Outgoing, header_text};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use super::flight::{Flight, FlightSettings, Outgoing};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, header_text};
 use crate::codec::batch::COUNT_HEADER;
 use crate::codec::{MAX_BODY_BYTES, json};
 use crate::file::{FileError, Lines, TextLine};

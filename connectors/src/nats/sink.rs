@@ -12,8 +12,10 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::flight::{Flight, FlightSettings, Outgoing, header_text, message_id};
-use super::{Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER};
+use super::flight::{Flight, FlightSettings, Outgoing, message_id};
+use super::{
+    Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER, header_text,
+};
 use crate::codec::{CONTENT_JSON, json};
 use crate::inbound::DeadLetter;
 use crate::subject::Subjects;

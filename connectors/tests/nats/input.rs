@@ -126,12 +126,37 @@ async fn the_source_survives_a_server_and_a_consumer_that_go() {
     assert_eq!(source.holes(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_lost_with_a_connection_are_fetched_again() {
+    let city = city().await;
+    let settings = PublishSettings { exclusive: true, ..PublishSettings::default() };
+    publish(&city, &text(29_995), &settings).await;
+    // The source's own connection: the other one is not cut.
+    let connection = connect(&ConnectSettings::new(city.server.url())).await.unwrap();
+    let mut source = InputSource::open(&connection, &city.subjects, 1, None).await.unwrap();
+    let mut sequences: Vec<u64> = Vec::new();
+    while sequences.len() < 30_000 {
+        let found = read(&mut source, 1).await;
+        if sequences.len() / 3_000 < (sequences.len() + found.len()) / 3_000 {
+            connection.client().force_reconnect().await.unwrap();
+        }
+        sequences.extend(found.iter().map(|it| it.sequence));
+    }
+    assert_eq!(sequences, (1..=30_000).collect::<Vec<_>>());
+    assert_eq!(source.holes(), 0);
+}
+
 /// Returns when the server answers again.
 async fn wait_for_server(city: &City) {
     let since = std::time::Instant::now();
-    while city.connection.jetstream().get_stream(city.subjects.in_stream()).await.is_err() {
+    let short = Duration::from_millis(200);
+    loop {
+        // A request that is lost with the old connection would wait for its own, longer, timeout.
+        let asked = city.connection.jetstream().get_stream(city.subjects.in_stream());
+        if let Ok(Ok(_)) = tokio::time::timeout(short, asked).await {
+            return;
+        }
         assert!(since.elapsed() < PATIENCE, "the server does not come back");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
