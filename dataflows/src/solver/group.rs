@@ -21,6 +21,8 @@ pub(crate) struct Item {
     pub extra: i64,
     /// Units.
     pub quantity: u32,
+    /// Metres; carried, not used.
+    pub distance_m: u32,
     /// Whether the group must hold this buyer (R8).
     pub bound_here: bool,
 }
@@ -78,7 +80,11 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
             continue;
         }
         order.sort_by(|a, b| {
-            items[b.1].bound_here.cmp(&items[a.1].bound_here).then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
+            items[b.1]
+                .bound_here
+                .cmp(&items[a.1].bound_here)
+                .then(b.0.cmp(&a.0))
+                .then(a.1.cmp(&b.1))
         });
         let wanted = order[bound..].iter().take_while(|entry| entry.0 > 0).count() + bound;
         let size = wanted.max(least).min(frame.max_group).min(order.len());
@@ -90,8 +96,11 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
                 chosen: order[..size].iter().map(|entry| entry.1).collect(),
             })
         } else {
-            knapsack(items, &order, bound, least, &frame)
-                .map(|(worth, chosen)| Group { worth, tier, chosen })
+            knapsack(items, &order, bound, least, &frame).map(|(worth, chosen)| Group {
+                worth,
+                tier,
+                chosen,
+            })
         };
         if let Some(mut group) = group {
             let better = best.as_ref().is_none_or(|best| {
@@ -233,7 +242,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn tiers(steps: &[(u32, i64)]) -> Vec<Tier> {
-        let tier = |&(min_buyers, price)| Tier { min_buyers, price: Money::new("", price).unwrap() };
+        let tier =
+            |&(min_buyers, price)| Tier { min_buyers, price: Money::new("", price).unwrap() };
         steps.iter().map(tier).collect()
     }
 
@@ -243,7 +253,8 @@ mod tests {
         for set in 0u32..1 << items.len() {
             let group: Vec<&Item> =
                 (0..items.len()).filter(|n| set >> n & 1 == 1).map(|n| &items[n]).collect();
-            let all_bound = items.iter().enumerate().all(|(n, i)| !i.bound_here || set >> n & 1 == 1);
+            let all_bound =
+                items.iter().enumerate().all(|(n, i)| !i.bound_here || set >> n & 1 == 1);
             let units: i64 = group.iter().map(|i| i.quantity as i64).sum();
             if !all_bound || group.len() > frame.max_group || units > frame.units {
                 continue;
@@ -271,7 +282,7 @@ mod tests {
             let tiers = tiers(&[(2, 60), (2 + second, 45)]);
             let items: Vec<Item> = raw.iter().enumerate()
                 .map(|(n, &(base, extra, quantity, bound_here))| {
-                    Item { intent: n as u32, base, extra, quantity, bound_here }
+                    Item { intent: n as u32, base, extra, quantity, distance_m: 0, bound_here }
                 }).collect();
             let frame = Frame { tiers: &tiers, least_tier, max_group, units };
             let found = best_group(&items, frame);

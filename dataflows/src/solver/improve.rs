@@ -86,8 +86,7 @@ impl Market {
             return None;
         }
         let mut trial = Trial::default();
-        let old: Vec<u32> =
-            self.offer(o).window(slot)?.members.iter().map(|c| c.intent).collect();
+        let old: Vec<u32> = self.offer(o).window(slot)?.members.iter().map(|c| c.intent).collect();
         let robbed = self.gather(&mut trial, o, slot, &items, &group);
         let mut free: Vec<u32> =
             old.into_iter().filter(|&i| self.hot[i as usize].home == Home::Free).collect();

@@ -1,7 +1,7 @@
 //! One market, kept solved: the best groups known, and a bound that proves how good they are.
 //!
-//! The parts, in the order in which an update passes them: [`market`] takes it in and marks the
-//! windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
+//! The parts, in the order in which an update passes them: [`change`] takes it into the state
+//! ([`market`]) and marks the windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
 //! windows open, steal and close while that gains; [`price`] keeps the certificate valid. A whole
 //! solve ([`solve`]) is the same parts run over everything. [`group`] is the one exact step they
 //! share; [`feasible`] says what a grouping must obey, from the records alone.
@@ -9,6 +9,8 @@
 //! Never reads a clock, never depends on hash order, indices or arrival order inside a tick.
 
 mod market;
+
+mod change;
 
 mod plan;
 
@@ -21,6 +23,11 @@ mod improve;
 mod price;
 
 pub mod feasible;
+
+mod audit;
+
+#[cfg(test)]
+mod tests;
 
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
@@ -74,12 +81,11 @@ impl Market {
         let list = self.in_order(&self.dirty);
         self.rethink(&list);
         self.improve(list);
-        let dirty = std::mem::take(&mut self.dirty);
-        self.reprice(&dirty);
+        self.dirty.clear();
+        self.reprice();
         self.price_fresh();
-        let dirty = std::mem::take(&mut self.dirty);
-        self.reprice(&dirty);
         debug_assert_eq!(self.verify(), Ok(self.value));
+        debug_assert_eq!(self.audit(), Ok(()));
     }
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
@@ -89,15 +95,17 @@ impl Market {
         for greedy in [Greedy::Window, Greedy::Buyer] {
             self.from_scratch(&offers, greedy);
         }
-        self.tighten(budget.price_rounds);
         self.dirty.clear();
+        self.tighten(budget.price_rounds);
         debug_assert_eq!(self.verify(), Ok(self.value));
+        debug_assert_eq!(self.audit(), Ok(()));
     }
 
     /// Tightens the bound by a counted number of rounds over the whole market.
     pub fn tighten_bound(&mut self, rounds: u32) {
+        self.reprice();
+        self.price_fresh();
         self.tighten(rounds);
-        self.dirty.clear();
     }
 
     /// The value of the plain greedy on this market; the incumbent is not changed.
@@ -134,7 +142,7 @@ impl Market {
 
     /// The prices behind the bound.
     pub fn dual_prices(&self) -> Prices {
-        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.hot[i as usize].price));
+        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.price_of(i)));
         let offers = self.by_store.iter().map(|(id, &o)| (id.clone(), self.offer(o).price));
         Prices {
             scale: SCALE,

@@ -58,11 +58,10 @@ impl Market {
 
     /// Replaces the window's group, whoever was there leaves; keeps every sum.
     ///
-    /// The new members must be free or members already; the group may break rules until settled.
-    pub(crate) fn seat(&mut self, o: u32, slot: Slot, mut members: Vec<Candidate>) {
-        members.sort_by(|a, b| {
-            self.node(a.intent).intent.id.cmp(&self.node(b.intent).intent.id)
-        });
+    /// The new members are in the order of ids, and free or members already; the group may break
+    /// rules until settled.
+    pub(crate) fn seat(&mut self, o: u32, slot: Slot, members: Vec<Candidate>) {
+        debug_assert!(members.is_sorted_by_key(|c| &self.node(c.intent).intent.id));
         let value = self.value_of(o, slot, &members);
         let units: i64 = members.iter().map(|c| c.quantity as i64).sum();
         let offer = self.offers[o as usize].as_mut().expect("an index in use");
@@ -81,6 +80,12 @@ impl Market {
             self.hot[c.intent as usize].home = Home::In(o, slot);
         }
         self.changed.insert((slot, o));
+    }
+
+    /// Where the intent belongs among the members, by id.
+    fn place_among(&self, members: &[Candidate], i: u32) -> usize {
+        let id = &self.node(i).intent.id;
+        members.partition_point(|c| self.node(c.intent).intent.id < *id)
     }
 
     /// Empties the window; returns who was in it.
@@ -103,20 +108,21 @@ impl Market {
     }
 
     /// Puts those back into the window who still fit it; the window waits for its repair.
-    pub(crate) fn readmit(&mut self, o: u32, slot: Slot, intents: Vec<u32>) {
+    pub(crate) fn readmit(&mut self, o: u32, slot: Slot, intents: &[u32]) {
         let o = match self.offers.get(o as usize) {
             Some(Some(_)) => o,
             _ => return,
         };
         let Some(window) = self.offer(o).window(slot) else { return };
         let mut members = window.members.clone();
-        for i in intents {
+        for &i in intents {
             let Some(node) = &self.intents[i as usize] else { continue };
             if self.hot[i as usize].home == Home::Free
                 && self.eligible(o, i, slot)
                 && let Ok(at) = self.candidate_at(o, &node.intent.id)
             {
-                members.push(self.offer(o).candidates[at]);
+                let c = self.offer(o).candidates[at];
+                members.insert(self.place_among(&members, i), c);
             }
         }
         self.seat(o, slot, members);
@@ -289,7 +295,7 @@ impl Market {
         let Some((_, o, slot, c)) = best else { return false };
         self.touch(trial, o, slot);
         let mut members = self.offer(o).window(slot).expect("open").members.clone();
-        members.push(c);
+        members.insert(self.place_among(&members, i), c);
         self.seat(o, slot, members);
         true
     }

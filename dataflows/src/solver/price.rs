@@ -6,11 +6,12 @@
 //! "an intent at most once" and "no more than the stock" are bought instead of obeyed). Any prices
 //! give a valid bound; good ones give a tight one.
 //!
-//! **Invariant** `market.dual` is that sum, exactly, whenever [`Market::reprice`] has run.
+//! **Invariant** `market.dual` is that sum, exactly, for the terms that are kept; a term that is not
+//! what its window's candidates and prices make it is in `market.stale`, or would be but for intents
+//! that are fresh: those have no price, and no term has them.
 
 use super::market::Market;
 use crate::market::Slot;
-use std::collections::BTreeSet;
 
 /// Prices are in 1/256 of a minor unit.
 pub const SCALE: i64 = 256;
@@ -22,22 +23,29 @@ const MAX_UNIT_PRICE: i64 = 1 << 38;
 /// How many subgradient rounds may pass without a better bound before the step is halved.
 const PATIENCE: u32 = 4;
 
+/// The price of an intent that has none yet: it takes no part in any term.
+pub(crate) const UNPRICED: i64 = -1;
+
 /// Scratch space of a window's term.
 #[derive(Debug, Default)]
-struct Scratch {
-    /// (reduced worth but for the tier's price, units, gain at price 0, intent)
-    items: Vec<(i64, i64, i64, u32)>,
-    /// (reduced worth at the tier, position)
-    reduced: Vec<(i64, u32)>,
+pub(crate) struct Scratch {
+    /// Who could be in the window, at reduced values.
+    items: Vec<Reduced>,
+    /// (reduced worth at a tier, position in the items)
+    at_tier: Vec<(i64, u32)>,
+    /// The best group so far: positions in the items.
+    chosen: Vec<u32>,
 }
 
-/// A window's best group at reduced values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Term {
-    /// Its worth, never negative, scaled.
-    pub worth: i64,
-    /// Who is in it; nobody where the worth is 0.
-    pub chosen: Vec<u32>,
+/// A candidate at its reduced worth.
+#[derive(Debug, Clone, Copy)]
+struct Reduced {
+    /// Scaled, at price 0.
+    worth: i64,
+    quantity: i64,
+    /// The gain at price 0.
+    base: i64,
+    intent: u32,
 }
 
 impl Market {
@@ -46,113 +54,142 @@ impl Market {
         (self.dual.div_euclid(SCALE as i128)) as i64
     }
 
-    /// Sets the intent's price; its windows' terms are to be computed again.
-    pub(crate) fn set_price(&mut self, i: u32, price: i64) {
-        debug_assert!(price >= 0);
-        let old = std::mem::replace(&mut self.hot[i as usize].price, price);
-        if old != price {
-            self.dual += (price - old) as i128;
-            self.mark_intent(i);
-        }
+    /// The intent's price; 0 while it has none.
+    pub(crate) fn price_of(&self, i: u32) -> i64 {
+        self.hot[i as usize].price.max(0)
     }
 
-    /// The term of one window at the prices as they are. With `choose`, says who is in the group.
+    /// Lists in `scratch` who could be in the window, at reduced values; false if no tier can be
+    /// filled. Of intents without a price, only `guest` is listed: at price 0.
     ///
-    /// **Cost** O(tiers * candidates of the offer).
-    fn term(&self, o: u32, slot: Slot, choose: bool, scratch: &mut Scratch) -> Term {
+    /// **Cost** O(candidates of the offer).
+    fn reduce(&self, o: u32, slot: Slot, guest: Option<u32>, scratch: &mut Scratch) -> bool {
+        scratch.items.clear();
+        scratch.chosen.clear();
         let offer = self.offer(o);
-        let Some(window) = offer.window(slot) else { return Term::default() };
+        let Some(window) = offer.window(slot) else { return false };
         let least = offer.tiers()[0].min_buyers as usize;
         if (window.eligible as usize) < least || offer.max_group() < least {
-            return Term::default();
+            return false;
         }
         let stock = offer.placed.stock.max(0);
-        scratch.items.clear();
         for c in &offer.candidates {
             let quantity = c.quantity as i64;
+            let price = match self.hot[c.intent as usize].price {
+                UNPRICED if guest == Some(c.intent) => 0,
+                UNPRICED => continue,
+                price => price,
+            };
             if quantity <= stock && self.eligible(o, c.intent, slot) {
                 let extra = window.visit_value + self.bonus(o, c.intent, slot);
-                let price = self.hot[c.intent as usize].price + offer.price * quantity;
-                let worth = (c.base + extra) * SCALE - price;
-                scratch.items.push((worth, quantity, c.base, c.intent));
+                let worth = (c.base + extra) * SCALE - price - offer.price * quantity;
+                scratch.items.push(Reduced { worth, quantity, base: c.base, intent: c.intent });
             }
         }
-        let mut best = Term::default();
+        scratch.items.len() >= least
+    }
+
+    /// The worth of the best group of what `scratch` lists, never negative; the group is left there.
+    ///
+    /// **Cost** O(tiers * listed).
+    fn best_reduced(&self, o: u32, scratch: &mut Scratch) -> i64 {
+        let offer = self.offer(o);
+        let mut best = 0;
         for tier in offer.tiers() {
             let (price, least) = (tier.price.minor(), tier.min_buyers as usize);
-            scratch.reduced.clear();
-            for (n, &(worth, quantity, base, _)) in scratch.items.iter().enumerate() {
-                if base >= quantity * price {
-                    scratch.reduced.push((worth - quantity * price * SCALE, n as u32));
+            let Scratch { items, at_tier, chosen } = &mut *scratch;
+            at_tier.clear();
+            let mut positive = 0;
+            for (n, item) in items.iter().enumerate() {
+                if item.base >= item.quantity * price {
+                    let worth = item.worth - item.quantity * price * SCALE;
+                    positive += (worth > 0) as usize;
+                    at_tier.push((worth, n as u32));
                 }
             }
-            let most = offer.max_group().min(scratch.reduced.len());
+            let most = offer.max_group().min(at_tier.len());
             if least > most {
                 continue;
             }
-            let positive = scratch.reduced.iter().filter(|r| r.0 > 0).count();
             let size = positive.clamp(least, most);
-            if size < scratch.reduced.len() {
-                scratch
-                    .reduced
-                    .select_nth_unstable_by(size - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            if size < at_tier.len() {
+                let order = |a: &(i64, u32), b: &(i64, u32)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
+                at_tier.select_nth_unstable_by(size - 1, order);
             }
-            let worth: i64 = scratch.reduced[..size].iter().map(|r| r.0).sum();
-            if worth > best.worth {
-                best.worth = worth;
-                if choose {
-                    let group = scratch.reduced[..size].iter();
-                    best.chosen = group.map(|r| scratch.items[r.1 as usize].3).collect();
-                }
+            let worth: i64 = at_tier[..size].iter().map(|r| r.0).sum();
+            if worth > best {
+                best = worth;
+                chosen.clear();
+                chosen.extend(at_tier[..size].iter().map(|r| r.1));
             }
         }
         best
     }
 
-    /// Computes the windows' terms again.
-    pub(crate) fn reprice(&mut self, list: &BTreeSet<(Slot, u32)>) {
+    /// The term of one window at the prices as they are.
+    pub(crate) fn term(&self, o: u32, slot: Slot, scratch: &mut Scratch) -> i64 {
+        if self.reduce(o, slot, None, scratch) { self.best_reduced(o, scratch) } else { 0 }
+    }
+
+    fn set_term(&mut self, o: u32, slot: Slot, term: i64) {
+        let window = self.offer_mut(o).window_mut(slot).expect("a window with candidates");
+        let old = std::mem::replace(&mut window.term, term);
+        self.dual += (term - old) as i128;
+    }
+
+    /// Computes every stale term again.
+    pub(crate) fn reprice(&mut self) {
         let mut scratch = Scratch::default();
-        for &(slot, o) in list {
-            if self.offers[o as usize].as_ref().is_none_or(|offer| offer.window(slot).is_none()) {
-                continue;
+        for (slot, o) in std::mem::take(&mut self.stale) {
+            let known = self.offers[o as usize].as_ref();
+            if known.is_some_and(|offer| offer.window(slot).is_some()) {
+                let term = self.term(o, slot, &mut scratch);
+                self.set_term(o, slot, term);
             }
-            let worth = self.term(o, slot, false, &mut scratch).worth;
-            let window = self.offer_mut(o).window_mut(slot).expect("just found");
-            let old = std::mem::replace(&mut window.term, worth);
-            self.dual += (worth - old) as i128;
         }
     }
 
     /// Prices the intents that came or changed: each at what it adds to the second of the windows
     /// that want it most, which is where the bound stops falling.
+    ///
+    /// **Contract** no term is stale; none is afterwards. A window's term at price `p` of the
+    /// intent is exactly `max(without it, at price 0 - p)`, so that each is computed once.
     pub(crate) fn price_fresh(&mut self) {
+        debug_assert!(self.stale.is_empty());
         let mut fresh: Vec<u32> = std::mem::take(&mut self.fresh).into_iter().collect();
         fresh.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
         let mut scratch = Scratch::default();
+        let mut bids: Vec<(i64, Slot, u32)> = Vec::new();
         for i in fresh {
-            let windows = self.windows_of(i);
-            let price = self.hot[i as usize].price;
+            bids.clear();
             let (mut first, mut second) = (0, 0);
-            for &(slot, o) in &windows {
-                self.hot[i as usize].price = 0;
-                let with = self.term(o, slot, false, &mut scratch).worth;
-                self.hot[i as usize].price = i64::MAX / 4;
-                let without = self.term(o, slot, false, &mut scratch).worth;
-                let bid = with - without;
+            for (slot, o) in self.windows_of(i) {
+                let without = self.offer(o).window(slot).expect("just listed").term;
+                if !self.reduce(o, slot, Some(i), &mut scratch) {
+                    continue;
+                }
+                let bid = self.best_reduced(o, &mut scratch) - without;
                 if bid > first {
                     (first, second) = (bid, first);
                 } else {
                     second = second.max(bid);
                 }
+                if bid > 0 {
+                    bids.push((bid, slot, o));
+                }
             }
+            let price = second.min(MAX_PRICE);
             self.hot[i as usize].price = price;
-            self.set_price(i, second.min(MAX_PRICE));
-            self.reprice(&windows.into_iter().collect());
+            self.dual += price as i128;
+            for &(bid, slot, o) in bids.iter().filter(|bid| bid.0 > price) {
+                let without = self.offer(o).window(slot).expect("just listed").term;
+                self.set_term(o, slot, without + bid - price);
+            }
         }
     }
 
-    /// Every window in which the intent is a candidate.
-    fn windows_of(&self, i: u32) -> Vec<(Slot, u32)> {
+    /// Every window of the intent's offers in its time.
+    pub(crate) fn windows_of(&self, i: u32) -> Vec<(Slot, u32)> {
         let hot = &self.hot[i as usize];
         let mut all = Vec::new();
         for &o in &self.node(i).edges {
@@ -193,7 +230,9 @@ impl Market {
                     self.set_prices(&intents, &offers, &best.1);
                 }
             }
-            if best.0 <= floor || halvings > 12 || !self.step(&intents, &offers, &wanted, &units, halvings, floor)
+            if best.0 <= floor
+                || halvings > 12
+                || !self.step(&intents, &offers, &wanted, &units, halvings, floor)
             {
                 break;
             }
@@ -212,15 +251,15 @@ impl Market {
         let mut wanted = vec![0; self.intents.len()];
         let mut units = vec![0; self.offers.len()];
         for &(slot, o) in windows {
-            let term = self.term(o, slot, true, &mut scratch);
-            for &i in &term.chosen {
-                wanted[i as usize] += 1;
-                units[o as usize] += self.node(i).intent.quantity as i64;
+            let term = self.term(o, slot, &mut scratch);
+            for &n in &scratch.chosen {
+                let item = &scratch.items[n as usize];
+                wanted[item.intent as usize] += 1;
+                units[o as usize] += item.quantity;
             }
-            let window = self.offer_mut(o).window_mut(slot).expect("listed");
-            let old = std::mem::replace(&mut window.term, term.worth);
-            self.dual += (term.worth - old) as i128;
+            self.set_term(o, slot, term);
         }
+        self.stale.clear();
         (wanted, units)
     }
 
@@ -270,8 +309,7 @@ impl Market {
         }
         let length = (self.dual - floor).max(1);
         let most = MAX_PRICE as i128;
-        let along =
-            |by: i64| (by as i128 * length / (norm << halvings)).clamp(-most, most) as i64;
+        let along = |by: i64| (by as i128 * length / (norm << halvings)).clamp(-most, most) as i64;
         let mut moved = false;
         let mut next = self.prices(intents, offers);
         for (price, &i) in next.0.iter_mut().zip(intents) {
