@@ -194,23 +194,26 @@ impl Market {
         if tiers.reached(window.members.len() - 1) == Some(window.tier as usize) {
             return Some(self.weight(o, own, window, window.tier as usize));
         }
-        let mut rest: Vec<Candidate> =
-            window.members.iter().copied().filter(|c| c.intent != i).collect();
+        // The price rises; whoever cannot pay it leaves, which may raise it further.
+        let rest = || window.members.iter().filter(|c| c.intent != i);
+        let mut count = window.members.len() - 1;
         loop {
-            let tier = tiers.reached(rest.len());
-            let price = tier.map_or(i64::MAX / 4_096, |t| self.offer(o).tiers()[t].price.minor());
-            let (stay, go): (Vec<Candidate>, Vec<Candidate>) =
-                rest.iter().partition(|c| c.base >= c.quantity as i64 * price);
-            if go.iter().any(|c| self.pinned(c.intent)) {
-                return None;
+            let Some(tier) = tiers.reached(count) else {
+                let held = rest().any(|c| self.pinned(c.intent));
+                return (!held).then_some(window.value);
+            };
+            let price = self.offer(o).tiers()[tier].price.minor();
+            let stays = |c: &&Candidate| c.base >= c.quantity as i64 * price;
+            let staying = rest().filter(stays).count();
+            if staying == count || tiers.reached(staying) == Some(tier) {
+                if rest().any(|c| !stays(&c) && self.pinned(c.intent)) {
+                    return None;
+                }
+                let left = rest().filter(stays).map(|c| self.weight(o, c, window, tier));
+                return Some(window.value - left.sum::<i64>());
             }
-            let done = go.is_empty() || stay.is_empty();
-            rest = stay;
-            if done {
-                break;
-            }
+            count = staying;
         }
-        Some(window.value - self.value_of(o, slot, &rest))
     }
 
     /// Notes the window as it is, once, before the trial changes it.
@@ -253,6 +256,12 @@ impl Market {
     /// Windows that the trial touched.
     pub(crate) fn touched(trial: &Trial) -> impl Iterator<Item = (u32, Slot)> + '_ {
         trial.before.iter().map(|b| (b.0, b.1))
+    }
+
+    /// Who was in a window before the trial and is in none now.
+    pub(crate) fn set_free(&self, trial: &Trial) -> Vec<u32> {
+        let before = trial.before.iter().flat_map(|b| &b.2).map(|c| c.intent);
+        before.filter(|&i| self.hot[i as usize].home == Home::Free).collect()
     }
 
     /// Puts a free intent into the open window where it adds most to the objective (at least

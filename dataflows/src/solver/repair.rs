@@ -53,7 +53,9 @@ impl Market {
         freed.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
         freed.dedup();
         for i in freed {
-            self.fill(&mut Trial::default(), i);
+            if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
+                self.mark_intent(i);
+            }
         }
     }
 
@@ -234,6 +236,16 @@ impl Market {
         units: i64,
         whom: Whom,
     ) -> Option<(Vec<Item>, Group)> {
+        let items = self.items_for(o, slot, whom)?;
+        let offer = self.offer(o);
+        let frame =
+            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        let group = best_group(&items, frame)?;
+        Some((items, group))
+    }
+
+    /// Who could be in the window, and at what cost to the objective elsewhere.
+    pub(crate) fn items_for(&self, o: u32, slot: Slot, whom: Whom) -> Option<Vec<Item>> {
         let offer = self.offer(o);
         let window = offer.window(slot)?;
         if offer.candidates.len() < offer.tiers()[0].min_buyers as usize {
@@ -262,10 +274,7 @@ impl Market {
                 bound_here: self.pinned(c.intent),
             });
         }
-        let frame =
-            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
-        let group = best_group(&items, frame)?;
-        Some((items, group))
+        Some(items)
     }
 
     /// Seats the group, taking its members from wherever they are; who was in the window and is
