@@ -21,6 +21,8 @@ pub(crate) struct Item {
     pub extra: i64,
     /// Units.
     pub quantity: u32,
+    /// Metres; carried, not used.
+    pub distance_m: u32,
     /// Whether the group must hold this buyer (R8).
     pub bound_here: bool,
 }
@@ -63,13 +65,16 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
             break;
         }
         order.clear();
-        let mut bound = 0;
+        let (mut bound, mut wanted, mut most) = (0, 0, 0);
         let mut lost = false;
         for (n, item) in items.iter().enumerate() {
             let gain = item.base - item.quantity as i64 * step.price.minor();
             if gain >= 0 {
-                order.push((gain + item.extra, n));
+                let worth = gain + item.extra;
+                order.push((worth, n));
                 bound += item.bound_here as usize;
+                wanted += (item.bound_here || worth > 0) as usize;
+                most += if item.bound_here { worth } else { worth.max(0) };
             } else {
                 lost |= item.bound_here;
             }
@@ -77,11 +82,17 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         if lost || order.len() < least || bound > frame.max_group {
             continue;
         }
-        order.sort_by(|a, b| {
-            items[b.1].bound_here.cmp(&items[a.1].bound_here).then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
-        });
-        let wanted = order[bound..].iter().take_while(|entry| entry.0 > 0).count() + bound;
+        if best.as_ref().is_some_and(|best| most < best.worth) {
+            continue;
+        }
+        let by_worth = |a: &(i64, usize), b: &(i64, usize)| {
+            let bound_first = items[b.1].bound_here.cmp(&items[a.1].bound_here);
+            bound_first.then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
+        };
         let size = wanted.max(least).min(frame.max_group).min(order.len());
+        if size < order.len() {
+            order.select_nth_unstable_by(size - 1, by_worth);
+        }
         let units: i64 = order[..size].iter().map(|entry| items[entry.1].quantity as i64).sum();
         let group = if units <= frame.units {
             Some(Group {
@@ -90,8 +101,12 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
                 chosen: order[..size].iter().map(|entry| entry.1).collect(),
             })
         } else {
-            knapsack(items, &order, bound, least, &frame)
-                .map(|(worth, chosen)| Group { worth, tier, chosen })
+            order.sort_unstable_by(by_worth);
+            knapsack(items, &order, bound, least, &frame).map(|(worth, chosen)| Group {
+                worth,
+                tier,
+                chosen,
+            })
         };
         if let Some(mut group) = group {
             let better = best.as_ref().is_none_or(|best| {
@@ -104,6 +119,25 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         }
     }
     best
+}
+
+/// False if no group of these can be worth `least_worth` or more: a cheap look before
+/// [`best_group`], which is then not worth its while.
+///
+/// **Cost** O(n).
+pub(crate) fn may_reach(items: &[Item], frame: Frame<'_>, least_worth: i64) -> bool {
+    let reachable = |tier: &&Tier| tier.min_buyers as usize <= frame.max_group;
+    let Some(deepest) = frame.tiers.iter().rev().find(reachable) else { return false };
+    let (mut most, mut buyers) = (0, 0);
+    for item in items {
+        let gain = item.base - item.quantity as i64 * deepest.price.minor();
+        if gain >= 0 {
+            buyers += 1;
+            let worth = gain + item.extra;
+            most += if item.bound_here { worth } else { worth.max(0) };
+        }
+    }
+    buyers >= frame.tiers[0].min_buyers && most >= least_worth
 }
 
 /// The best group when stock binds: exactly while the table is small, else greedily.
@@ -233,7 +267,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn tiers(steps: &[(u32, i64)]) -> Vec<Tier> {
-        let tier = |&(min_buyers, price)| Tier { min_buyers, price: Money::new("", price).unwrap() };
+        let tier =
+            |&(min_buyers, price)| Tier { min_buyers, price: Money::new("", price).unwrap() };
         steps.iter().map(tier).collect()
     }
 
@@ -243,7 +278,8 @@ mod tests {
         for set in 0u32..1 << items.len() {
             let group: Vec<&Item> =
                 (0..items.len()).filter(|n| set >> n & 1 == 1).map(|n| &items[n]).collect();
-            let all_bound = items.iter().enumerate().all(|(n, i)| !i.bound_here || set >> n & 1 == 1);
+            let all_bound =
+                items.iter().enumerate().all(|(n, i)| !i.bound_here || set >> n & 1 == 1);
             let units: i64 = group.iter().map(|i| i.quantity as i64).sum();
             if !all_bound || group.len() > frame.max_group || units > frame.units {
                 continue;
@@ -271,7 +307,7 @@ mod tests {
             let tiers = tiers(&[(2, 60), (2 + second, 45)]);
             let items: Vec<Item> = raw.iter().enumerate()
                 .map(|(n, &(base, extra, quantity, bound_here))| {
-                    Item { intent: n as u32, base, extra, quantity, bound_here }
+                    Item { intent: n as u32, base, extra, quantity, distance_m: 0, bound_here }
                 }).collect();
             let frame = Frame { tiers: &tiers, least_tier, max_group, units };
             let found = best_group(&items, frame);

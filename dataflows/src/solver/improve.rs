@@ -4,7 +4,7 @@
 //! Every step is a trial: it is applied, measured by the objective and its ties, and taken back
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
-use super::group::{Group, Item};
+use super::group::{Frame, Group, Item, best_group, may_reach};
 use super::market::Market;
 use super::plan::{Gain, Home, Trial};
 use super::repair::Whom;
@@ -29,6 +29,11 @@ pub(crate) enum Greedy {
 impl Market {
     /// Improves the windows of `list` and those that they disturb; returns the steps used.
     pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>) -> u64 {
+        self.improve_within(&mut Trial::default(), list)
+    }
+
+    /// The same, as a part of a greater trial.
+    pub(crate) fn improve_within(&mut self, whole: &mut Trial, list: Vec<(Slot, u32)>) -> u64 {
         let mut steps = 0;
         let mut pending = list;
         for _ in 0..PASSES {
@@ -37,32 +42,18 @@ impl Market {
                 steps += 1;
                 if let Some(trial) = self.reopen(o, slot) {
                     disturbed.extend(Market::touched(&trial).map(|(o, slot)| (slot, o)));
+                    for i in self.set_free(&trial) {
+                        disturbed.extend(self.windows_of(i));
+                    }
+                    whole.absorb(trial);
                 }
             }
             if disturbed.is_empty() {
                 break;
             }
-            pending = self.in_order(&self.rivals(&disturbed));
+            pending = self.in_order(&disturbed);
         }
         steps
-    }
-
-    /// The windows that share a buyer with one of these, these among them.
-    fn rivals(&self, windows: &BTreeSet<(Slot, u32)>) -> BTreeSet<(Slot, u32)> {
-        let mut all = windows.clone();
-        for &(slot, o) in windows {
-            let Some(window) = self.offer(o).window(slot) else { continue };
-            for c in &window.members {
-                for &other in &self.node(c.intent).edges {
-                    let windows = &self.offer(other).windows;
-                    let hot = &self.hot[c.intent as usize];
-                    let first = windows.partition_point(|w| w.slot < hot.from);
-                    let reach = windows[first..].iter().take_while(|w| w.slot < hot.until);
-                    all.extend(reach.map(|w| (w.slot, other)));
-                }
-            }
-        }
-        all
     }
 
     /// Tries the best group of the window against whatever its buyers do now; keeps it if that
@@ -77,7 +68,13 @@ impl Market {
         let before = window.value;
         let same = window.members.len();
         let units = offer.placed.stock - (offer.used - mine);
-        let (items, group) = self.group_for(o, slot, units, Whom::Everyone)?;
+        let items = self.items_for(o, slot, Whom::Everyone)?;
+        let frame =
+            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        if !may_reach(&items, frame, before.max(0)) {
+            return None;
+        }
+        let group = best_group(&items, frame)?;
         if group.worth < 0 {
             return None;
         }
@@ -86,8 +83,7 @@ impl Market {
             return None;
         }
         let mut trial = Trial::default();
-        let old: Vec<u32> =
-            self.offer(o).window(slot)?.members.iter().map(|c| c.intent).collect();
+        let old: Vec<u32> = self.offer(o).window(slot)?.members.iter().map(|c| c.intent).collect();
         let robbed = self.gather(&mut trial, o, slot, &items, &group);
         let mut free: Vec<u32> =
             old.into_iter().filter(|&i| self.hot[i as usize].home == Home::Free).collect();
@@ -127,7 +123,7 @@ impl Market {
             }
             let Some(offers) = self.component(o, &mut seen) else { continue };
             for greedy in [Greedy::Window, Greedy::Buyer] {
-                steps += self.from_scratch(&offers, greedy);
+                steps += self.restart(&offers, greedy);
             }
         }
         steps
@@ -143,11 +139,11 @@ impl Market {
             let offer = self.offer(offers[next]);
             pairs += offer.windows.iter().map(|w| w.eligible as usize).sum::<usize>();
             if pairs > SMALL_PAIRS {
+                seen.extend(&inside);
                 return None;
             }
             for c in &offer.candidates {
-                let more = self.node(c.intent).edges.iter().filter(|e| inside.insert(**e));
-                offers.extend(more.copied().collect::<Vec<_>>());
+                offers.extend(self.node(c.intent).edges.iter().filter(|e| inside.insert(**e)));
             }
             next += 1;
         }
@@ -157,7 +153,7 @@ impl Market {
 
     /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps
     /// it if it beats the incumbent.
-    pub(crate) fn from_scratch(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
+    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
         let mut trial = Trial::default();
         let mut windows: Vec<(Slot, u32)> = Vec::new();
         for &o in offers {

@@ -1,7 +1,7 @@
 //! One market, kept solved: the best groups known, and a bound that proves how good they are.
 //!
-//! The parts, in the order in which an update passes them: [`market`] takes it in and marks the
-//! windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
+//! The parts, in the order in which an update passes them: [`change`] takes it into the state
+//! ([`market`]) and marks the windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
 //! windows open, steal and close while that gains; [`price`] keeps the certificate valid. A whole
 //! solve ([`solve`]) is the same parts run over everything. [`group`] is the one exact step they
 //! share; [`feasible`] says what a grouping must obey, from the records alone.
@@ -9,6 +9,8 @@
 //! Never reads a clock, never depends on hash order, indices or arrival order inside a tick.
 
 mod market;
+
+mod change;
 
 mod plan;
 
@@ -18,9 +20,16 @@ mod repair;
 
 mod improve;
 
+mod search;
+
 mod price;
 
 pub mod feasible;
+
+mod audit;
+
+#[cfg(test)]
+mod tests;
 
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
@@ -41,16 +50,21 @@ pub struct GroupedWindow {
     pub members: Vec<(IntentId, u32)>,
 }
 
+/// What the search's chance starts from.
+const SEED: u64 = 0x1ce5_0b0b;
+
 /// How much work a solve may do, in counted steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Rounds of dual prices over the whole market.
     pub price_rounds: u32,
+    /// Steps of search over the whole market.
+    pub search_steps: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { price_rounds: 400 }
+        Self { price_rounds: 400, search_steps: 2_000 }
     }
 }
 
@@ -74,12 +88,11 @@ impl Market {
         let list = self.in_order(&self.dirty);
         self.rethink(&list);
         self.improve(list);
-        let dirty = std::mem::take(&mut self.dirty);
-        self.reprice(&dirty);
+        self.dirty.clear();
+        self.reprice();
         self.price_fresh();
-        let dirty = std::mem::take(&mut self.dirty);
-        self.reprice(&dirty);
         debug_assert_eq!(self.verify(), Ok(self.value));
+        debug_assert_eq!(self.audit(), Ok(()));
     }
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
@@ -87,17 +100,21 @@ impl Market {
         self.refresh();
         let offers: Vec<u32> = self.by_store.values().copied().collect();
         for greedy in [Greedy::Window, Greedy::Buyer] {
-            self.from_scratch(&offers, greedy);
+            self.restart(&offers, greedy);
         }
-        self.tighten(budget.price_rounds);
+        self.tighten(budget.price_rounds / 2);
+        self.search(budget.search_steps, SEED);
         self.dirty.clear();
+        self.tighten(budget.price_rounds - budget.price_rounds / 2);
         debug_assert_eq!(self.verify(), Ok(self.value));
+        debug_assert_eq!(self.audit(), Ok(()));
     }
 
     /// Tightens the bound by a counted number of rounds over the whole market.
     pub fn tighten_bound(&mut self, rounds: u32) {
+        self.reprice();
+        self.price_fresh();
         self.tighten(rounds);
-        self.dirty.clear();
     }
 
     /// The value of the plain greedy on this market; the incumbent is not changed.
@@ -134,7 +151,7 @@ impl Market {
 
     /// The prices behind the bound.
     pub fn dual_prices(&self) -> Prices {
-        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.hot[i as usize].price));
+        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.price_of(i)));
         let offers = self.by_store.iter().map(|(id, &o)| (id.clone(), self.offer(o).price));
         Prices {
             scale: SCALE,

@@ -39,6 +39,17 @@ pub(crate) struct Trial {
     before: Vec<(u32, Slot, Vec<Candidate>)>,
 }
 
+impl Trial {
+    /// Takes a later trial into this one.
+    pub(crate) fn absorb(&mut self, later: Trial) {
+        for (o, slot, members) in later.before {
+            if !self.before.iter().any(|b| b.0 == o && b.1 == slot) {
+                self.before.push((o, slot, members));
+            }
+        }
+    }
+}
+
 impl Market {
     /// The objective's part of a member at the window's tier; negative gain is left as it is.
     #[inline]
@@ -58,11 +69,10 @@ impl Market {
 
     /// Replaces the window's group, whoever was there leaves; keeps every sum.
     ///
-    /// The new members must be free or members already; the group may break rules until settled.
-    pub(crate) fn seat(&mut self, o: u32, slot: Slot, mut members: Vec<Candidate>) {
-        members.sort_by(|a, b| {
-            self.node(a.intent).intent.id.cmp(&self.node(b.intent).intent.id)
-        });
+    /// The new members are in the order of ids, and free or members already; the group may break
+    /// rules until settled.
+    pub(crate) fn seat(&mut self, o: u32, slot: Slot, members: Vec<Candidate>) {
+        debug_assert!(members.is_sorted_by_key(|c| &self.node(c.intent).intent.id));
         let value = self.value_of(o, slot, &members);
         let units: i64 = members.iter().map(|c| c.quantity as i64).sum();
         let offer = self.offers[o as usize].as_mut().expect("an index in use");
@@ -81,6 +91,12 @@ impl Market {
             self.hot[c.intent as usize].home = Home::In(o, slot);
         }
         self.changed.insert((slot, o));
+    }
+
+    /// Where the intent belongs among the members, by id.
+    fn place_among(&self, members: &[Candidate], i: u32) -> usize {
+        let id = &self.node(i).intent.id;
+        members.partition_point(|c| self.node(c.intent).intent.id < *id)
     }
 
     /// Empties the window; returns who was in it.
@@ -103,20 +119,21 @@ impl Market {
     }
 
     /// Puts those back into the window who still fit it; the window waits for its repair.
-    pub(crate) fn readmit(&mut self, o: u32, slot: Slot, intents: Vec<u32>) {
+    pub(crate) fn readmit(&mut self, o: u32, slot: Slot, intents: &[u32]) {
         let o = match self.offers.get(o as usize) {
             Some(Some(_)) => o,
             _ => return,
         };
         let Some(window) = self.offer(o).window(slot) else { return };
         let mut members = window.members.clone();
-        for i in intents {
+        for &i in intents {
             let Some(node) = &self.intents[i as usize] else { continue };
             if self.hot[i as usize].home == Home::Free
                 && self.eligible(o, i, slot)
                 && let Ok(at) = self.candidate_at(o, &node.intent.id)
             {
-                members.push(self.offer(o).candidates[at]);
+                let c = self.offer(o).candidates[at];
+                members.insert(self.place_among(&members, i), c);
             }
         }
         self.seat(o, slot, members);
@@ -188,23 +205,26 @@ impl Market {
         if tiers.reached(window.members.len() - 1) == Some(window.tier as usize) {
             return Some(self.weight(o, own, window, window.tier as usize));
         }
-        let mut rest: Vec<Candidate> =
-            window.members.iter().copied().filter(|c| c.intent != i).collect();
+        // The price rises; whoever cannot pay it leaves, which may raise it further.
+        let rest = || window.members.iter().filter(|c| c.intent != i);
+        let mut count = window.members.len() - 1;
         loop {
-            let tier = tiers.reached(rest.len());
-            let price = tier.map_or(i64::MAX / 4_096, |t| self.offer(o).tiers()[t].price.minor());
-            let (stay, go): (Vec<Candidate>, Vec<Candidate>) =
-                rest.iter().partition(|c| c.base >= c.quantity as i64 * price);
-            if go.iter().any(|c| self.pinned(c.intent)) {
-                return None;
+            let Some(tier) = tiers.reached(count) else {
+                let held = rest().any(|c| self.pinned(c.intent));
+                return (!held).then_some(window.value);
+            };
+            let price = self.offer(o).tiers()[tier].price.minor();
+            let stays = |c: &&Candidate| c.base >= c.quantity as i64 * price;
+            let staying = rest().filter(stays).count();
+            if staying == count || tiers.reached(staying) == Some(tier) {
+                if rest().any(|c| !stays(&c) && self.pinned(c.intent)) {
+                    return None;
+                }
+                let left = rest().filter(stays).map(|c| self.weight(o, c, window, tier));
+                return Some(window.value - left.sum::<i64>());
             }
-            let done = go.is_empty() || stay.is_empty();
-            rest = stay;
-            if done {
-                break;
-            }
+            count = staying;
         }
-        Some(window.value - self.value_of(o, slot, &rest))
     }
 
     /// Notes the window as it is, once, before the trial changes it.
@@ -249,6 +269,12 @@ impl Market {
         trial.before.iter().map(|b| (b.0, b.1))
     }
 
+    /// Who was in a window before the trial and is in none now.
+    pub(crate) fn set_free(&self, trial: &Trial) -> Vec<u32> {
+        let before = trial.before.iter().flat_map(|b| &b.2).map(|c| c.intent);
+        before.filter(|&i| self.hot[i as usize].home == Home::Free).collect()
+    }
+
     /// Puts a free intent into the open window where it adds most to the objective (at least
     /// nothing), if there is one.
     ///
@@ -289,7 +315,7 @@ impl Market {
         let Some((_, o, slot, c)) = best else { return false };
         self.touch(trial, o, slot);
         let mut members = self.offer(o).window(slot).expect("open").members.clone();
-        members.push(c);
+        members.insert(self.place_among(&members, i), c);
         self.seat(o, slot, members);
         true
     }

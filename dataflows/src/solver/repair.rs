@@ -6,8 +6,11 @@
 
 use super::group::{Frame, Group, Item, best_group};
 use super::market::{Candidate, Market};
-use super::plan::{Home, Trial};
-use crate::market::{IntentId, Slot, StoreId};
+use super::plan::{Broken, Home, Trial};
+use crate::market::{Slot, StoreId};
+
+/// How often, per dirty window, a promise may be held with buyers from other windows.
+const THEFTS: usize = 4;
 
 /// Whom a group may be made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,26 +22,41 @@ pub(crate) enum Whom {
 }
 
 impl Market {
-    /// Brings every dirty window back under R1-R8.
+    /// Brings every dirty window back under R1-R8, and seats whom that set free in open windows.
+    ///
+    /// Holding a promise may take buyers from other windows, which are then looked at in turn;
+    /// after [`THEFTS`] turns per dirty window only free buyers are taken, so that this ends.
     pub(crate) fn repair(&mut self) {
-        let dirty = self.in_order(&self.dirty);
-        let mut offers: Vec<u32> = dirty.iter().map(|d| d.1).collect();
-        offers.dedup();
-        for &(slot, o) in &dirty {
-            self.drop_unfit(o, slot);
-            if self.pins.contains_key(&(slot, self.offer(o).placed.offer.key.store.clone())) {
-                self.hold(o, slot);
-            }
-            if self.settle(o, slot).is_err() {
-                self.hold(o, slot);
+        let mut list = self.in_order(&self.dirty);
+        let polite_from = list.len() * THEFTS;
+        let mut freed: Vec<u32> = Vec::new();
+        let mut next = 0;
+        while let Some(&(slot, o)) = list.get(next) {
+            let whom = if next < polite_from { Whom::Everyone } else { Whom::Free };
+            next += 1;
+            freed.extend(self.drop_unfit(o, slot));
+            let accepted = (slot, self.store(o).clone());
+            let settled =
+                if self.pins.contains_key(&accepted) { Err(Broken) } else { self.settle(o, slot) };
+            match settled {
+                Ok(gone) => freed.extend(gone),
+                Err(Broken) => list.extend(self.hold(o, slot, whom, &mut freed)),
             }
         }
+        let mut offers: Vec<u32> = list.iter().map(|d| d.1).collect();
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         offers.dedup();
         for o in offers {
-            self.fit_stock(o);
+            self.fit_stock(o, &mut freed);
         }
-        self.release_homeless(&dirty);
+        self.release_homeless();
+        freed.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
+        freed.dedup();
+        for i in freed {
+            if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
+                self.mark_intent(i);
+            }
+        }
     }
 
     pub(crate) fn store(&self, o: u32) -> &StoreId {
@@ -62,46 +80,49 @@ impl Market {
     }
 
     /// Sends away who is no longer allowed in the window.
-    fn drop_unfit(&mut self, o: u32, slot: Slot) {
+    fn drop_unfit(&mut self, o: u32, slot: Slot) -> Vec<u32> {
         let window = self.offer(o).window(slot).expect("in order");
-        let rest: Vec<Candidate> = window
-            .members
-            .iter()
-            .copied()
-            .filter(|c| self.eligible(o, c.intent, slot))
-            .collect();
-        if rest.len() != window.members.len() {
+        let (rest, gone): (Vec<Candidate>, Vec<Candidate>) =
+            window.members.iter().partition(|c| self.eligible(o, c.intent, slot));
+        if !gone.is_empty() {
             self.seat(o, slot, rest);
         }
+        gone.iter().map(|c| c.intent).collect()
     }
 
     /// Seats everybody who accepted this window, with whatever company that takes; releases those
-    /// whose price no group can hold, the lowest price first.
-    fn hold(&mut self, o: u32, slot: Slot) {
+    /// whose price no group can hold, the lowest price first. Returns the windows robbed.
+    fn hold(&mut self, o: u32, slot: Slot, whom: Whom, freed: &mut Vec<u32>) -> Vec<(Slot, u32)> {
+        let window = self.offer(o).window(slot).expect("in order");
+        let before: Vec<u32> = window.members.iter().map(|c| c.intent).collect();
+        let mut robbed = Vec::new();
         loop {
             let pinned: Vec<u32> = self.pinned_here(o, slot);
             if pinned.is_empty() {
                 if self.settle(o, slot).is_err() {
                     self.disband(o, slot);
                 }
-                return;
+                break;
             }
             let elsewhere = self.pinned_units_elsewhere(o, slot);
             let mine: i64 = self.units_in(o, slot);
             let stock = self.offer(o).placed.stock;
             let polite = stock - (self.offer(o).used - mine);
             let picked = self
-                .group_for(o, slot, polite, Whom::Everyone)
-                .or_else(|| self.group_for(o, slot, stock - elsewhere, Whom::Everyone));
+                .group_for(o, slot, polite, whom)
+                .or_else(|| self.group_for(o, slot, stock - elsewhere, whom));
             if let Some((items, group)) = picked {
-                self.gather(&mut Trial::default(), o, slot, &items, &group);
+                let from = self.gather(&mut Trial::default(), o, slot, &items, &group);
+                robbed.extend(from.into_iter().map(|(o, slot)| (slot, o)));
                 if self.settle(o, slot).is_ok() {
-                    return;
+                    break;
                 }
             }
             let lost = self.most_demanding(&pinned);
             self.release(lost);
         }
+        freed.extend(before.into_iter().filter(|&i| self.hot[i as usize].home == Home::Free));
+        robbed
     }
 
     /// Those who accepted the window and have not been released.
@@ -144,70 +165,62 @@ impl Market {
     fn release(&mut self, i: u32) {
         self.leave(i);
         self.hot[i as usize].released = true;
-        self.mark_intent(i);
+        let windows = self.windows_of(i);
+        self.dirty.extend(&windows);
+        self.stale.extend(windows);
     }
 
     /// Who accepted a window that no longer exists has lost the promise.
-    fn release_homeless(&mut self, dirty: &[(Slot, u32)]) {
-        let known: Vec<(Slot, StoreId)> = self.pins.keys().cloned().collect();
-        for (slot, store) in known {
+    fn release_homeless(&mut self) {
+        for (slot, store) in self.pins.keys().cloned().collect::<Vec<_>>() {
             let o = self.by_store.get(&store).copied();
-            let window = o.and_then(|o| self.offer(o).window(slot).map(|_| o));
-            let ids: Vec<IntentId> =
-                self.pins[&(slot, store)].iter().cloned().collect();
-            for id in ids {
+            if o.is_some_and(|o| self.offer(o).window(slot).is_some()) {
+                continue;
+            }
+            for id in self.pins[&(slot, store)].iter().cloned().collect::<Vec<_>>() {
                 let i = self.by_id[&id];
-                if window.is_none() && !self.hot[i as usize].released {
+                if !self.hot[i as usize].released {
                     self.release(i);
                 }
-            }
-            if let Some(o) = window
-                && dirty.binary_search_by(|d| {
-                    d.0.cmp(&slot).then_with(|| self.store(d.1).cmp(self.store(o)))
-                }).is_ok()
-            {
-                debug_assert!(self.pinned_here(o, slot).iter().all(|&i| {
-                    self.hot[i as usize].home == Home::In(o, slot)
-                }));
             }
         }
     }
 
-    /// R7: while the offer's windows hold more units than its stock, the member worth least goes.
-    fn fit_stock(&mut self, o: u32) {
-        let (stock, used) = (self.offer(o).placed.stock.max(0), self.offer(o).used);
-        if used <= stock {
-            return;
-        }
-        loop {
+    /// R7: while the offer's windows hold more units than its stock, the member worth least goes;
+    /// those last whom a promise needs.
+    fn fit_stock(&mut self, o: u32, freed: &mut Vec<u32>) {
+        while self.offer(o).used > self.offer(o).placed.stock.max(0) {
+            let mut members: Vec<(bool, bool, i64, Slot, u32)> = Vec::new();
             let offer = self.offer(o);
-            if offer.used <= offer.placed.stock.max(0) {
-                return;
-            }
-            let mut members: Vec<(bool, i64, Slot, u32)> = Vec::new();
             for window in &offer.windows {
                 let tier = window.tier as usize;
                 members.extend(window.members.iter().map(|c| {
                     let weight = self.weight(o, c, window, tier);
-                    (self.pinned(c.intent), weight, window.slot, c.intent)
+                    let needed = self.loss(c.intent).is_none();
+                    (self.pinned(c.intent), needed, weight, window.slot, c.intent)
                 }));
             }
             let worst = members.into_iter().min_by(|a, b| {
-                (a.0, a.1, b.2)
-                    .cmp(&(b.0, b.1, a.2))
-                    .then_with(|| self.node(b.3).intent.id.cmp(&self.node(a.3).intent.id))
+                (a.0, a.1, a.2, b.3)
+                    .cmp(&(b.0, b.1, b.2, a.3))
+                    .then_with(|| self.node(b.4).intent.id.cmp(&self.node(a.4).intent.id))
             });
-            let (pinned, _, slot, i) = worst.expect("units are used by members");
+            let (pinned, _, _, slot, i) = worst.expect("units are used by members");
             if pinned {
                 self.release(i);
             } else {
                 self.leave(i);
+                freed.push(i);
             }
             self.dirty.insert((slot, o));
-            while self.settle(o, slot).is_err() {
-                let here = self.pinned_here(o, slot);
-                let lost = self.most_demanding(&here);
-                self.release(lost);
+            loop {
+                match self.settle(o, slot) {
+                    Ok(gone) => break freed.extend(gone),
+                    Err(Broken) => {
+                        let lost = self.most_demanding(&self.pinned_here(o, slot));
+                        self.release(lost);
+                    }
+                }
             }
         }
     }
@@ -223,6 +236,16 @@ impl Market {
         units: i64,
         whom: Whom,
     ) -> Option<(Vec<Item>, Group)> {
+        let items = self.items_for(o, slot, whom)?;
+        let offer = self.offer(o);
+        let frame =
+            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        let group = best_group(&items, frame)?;
+        Some((items, group))
+    }
+
+    /// Who could be in the window, and at what cost to the objective elsewhere.
+    pub(crate) fn items_for(&self, o: u32, slot: Slot, whom: Whom) -> Option<Vec<Item>> {
         let offer = self.offer(o);
         let window = offer.window(slot)?;
         if offer.candidates.len() < offer.tiers()[0].min_buyers as usize {
@@ -247,13 +270,11 @@ impl Market {
                 base: c.base,
                 extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
                 quantity: c.quantity,
+                distance_m: c.distance_m,
                 bound_here: self.pinned(c.intent),
             });
         }
-        let frame =
-            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
-        let group = best_group(&items, frame)?;
-        Some((items, group))
+        Some(items)
     }
 
     /// Seats the group, taking its members from wherever they are; who was in the window and is
@@ -282,11 +303,11 @@ impl Market {
             }
         }
         self.touch(trial, o, slot);
-        let chosen: Vec<u32> = group.chosen.iter().map(|&n| items[n].intent).collect();
-        let offer = self.offer(o);
-        let members =
-            offer.candidates.iter().copied().filter(|c| chosen.contains(&c.intent)).collect();
-        self.seat(o, slot, members);
+        let members = group.chosen.iter().map(|&n| {
+            let Item { base, intent, quantity, distance_m, .. } = items[n];
+            Candidate { base, intent, quantity, distance_m }
+        });
+        self.seat(o, slot, members.collect());
         robbed
     }
 }

@@ -1,0 +1,68 @@
+//! The market's own books, added up anew: every number that is kept instead of computed.
+//!
+//! For tests and debug builds. Feasibility is not its business; see [`super::feasible`].
+
+use super::market::Market;
+use super::plan::Home;
+use super::price::Scratch;
+
+impl Market {
+    /// Recomputes every kept sum, counter and mirror.
+    ///
+    /// **Cost** the terms of all windows.
+    ///
+    /// # Errors
+    /// The first that differs from what is kept.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let mut value = 0;
+        let mut dual: i128 = self.by_id.values().map(|&i| self.hot[i as usize].price as i128).sum();
+        for (store, &o) in &self.by_store {
+            let offer = self.offer(o);
+            let same = |what: &str, kept: i64, found: i64| {
+                let text = || format!("{what} at {store}: kept {kept}, found {found}");
+                if kept == found { Ok(()) } else { Err(text()) }
+            };
+            let units = |list: &[super::market::Candidate]| -> i64 {
+                list.iter().map(|c| c.quantity as i64).sum()
+            };
+            same("demand", offer.demand, units(&offer.candidates))?;
+            same("used", offer.used, offer.windows.iter().map(|w| units(&w.members)).sum())?;
+            for c in &offer.candidates {
+                let mirrored = self.node(c.intent).edges.contains(&o);
+                same("edges", mirrored as i64, 1)?;
+            }
+            for window in &offer.windows {
+                let slot = window.slot;
+                let allowed = offer
+                    .candidates
+                    .iter()
+                    .filter(|c| self.node(c.intent).intent.allows(store, slot));
+                same("eligible", window.eligible as i64, allowed.count() as i64)?;
+                same("value", window.value, self.value_of(o, slot, &window.members))?;
+                for c in &window.members {
+                    let home = self.hot[c.intent as usize].home == Home::In(o, slot);
+                    same("home", home as i64, 1)?;
+                }
+                let term = self.term(o, slot, &mut Scratch::default());
+                same("term", window.term, term)?;
+                value += window.value;
+                dual += term as i128;
+            }
+            dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
+        }
+        let homes = |home: &Home| matches!(home, Home::In(..));
+        let seated = self.hot.iter().filter(|hot| homes(&hot.home)).count();
+        let members =
+            self.by_store.values().flat_map(|&o| &self.offer(o).windows).map(|w| w.members.len());
+        if seated != members.sum::<usize>() {
+            return Err(format!("{seated} intents have a home, but are not in it"));
+        }
+        if value != self.value || dual != self.dual {
+            return Err(format!(
+                "kept value {} and dual {}, found {value} and {dual}",
+                self.value, self.dual
+            ));
+        }
+        Ok(())
+    }
+}
