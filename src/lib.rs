@@ -1,1 +1,4 @@
 //! x
+pub mod check;
+pub mod commands;
+pub mod params_args;
