@@ -1,3 +1,63 @@
-//! The subcommands: one file each, with its arguments and its `run`.
+//! The subcommands, one file each: typed arguments in, effects and a typed failure out.
 
 pub mod check;
+
+pub mod city;
+
+pub mod generate;
+
+pub mod solve;
+
+use crate::failure::{Failure, Kind, OrFail};
+use std::io::{self, Write};
+
+/// What the process can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Hold decisions against the log they were made from
+    Check(check::Args),
+    /// Write the records of a seeded, realistic city
+    Generate(generate::Args),
+    /// Solve one market from a file
+    ///
+    /// Groups the buyers of an instance and prints one line of JSON to stdout: the grouping's
+    /// value, an upper bound on every grouping's value, and the gap between them.
+    Solve(solve::Args),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The command's own failure.
+    pub fn run(&self) -> Result<(), Failure> {
+        match self {
+            Command::Check(args) => match check::run(args).map_err(failed)? {
+                true => Ok(()),
+                false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("a rule is violated"))),
+            },
+            Command::Generate(args) => generate::run(args).map_err(failed),
+            Command::Solve(args) => solve::run(args),
+        }
+    }
+}
+
+/// What kind of failure an error of the library is.
+fn failed(error: anyhow::Error) -> Failure {
+    Failure { kind: Kind::Data, error }
+}
+
+/// Writes one line of results to stdout.
+///
+/// # Errors
+/// [`Kind::ReaderGone`] when nobody reads it any more, [`Kind::Data`] when it cannot be written.
+pub fn say(line: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Kind::ReaderGone, error))
+        }
+        written => written.or_fail(Kind::Data, || "cannot write to stdout".into()),
+    }
+}

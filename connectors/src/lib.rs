@@ -9,7 +9,10 @@
 //! | [`inbound`] | what a source hands on: a record or a refusal, with its sequence and time |
 //! | [`subject`] | NATS subjects and stream names of a city |
 //! | [`file`] | NDJSON files, plain or zstd, standard input and output |
+//! | [`nats`] | NATS JetStream: input, decisions, receipts, dead letters, streams |
 //! | [`memory`] | a source and a sink for tests and for an embedded run |
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod wire;
 
@@ -17,4 +20,8 @@ pub mod codec;
 pub mod file;
 pub mod inbound;
 pub mod memory;
+pub mod nats;
 pub mod subject;
+
+#[cfg(feature = "testing")]
+pub mod testing;

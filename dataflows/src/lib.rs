@@ -2,3 +2,7 @@
 pub mod market;
 
 pub mod solver;
+
+pub mod flow;
+
+pub mod engine;

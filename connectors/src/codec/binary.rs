@@ -15,6 +15,7 @@ use crate::wire::{Decision, Receipt, Record};
 ///
 /// # Errors
 /// The refusal of bytes that are not exactly one record.
+#[allow(clippy::result_large_err, reason = "a record is larger still")]
 pub fn read_record(bytes: &[u8]) -> Result<Record, Refused> {
     if bytes.len() > MAX_BODY_BYTES {
         return Err(too_long(&bytes[..MAX_BODY_BYTES]));

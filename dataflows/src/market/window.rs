@@ -1,6 +1,6 @@
 //! Windows: (store, product, slot), their public ids, and a market's certificate.
 
-use super::{ProductId, Slot, SlotLength, StoreId, limits::MAX_ID_CHARS};
+use super::{OfferKey, ProductId, Slot, SlotLength, StoreId, limits::MAX_ID_CHARS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,11 @@ pub struct WindowKey {
 }
 
 impl WindowKey {
+    /// The offer whose window it is.
+    pub fn offer(&self) -> OfferKey {
+        OfferKey { store: self.store.clone(), product: self.product.clone() }
+    }
+
     /// The public id: `<store>_<product>_<slot start in minutes since 1970>`, or, where that is
     /// longer than 64 characters, `w_` and the first 16 bytes of its SHA-256 in hex.
     ///

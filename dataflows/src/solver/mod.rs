@@ -100,9 +100,14 @@ impl Market {
         self.dirty.clear();
     }
 
-    /// The value of the plain greedy on this market: opens, again and again, the window of
-    /// greatest worth to buyers who are free. The incumbent is not changed.
+    /// The value of the plain greedy on this market; the incumbent is not changed.
     pub fn greedy_value(&self) -> i64 {
+        self.greedy_market().value
+    }
+
+    /// This market with the plain greedy's grouping: it opens, again and again, the window of
+    /// greatest worth to buyers who are free.
+    pub fn greedy_market(&self) -> Market {
         let mut copy = self.clone();
         let windows: Vec<_> = copy
             .by_store
@@ -114,7 +119,12 @@ impl Market {
             copy.disband(o, slot);
         }
         copy.greedy(&mut Trial::default(), &windows, Greedy::Window);
-        copy.value
+        copy
+    }
+
+    /// The bound in 1/[`SCALE`] of a minor unit: exactly what [`Market::dual_prices`] prove.
+    pub fn scaled_bound(&self) -> i128 {
+        self.dual
     }
 
     /// The certificate: the objective and its bound.

@@ -136,13 +136,15 @@ proptest! {
             is_open(&rules, adding, ((weekday + local / 1440) % 7) as usize, (local % 1440) as u16)
         };
         let number = reference(&clock, open);
-        let (from, until) = (length.from(Time((start + 2880) * 60_000)), length.at(Time((start + 6 * 1440) * 60_000)));
+        let from = length.from(Time((start + 2 * 1440) * 60_000));
+        let until = length.at(Time((start + 6 * 1440) * 60_000));
         let slots = schedule.open_slots(from, until, length);
         for slot in (from.0..until.0).map(Slot) {
             let minute = (length.start(slot).0 / 60_000 - start) as usize;
             let inside = &number[minute..minute + minutes as usize];
             let expected = inside[0] != 0 && inside.iter().all(|run| *run == inside[0]);
-            let shown = Timestamp::from_millisecond(length.start(slot).0).unwrap().to_zoned(tz.clone());
+            let shown = Timestamp::from_millisecond(length.start(slot).0).unwrap();
+            let shown = shown.to_zoned(tz.clone());
             prop_assert_eq!(slots.contains(slot), expected, "{} at {}", expression, shown);
         }
     }
@@ -152,7 +154,10 @@ proptest! {
         zone in proptest::sample::select(&ZONES[..]),
         rules in rules(),
         dated in proptest::sample::select(&["", "; Mar off", "; Oct 25 10:00-26:00"][..]),
-        closed in proptest::sample::subsequence(vec!["2026-03-29", "2026-10-25", "2026-11-01"], 0..3),
+        closed in proptest::sample::subsequence(
+            vec!["2026-03-29", "2026-10-25", "2026-11-01"],
+            0..3,
+        ),
         day in proptest::sample::select(&["2026-03-28", "2026-10-24", "2026-10-31"][..]),
         cuts in [0i32..300, 0..300, 0..300],
     ) {

@@ -1,0 +1,152 @@
+//! NATS JetStream: the input stream, decisions, receipts and dead letters of one city.
+//!
+//! | part | delivery obligation |
+//! |---|---|
+//! | [`InputSource`] | every message from a sequence on, once, in stream order |
+//! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters at least once |
+//! | [`publish_file`] | every line, in order, at least once (exactly once if `exclusive`) |
+//! | [`Tap`] | every decision in order |
+//!
+//! What nats-server 2.9.10 offers suffices.
+
+mod clock;
+mod connect;
+mod flight;
+mod publisher;
+mod reader;
+mod sink;
+mod source;
+mod streams;
+mod tap;
+
+use crate::codec::DecodeError;
+use crate::file::FileError;
+
+pub use clock::{Clock, QUIET, Quiet};
+pub use connect::{ConnectSettings, Connection, Login, MAX_RECONNECT_DELAY, connect};
+pub use flight::FlightSettings;
+pub use publisher::{PublishSettings, Published, publish_file};
+pub use reader::Start;
+pub use sink::Sink;
+pub use source::{InputSource, Progress};
+pub use streams::{Row, StreamSettings, check, init};
+pub use tap::{Announced, Tap};
+
+/// The header with a record's time: RFC 3339. In the first message of an input stream it makes the
+/// stream a recorded one, whose times are these headers.
+pub const AT_HEADER: &str = "Iceshop-At";
+
+/// The header of a line that was too long to be published whole.
+pub const TRUNCATED_HEADER: &str = "Iceshop-Truncated";
+
+/// The header of a decision: every input up to this sequence is reflected.
+pub const IN_SEQUENCE_HEADER: &str = "Iceshop-In-Seq";
+
+/// The header of a decision: when it is of no more use.
+pub const EXPIRES_HEADER: &str = "Iceshop-Expires";
+
+/// What went wrong between this process and the broker.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// No server answers.
+    #[error("cannot reach nats at {url}: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The server does not let this user in, or not do this.
+    #[error("nats denies: {what}")]
+    Denied {
+        /// The server's words.
+        what: String,
+    },
+    /// The credentials cannot be read.
+    #[error("cannot read credentials {path}")]
+    Credentials {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A stream is missing; `iceshop init` makes it.
+    #[error("stream {stream} does not exist")]
+    NoStream {
+        /// Its name.
+        stream: String,
+    },
+    /// The stream no longer holds what is wanted: it was purged, or its limits were too narrow.
+    #[error("stream {stream} begins at {first}, but {wanted} is needed")]
+    StreamCut {
+        /// Its name.
+        stream: String,
+        /// The sequence to go on from.
+        wanted: u64,
+        /// The first one that it holds.
+        first: u64,
+    },
+    /// The stream ends before what it must hold: it was made anew.
+    #[error("stream {stream} ends at {last}, but must reach {wanted}")]
+    StreamShort {
+        /// Its name.
+        stream: String,
+        /// The sequence that it must have reached.
+        wanted: u64,
+        /// The last one that it had.
+        last: u64,
+    },
+    /// Somebody else wrote into a stream that has one writer, or it is of another run.
+    #[error("stream {stream} holds {found} at {sequence}, not {expected}")]
+    Foreign {
+        /// Its name.
+        stream: String,
+        /// Where.
+        sequence: u64,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A message was refused, and would be again.
+    #[error("publishing on {subject} was refused: {reason}")]
+    Refused {
+        /// Its subject.
+        subject: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// Nothing was acknowledged for as long as the settings allow.
+    #[error("nothing was acknowledged for {seconds} s, last because of: {reason}")]
+    Stalled {
+        /// How long.
+        seconds: u64,
+        /// What happened last.
+        reason: String,
+    },
+    /// The broker did not do what it was asked.
+    #[error("cannot {what} of stream {stream}: {reason}")]
+    Request {
+        /// What was asked.
+        what: &'static str,
+        /// Of which stream.
+        stream: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A message in OUT is no decision.
+    #[error("cannot read decision {sequence} of stream {stream}")]
+    Decision {
+        /// The stream.
+        stream: String,
+        /// Its sequence there.
+        sequence: u64,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// The file that is published cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}

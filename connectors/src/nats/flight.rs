@@ -1,0 +1,401 @@
+//! Publishing with many acknowledgements outstanding.
+//!
+//! All acknowledgements come to one inbox, numbered. Nothing is forgotten before it is
+//! acknowledged, and on any trouble (a timeout, a busy or restarted broker, a lost connection)
+//! whatever is unacknowledged is published again, in order.
+//!
+//! A *fixed* flight is the only writer of its stream: its message number `n` must become sequence
+//! `n`, which the broker checks (`Nats-Expected-Last-Sequence`). After trouble it asks the stream
+//! how far it got, so that no message is in it twice however long the trouble took. A *free*
+//! flight shares its streams; its messages arrive at least once.
+//!
+//! No task of its own: acknowledgements are read while the caller pushes or flushes. Dropping a
+//! future of this module loses nothing; the next call goes on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::client::PublishErrorKind;
+use async_nats::connection::State;
+use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Connection, NatsError};
+
+/// How long an acknowledgement may take before the message is published again.
+const ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a waiting flight looks whether the connection was made anew.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a flight in trouble waits for acknowledgements that are still on the way.
+const SETTLE_WAIT: Duration = Duration::from_millis(100);
+
+/// The waits before publishing again: the first, and what doubling leads to at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// After how many attempts in a row a missing stream counts as deleted.
+const MAX_MISSING: u32 = 20;
+
+/// The broker's code for a message that does not follow the last one.
+const WRONG_LAST_SEQUENCE: u64 = 10071;
+
+/// How much may be outstanding, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlightSettings {
+    /// The most unacknowledged messages, from 1; 1,000.
+    pub in_flight: usize,
+    /// How long nothing at all may be acknowledged before that is an error; none: for ever.
+    pub patience: Option<Duration>,
+}
+
+impl Default for FlightSettings {
+    fn default() -> FlightSettings {
+        FlightSettings { in_flight: 1_000, patience: None }
+    }
+}
+
+/// A message to publish.
+pub(super) struct Outgoing {
+    pub(super) subject: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
+}
+
+/// A message that was pushed and may still have to be published again.
+struct Pending {
+    message: Outgoing,
+    acknowledged: bool,
+}
+
+/// What an acknowledgement says.
+#[derive(Deserialize)]
+struct Ack {
+    #[serde(default)]
+    seq: u64,
+    error: Option<AckError>,
+}
+
+/// Why the broker did not take a message.
+#[derive(Deserialize)]
+struct AckError {
+    code: u64,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// Messages on their way.
+pub(super) struct Flight {
+    connection: Connection,
+    settings: FlightSettings,
+    /// The stream of a fixed flight.
+    fixed: Option<String>,
+    inbox: String,
+    acks: Subscriber,
+    /// Rises whenever everything is published again: acknowledgements of before count no more.
+    epoch: u32,
+    /// The number of `pending`'s first message.
+    first: u64,
+    /// Invariant: its first message is unacknowledged.
+    pending: VecDeque<Pending>,
+    /// The connection's count of connects when the epoch began.
+    connects: u64,
+    /// When the epoch began or the last acknowledgement came.
+    waiting_since: Instant,
+    /// When something was acknowledged, or the flight began.
+    progressed_at: Instant,
+    /// Recoveries without an acknowledgement between them.
+    attempts: u32,
+}
+
+impl Flight {
+    /// A flight whose messages may go to any stream.
+    pub(super) async fn free(
+        connection: &Connection,
+        settings: FlightSettings,
+    ) -> Result<Flight, NatsError> {
+        Flight::new(connection, settings, None, 1).await
+    }
+
+    /// A flight whose first message becomes sequence `first` of `stream`.
+    pub(super) async fn fixed(
+        connection: &Connection,
+        settings: FlightSettings,
+        stream: String,
+        first: u64,
+    ) -> Result<Flight, NatsError> {
+        Flight::new(connection, settings, Some(stream), first).await
+    }
+
+    async fn new(
+        connection: &Connection,
+        settings: FlightSettings,
+        fixed: Option<String>,
+        first: u64,
+    ) -> Result<Flight, NatsError> {
+        assert!(settings.in_flight > 0, "in_flight 0 would never publish");
+        let inbox = connection.client().new_inbox();
+        let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
+            let stream = fixed.as_deref().unwrap_or("*");
+            connection.request_failed("subscribe to acknowledgements", stream, &error)
+        })?;
+        Ok(Flight {
+            connection: connection.clone(),
+            settings,
+            fixed,
+            inbox,
+            acks,
+            epoch: 0,
+            first,
+            pending: VecDeque::new(),
+            connects: connection.connects(),
+            waiting_since: Instant::now(),
+            progressed_at: Instant::now(),
+            attempts: 0,
+        })
+    }
+
+    /// Publishes a message as soon as fewer than `in_flight` are outstanding.
+    ///
+    /// # Errors
+    /// An earlier message was refused for good.
+    pub(super) async fn push(&mut self, mut message: Outgoing) -> Result<(), NatsError> {
+        while self.pending.len() >= self.settings.in_flight {
+            self.settle().await?;
+        }
+        if self.pending.is_empty() {
+            self.progressed_at = Instant::now();
+            self.waiting_since = self.progressed_at;
+            self.connects = self.connection.connects();
+        }
+        if self.fixed.is_some() {
+            let last = self.first + self.pending.len() as u64 - 1;
+            message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
+        }
+        self.pending.push_back(Pending { message, acknowledged: false });
+        self.send(self.pending.len() - 1).await?;
+        while let Some(Some(ack)) = self.acks.next().now_or_never() {
+            if let Some(trouble) = self.note(&ack)? {
+                self.recover(trouble).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when everything that was pushed is acknowledged.
+    ///
+    /// # Errors
+    /// A message was refused for good.
+    pub(super) async fn flush(&mut self) -> Result<(), NatsError> {
+        while !self.pending.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// The number of the first message that is not acknowledged.
+    pub(super) fn first_outstanding(&self) -> u64 {
+        self.first
+    }
+
+    /// Waits for one acknowledgement, or for trouble and its end.
+    async fn settle(&mut self) -> Result<(), NatsError> {
+        match timeout(WATCH_INTERVAL, self.acks.next()).await {
+            Ok(Some(ack)) => match self.note(&ack)? {
+                Some(trouble) => self.recover(trouble).await,
+                None => Ok(()),
+            },
+            Ok(None) => Err(self.stalled("the inbox was closed".into())),
+            Err(_) if self.connection.connects() != self.connects => {
+                self.recover("the connection was made anew".into()).await
+            }
+            Err(_) if self.waiting_since.elapsed() > ACK_WAIT => {
+                self.recover("no acknowledgement".into()).await
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Takes note of an acknowledgement; some text if it means trouble.
+    fn note(&mut self, ack: &Message) -> Result<Option<String>, NatsError> {
+        let Some(index) = self.index_of(ack.subject.as_str()) else { return Ok(None) };
+        if ack.status == Some(StatusCode::NO_RESPONDERS) {
+            return Ok(Some("no stream takes the subject".into()));
+        }
+        let read: Ack = match serde_json::from_slice(&ack.payload) {
+            Ok(read) => read,
+            Err(error) => return Ok(Some(format!("unreadable acknowledgement: {error}"))),
+        };
+        if let Some(error) = read.error {
+            let own_order = self.fixed.is_some() && error.err_code == WRONG_LAST_SEQUENCE;
+            if own_order || matches!(error.code, 408 | 429 | 500 | 503) {
+                return Ok(Some(error.description));
+            }
+            let subject = self.pending[index].message.subject.clone();
+            return Err(NatsError::Refused { subject, reason: error.description });
+        }
+        let number = self.first + index as u64;
+        if let Some(stream) = self.fixed.as_ref().filter(|_| read.seq != number) {
+            let (stream, sequence) = (stream.clone(), read.seq);
+            let found = id_of(&self.pending[index].message).to_owned();
+            let expected = format!("it at {number}");
+            return Err(NatsError::Foreign { stream, sequence, expected, found });
+        }
+        self.pending[index].acknowledged = true;
+        self.progressed_at = Instant::now();
+        self.waiting_since = self.progressed_at;
+        self.attempts = 0;
+        self.pop_acknowledged();
+        Ok(None)
+    }
+
+    /// Which pending message an acknowledgement is for; none if it is of another epoch.
+    fn index_of(&self, reply: &str) -> Option<usize> {
+        let (epoch, number) = reply.rsplit_once('.')?.1.split_once('-')?;
+        if epoch.parse() != Ok(self.epoch) {
+            return None;
+        }
+        let index = usize::try_from(number.parse::<u64>().ok()?.checked_sub(self.first)?).ok()?;
+        (index < self.pending.len()).then_some(index)
+    }
+
+    /// Keeps the invariant of `pending`.
+    fn pop_acknowledged(&mut self) {
+        while self.pending.front().is_some_and(|it| it.acknowledged) {
+            self.pending.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Hands one pending message to the client; a client that is stuck counts as a lost message.
+    async fn send(&self, index: usize) -> Result<(), NatsError> {
+        let Outgoing { subject, headers, payload } = &self.pending[index].message;
+        let reply = format!("{}.{}-{}", self.inbox, self.epoch, self.first + index as u64);
+        let sent = self.connection.client().publish_with_reply_and_headers(
+            subject.clone(),
+            reply,
+            headers.clone(),
+            payload.clone(),
+        );
+        match timeout(ACK_WAIT, sent).await {
+            Ok(Err(error)) if error.kind() == PublishErrorKind::Send => {
+                Err(self.stalled(error.to_string()))
+            }
+            Ok(Err(error)) => {
+                let (subject, reason) = (subject.clone(), error.to_string());
+                Err(NatsError::Refused { subject, reason })
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Publishes everything again that is not acknowledged, as soon as the broker can take it.
+    async fn recover(&mut self, mut trouble: String) -> Result<(), NatsError> {
+        loop {
+            tracing::warn!(trouble, outstanding = self.pending.len(), "publishing again");
+            self.collect().await?;
+            if let Some(what) = self.connection.denial() {
+                return Err(NatsError::Denied { what });
+            }
+            if self.settings.patience.is_some_and(|it| self.progressed_at.elapsed() > it) {
+                return Err(self.stalled(trouble));
+            }
+            sleep(BACKOFF.1.min(BACKOFF.0 * 2u32.pow(self.attempts.min(16)))).await;
+            self.attempts += 1;
+            if self.connection.client().connection_state() != State::Connected {
+                trouble = "no connection".into();
+                continue;
+            }
+            match self.reconcile().await {
+                Ok(()) => break,
+                Err(NatsError::Request { reason, .. }) => trouble = reason,
+                Err(NatsError::NoStream { .. }) if self.attempts < MAX_MISSING => {
+                    trouble = "the stream is missing".into();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.epoch += 1;
+        self.connects = self.connection.connects();
+        for index in 0..self.pending.len() {
+            if !self.pending[index].acknowledged {
+                self.send(index).await?;
+            }
+        }
+        self.waiting_since = Instant::now();
+        Ok(())
+    }
+
+    /// Takes note of acknowledgements that are still on the way; trouble is known already.
+    async fn collect(&mut self) -> Result<(), NatsError> {
+        while let Ok(Some(ack)) = timeout(SETTLE_WAIT, self.acks.next()).await {
+            self.note(&ack)?;
+        }
+        Ok(())
+    }
+
+    /// Drops from a fixed flight what its stream already holds.
+    async fn reconcile(&mut self) -> Result<(), NatsError> {
+        let Some(stream) = self.fixed.clone() else { return Ok(()) };
+        let last = self.connection.stream_info(&stream).await?.state.last_sequence;
+        if last + 1 < self.first {
+            let wanted = self.first - 1;
+            return Err(NatsError::StreamShort { stream, wanted, last });
+        }
+        let held = usize::try_from(last + 1 - self.first).unwrap_or(usize::MAX);
+        if held == 0 {
+            return Ok(());
+        }
+        let found = message_id(&self.connection, &stream, last).await?;
+        let expected = self.pending.get(held - 1).map_or("nothing", |it| id_of(&it.message));
+        if found.as_deref().is_some_and(|found| found != expected) || held > self.pending.len() {
+            let (expected, found) = (expected.to_owned(), found.unwrap_or_default());
+            return Err(NatsError::Foreign { stream, sequence: last, expected, found });
+        }
+        for pending in self.pending.iter_mut().take(held) {
+            pending.acknowledged = true;
+        }
+        self.progressed_at = Instant::now();
+        self.pop_acknowledged();
+        Ok(())
+    }
+
+    /// The error of a flight that does not get on.
+    fn stalled(&self, reason: String) -> NatsError {
+        NatsError::Stalled { seconds: self.progressed_at.elapsed().as_secs(), reason }
+    }
+}
+
+/// A message's id, or nothing.
+fn id_of(message: &Outgoing) -> &str {
+    message.headers.get("Nats-Msg-Id").map_or("", |id| id.as_str())
+}
+
+/// The id of a message in a stream; none if it is no longer there.
+pub(super) async fn message_id(
+    connection: &Connection,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<String>, NatsError> {
+    use async_nats::jetstream::stream::RawMessageErrorKind;
+    let failed =
+        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
+    let handle = connection.jetstream().get_stream_no_info(stream).await;
+    match handle.map_err(|error| failed(&error))?.get_raw_message(sequence).await {
+        Ok(found) => {
+            Ok(Some(found.headers.get("Nats-Msg-Id").map_or("", |id| id.as_str()).to_owned()))
+        }
+        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Text as a header's value: a line end would end the header.
+pub(super) fn header_text(text: &str) -> String {
+    text.replace(|letter: char| letter.is_control(), "?")
+}

@@ -1,0 +1,260 @@
+//! Publishing a file of records into a city's input stream.
+//!
+//! One record per message and one message per line that is not blank, in order: in an empty stream
+//! a file without blank lines gets sequences equal to its line numbers. Lines that are no good
+//! record go along, raw, so that the engine gives them their receipt. A line over the limit goes as
+//! its beginning with [`TRUNCATED_HEADER`].
+//!
+//! **Delivery** at least once; exactly once with `exclusive`.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::flight::{Flight, FlightSettings, Outgoing, header_text};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use crate::codec::batch::COUNT_HEADER;
+use crate::codec::{MAX_BODY_BYTES, json};
+use crate::file::{FileError, Lines, TextLine};
+use crate::subject::Subjects;
+
+/// How many messages the reading thread hands over at once.
+const CHUNK_MESSAGES: usize = 128;
+
+/// How many chunks may wait to be published.
+const MAX_WAITING_CHUNKS: usize = 8;
+
+/// How to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishSettings {
+    /// The most records per second; none: as fast as the broker takes them.
+    pub rate_per_s: Option<u32>,
+    /// The most records in one message, from 1; a body stays within 256 KiB.
+    pub batch: usize,
+    /// Gives message `n` (from 1) the id `<prefix>:<n>`, so that a file published twice within the
+    /// duplicate window is in the stream once.
+    pub message_ids: Option<String>,
+    /// Refuses to share the stream with another publisher, so that every message is in it exactly
+    /// once and in order even if the broker restarts meanwhile.
+    pub exclusive: bool,
+    /// How much may be outstanding.
+    pub flight: FlightSettings,
+}
+
+impl Default for PublishSettings {
+    fn default() -> PublishSettings {
+        PublishSettings {
+            rate_per_s: None,
+            batch: 1,
+            message_ids: None,
+            exclusive: false,
+            flight: FlightSettings::default(),
+        }
+    }
+}
+
+/// What was published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Lines that are not blank.
+    pub records: u64,
+    /// Of them, lines that are no good record.
+    pub raw: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}
+
+/// One message as the reading thread makes it.
+struct Prepared {
+    subject: String,
+    at: Option<String>,
+    count: Option<u64>,
+    too_long: bool,
+    records: u64,
+    raw: u64,
+    body: Bytes,
+}
+
+/// Publishes every line of a file, and tells `progress` now and then how far it has come.
+///
+/// # Errors
+/// The file cannot be read, or the broker refuses a message for good.
+pub async fn publish_file(
+    connection: &Connection,
+    subjects: &Subjects,
+    lines: Lines,
+    settings: &PublishSettings,
+    mut progress: impl FnMut(&Published),
+) -> Result<Published, NatsError> {
+    assert!(settings.batch > 0, "a message holds at least one record");
+    let stream = subjects.in_stream();
+    let mut flight = if settings.exclusive {
+        let last = connection.stream_info(&stream).await?.state.last_sequence;
+        Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
+    } else {
+        Flight::free(connection, settings.flight).await?
+    };
+    let (sender, mut chunks) = mpsc::channel(MAX_WAITING_CHUNKS);
+    let (subjects, batch) = (subjects.clone(), settings.batch);
+    // Its own thread: a file, or a person at standard input, may keep its reader waiting.
+    std::thread::spawn(move || prepare(lines, &subjects, batch, &sender));
+    let started = Instant::now();
+    let mut published = Published::default();
+    while let Some(chunk) = chunks.recv().await {
+        for prepared in chunk? {
+            if let Some(rate) = settings.rate_per_s {
+                let due = Duration::from_secs_f64(published.records as f64 / f64::from(rate));
+                sleep_until(started + due).await;
+            }
+            published.records += prepared.records;
+            published.raw += prepared.raw;
+            published.messages += 1;
+            published.bytes += prepared.body.len() as u64;
+            let id = settings.message_ids.as_ref().map(|it| (it.as_str(), published.messages));
+            flight.push(outgoing(prepared, &stream, id)).await?;
+        }
+        progress(&published);
+    }
+    flight.flush().await?;
+    Ok(published)
+}
+
+/// A message with its headers.
+fn outgoing(prepared: Prepared, stream: &str, id: Option<(&str, u64)>) -> Outgoing {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Expected-Stream", stream);
+    if let Some(at) = &prepared.at {
+        headers.insert(AT_HEADER, header_text(at));
+    }
+    if let Some(count) = prepared.count {
+        headers.insert(COUNT_HEADER, count.to_string());
+    }
+    if prepared.too_long {
+        headers.insert(TRUNCATED_HEADER, "1");
+    }
+    if let Some((prefix, number)) = id {
+        headers.insert("Nats-Msg-Id", header_text(&format!("{prefix}:{number}")));
+    }
+    Outgoing { subject: prepared.subject, headers, payload: prepared.body }
+}
+
+/// Reads all lines and sends their messages in chunks, until the end or until nobody listens.
+fn prepare(
+    mut lines: Lines,
+    subjects: &Subjects,
+    batch: usize,
+    sender: &mpsc::Sender<Result<Vec<Prepared>, FileError>>,
+) {
+    let mut packer = Packer { subjects, batch, open: None, chunk: Vec::new() };
+    loop {
+        let at_end = match lines.next_line() {
+            Ok(Some(line)) => {
+                packer.add(line);
+                false
+            }
+            Ok(None) => {
+                packer.close();
+                true
+            }
+            Err(error) => {
+                packer.close();
+                // If nobody listens, nobody wants to know.
+                let _ = sender.blocking_send(Ok(packer.chunk));
+                let _ = sender.blocking_send(Err(error));
+                return;
+            }
+        };
+        if at_end || packer.chunk.len() >= CHUNK_MESSAGES {
+            let chunk = std::mem::take(&mut packer.chunk);
+            if sender.blocking_send(Ok(chunk)).is_err() || at_end {
+                return;
+            }
+        }
+    }
+}
+
+/// Makes messages of lines.
+struct Packer<'a> {
+    subjects: &'a Subjects,
+    batch: usize,
+    /// The batch body that is being filled, and its time.
+    open: Option<(Vec<u8>, Prepared)>,
+    chunk: Vec<Prepared>,
+}
+
+impl Packer<'_> {
+    /// Adds one line.
+    fn add(&mut self, line: TextLine<'_>) {
+        if line.too_long {
+            self.close();
+            self.chunk.push(self.single(line));
+        } else if self.batch == 1 {
+            self.chunk.push(self.single(line));
+        } else {
+            self.add_to_batch(line);
+        }
+    }
+
+    /// One line as a message of its own.
+    fn single(&self, line: TextLine<'_>) -> Prepared {
+        let read = json::read_record(line.bytes);
+        let subject = match &read.record {
+            Ok(record) if !line.too_long => self.subjects.input(record),
+            _ => None,
+        };
+        Prepared {
+            raw: u64::from(read.record.is_err() || line.too_long),
+            subject: subject.unwrap_or_else(|| self.subjects.raw()),
+            at: read.at,
+            count: None,
+            too_long: line.too_long,
+            records: 1,
+            body: Bytes::copy_from_slice(line.bytes),
+        }
+    }
+
+    /// Adds a line to the open batch, and closes it when it is full.
+    fn add_to_batch(&mut self, line: TextLine<'_>) {
+        let full = |body: &Vec<u8>| body.len() + line.bytes.len() + 1 > MAX_BODY_BYTES;
+        if self.open.as_ref().is_some_and(|(body, _)| full(body)) {
+            self.close();
+        }
+        let read = json::read_record(line.bytes);
+        let (body, prepared) = self.open.get_or_insert_with(|| {
+            let empty = Prepared {
+                subject: self.subjects.batch(),
+                at: None,
+                count: None,
+                too_long: false,
+                records: 0,
+                raw: 0,
+                body: Bytes::new(),
+            };
+            (Vec::new(), empty)
+        });
+        if !body.is_empty() {
+            body.push(b'\n');
+        }
+        body.extend_from_slice(line.bytes);
+        prepared.at = prepared.at.take().or(read.at);
+        prepared.records += 1;
+        prepared.raw += u64::from(read.record.is_err());
+        if prepared.records >= self.batch as u64 {
+            self.close();
+        }
+    }
+
+    /// Ends the open batch.
+    fn close(&mut self) {
+        if let Some((body, mut prepared)) = self.open.take() {
+            prepared.count = Some(prepared.records);
+            prepared.body = Bytes::from(body);
+            self.chunk.push(prepared);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The messages of one stream in order, whatever happens to consumer, connection or server.
+//!
+//! An ephemeral pull consumer without acknowledgements hands them out. Whenever something is odd (a
+//! missed heartbeat, a reconnect, a deleted consumer, a gap) the consumer is made anew behind the
+//! last message that was handed on; a sequence that comes again is dropped.
+//!
+//! **Contract** sequences only rise. A gap is handed on as one only after a new consumer has shown
+//! it too: then the messages were deleted, and the stream is the log.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{Connection, NatsError};
+
+/// How often the broker says that an idle consumer still lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long one pull request may stay open.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// The most messages that the broker sends without being asked again.
+const PULL_MESSAGES: usize = 4_096;
+
+/// How often an idle reader looks whether the connection was made anew.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The wait after a failed attempt to make a consumer.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// After how many failed attempts in a row a missing stream counts as deleted.
+const MAX_MISSING: u32 = 20;
+
+/// When the broker may forget a consumer that nobody pulls from.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this sequence, which the stream must still hold or be the next to get.
+    Sequence(u64),
+    /// At the first message that the stream holds.
+    First,
+    /// Behind the last one.
+    New,
+}
+
+/// Reads one stream.
+pub(super) struct Reader {
+    connection: Connection,
+    stream: String,
+    /// The sequence to hand on next.
+    next: u64,
+    messages: Option<pull::Stream>,
+    /// Whether nothing has come from `messages` yet.
+    fresh: bool,
+    /// Whether the broker had nothing more when the last message (or the consumer) was made.
+    caught_up: bool,
+    /// The connection's count of connects when `messages` was made.
+    connects: u64,
+    /// Failed attempts in a row.
+    failures: u32,
+    /// No attempt before this.
+    retry_at: Instant,
+    /// Messages that the stream had lost when they were wanted.
+    holes: u64,
+}
+
+impl Reader {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// The stream is missing, or does not hold the sequence that is wanted.
+    pub(super) async fn open(
+        connection: Connection,
+        stream: String,
+        start: Start,
+    ) -> Result<Reader, NatsError> {
+        let state = connection.stream_info(&stream).await?.state;
+        let next = match start {
+            Start::Sequence(sequence) => sequence.max(1),
+            Start::First => state.first_sequence.max(1),
+            Start::New => state.last_sequence + 1,
+        };
+        let mut reader = Reader {
+            connection,
+            stream,
+            next,
+            messages: None,
+            fresh: true,
+            caught_up: false,
+            connects: 0,
+            failures: 0,
+            retry_at: Instant::now(),
+            holes: 0,
+        };
+        reader.attach().await?;
+        Ok(reader)
+    }
+
+    /// The stream's name.
+    pub(super) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The sequence that comes next.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the broker had nothing behind the last message.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// How many messages the stream had lost when they were wanted.
+    pub(super) fn holes(&self) -> u64 {
+        self.holes
+    }
+
+    /// The next message and its sequence; none if there is none before the deadline.
+    ///
+    /// # Errors
+    /// The stream is gone, or no longer holds what is wanted.
+    pub(super) async fn next_before(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<(u64, Message)>, NatsError> {
+        loop {
+            if self.messages.is_none() && !self.mend(deadline).await? {
+                return Ok(None);
+            }
+            let Some(messages) = self.messages.as_mut() else { continue };
+            let slice = deadline.min(Instant::now() + WATCH_INTERVAL);
+            match timeout_at(slice, messages.next()).await {
+                Ok(Some(Ok(message))) => {
+                    if let Some(found) = self.accept(message) {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(Some(Err(error))) => self.detach(&error.to_string()),
+                Ok(None) => self.detach("the consumer ended"),
+                Err(_) if self.connection.connects() != self.connects => {
+                    self.detach("the connection was made anew");
+                }
+                Err(_) if slice == deadline => return Ok(None),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The next message if it is already here.
+    pub(super) fn next_ready(&mut self) -> Option<(u64, Message)> {
+        loop {
+            let messages = self.messages.as_mut()?;
+            // Unconstrained: tokio's budget would end a batch after 128 messages.
+            match tokio::task::unconstrained(messages.next()).now_or_never()? {
+                Some(Ok(message)) => {
+                    if let Some(found) = self.accept(message) {
+                        return Some(found);
+                    }
+                }
+                Some(Err(error)) => self.detach(&error.to_string()),
+                None => self.detach("the consumer ended"),
+            }
+        }
+    }
+
+    /// Takes a message if it is the next one, or a proven hole lies before it.
+    fn accept(&mut self, message: Message) -> Option<(u64, Message)> {
+        let (sequence, pending) = match message.info() {
+            Ok(info) => (info.stream_sequence, info.pending),
+            Err(error) => {
+                self.detach(&error.to_string());
+                return None;
+            }
+        };
+        if sequence < self.next {
+            return None;
+        }
+        if sequence > self.next {
+            if !self.fresh {
+                self.detach("messages are missing");
+                return None;
+            }
+            self.holes += sequence - self.next;
+            tracing::warn!(stream = self.stream, from = self.next, to = sequence, "deleted");
+        }
+        self.fresh = false;
+        self.next = sequence + 1;
+        self.caught_up = pending == 0;
+        Some((sequence, message))
+    }
+
+    /// Lets the consumer go.
+    fn detach(&mut self, reason: &str) {
+        tracing::info!(stream = self.stream, next = self.next, reason, "making the consumer anew");
+        self.messages = None;
+    }
+
+    /// Makes a consumer; false if there is none before the deadline.
+    async fn mend(&mut self, deadline: Instant) -> Result<bool, NatsError> {
+        if self.retry_at > deadline {
+            sleep_until(deadline).await;
+            return Ok(false);
+        }
+        sleep_until(self.retry_at).await;
+        match timeout_at(deadline.max(Instant::now() + RETRY_DELAY), self.attach()).await {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(NatsError::Request { reason, .. })) => {
+                tracing::debug!(stream = self.stream, reason, "no consumer yet");
+            }
+            Ok(Err(NatsError::NoStream { .. })) if self.failures < MAX_MISSING => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {}
+        }
+        self.failures += 1;
+        self.retry_at = Instant::now() + RETRY_DELAY;
+        Ok(self.messages.is_some())
+    }
+
+    /// Makes a consumer that begins at the next sequence.
+    async fn attach(&mut self) -> Result<(), NatsError> {
+        let connects = self.connection.connects();
+        let state = self.connection.stream_info(&self.stream).await?.state;
+        let (stream, wanted) = (self.stream.clone(), self.next);
+        if state.first_sequence > wanted {
+            return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
+        }
+        if state.last_sequence + 1 < wanted {
+            let (wanted, last) = (wanted - 1, state.last_sequence);
+            return Err(NatsError::StreamShort { stream, wanted, last });
+        }
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: wanted },
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE_THRESHOLD,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = self
+            .connection
+            .jetstream()
+            .create_consumer_on_stream(config, self.stream.as_str())
+            .await
+            .map_err(|error| {
+                self.connection.request_failed("make a consumer", &self.stream, &error)
+            })?;
+        self.caught_up = consumer.cached_info().num_pending == 0;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(PULL_MESSAGES)
+            .heartbeat(HEARTBEAT)
+            .expires(PULL_EXPIRES)
+            .messages()
+            .await
+            .map_err(|error| {
+                self.connection.request_failed("pull messages", &self.stream, &error)
+            })?;
+        self.messages = Some(messages);
+        self.fresh = true;
+        self.connects = connects;
+        self.failures = 0;
+        Ok(())
+    }
+}

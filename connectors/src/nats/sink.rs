@@ -1,0 +1,191 @@
+//! Decisions, receipts and dead letters on their way out.
+//!
+//! **Delivery** OUT holds exactly the engine's decisions, the first one at sequence 1, in order,
+//! without gap or duplicate: decision number `n` only ever becomes sequence `n`. An engine that
+//! replays pushes what OUT already holds, and nothing happens. Receipts and dead letters arrive at
+//! least once; within the duplicate window exactly once.
+//!
+//! **Contract** the engine is the only writer of OUT.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+
+use super::flight::{Flight, FlightSettings, Outgoing, header_text, message_id};
+use super::{Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError};
+use crate::codec::{CONTENT_JSON, json};
+use crate::inbound::DeadLetter;
+use crate::subject::Subjects;
+use crate::wire::{Decision, Receipt};
+
+/// Publishes what an engine says.
+pub struct Sink {
+    subjects: Subjects,
+    decisions: Flight,
+    notes: Flight,
+    /// How many decisions were pushed or had been made before.
+    decided: u64,
+    /// How many decisions OUT held at first, and the id of the last one if it is still there.
+    held: u64,
+    held_id: Option<String>,
+    in_stream: String,
+    out_stream: String,
+    dlq_stream: String,
+    receipt_stream: String,
+    /// `/iceshop/<city>`
+    event_source: String,
+    buffer: Vec<u8>,
+}
+
+impl Sink {
+    /// A sink behind `decided` decisions, all of which OUT must hold already.
+    ///
+    /// # Errors
+    /// A stream is missing, or OUT holds fewer decisions: [`NatsError::StreamShort`].
+    pub async fn open(
+        connection: &Connection,
+        subjects: &Subjects,
+        decided: u64,
+        settings: FlightSettings,
+    ) -> Result<Sink, NatsError> {
+        let out_stream = subjects.out_stream();
+        let held = connection.stream_info(&out_stream).await?.state.last_sequence;
+        if held < decided {
+            let (stream, wanted) = (out_stream, decided);
+            return Err(NatsError::StreamShort { stream, wanted, last: held });
+        }
+        let held_id = match held {
+            0 => None,
+            _ => message_id(connection, &out_stream, held).await?,
+        };
+        let decisions = Flight::fixed(connection, settings, out_stream.clone(), held + 1).await?;
+        Ok(Sink {
+            decisions,
+            notes: Flight::free(connection, settings).await?,
+            decided,
+            held,
+            held_id,
+            in_stream: subjects.in_stream(),
+            dlq_stream: subjects.dlq_stream(),
+            receipt_stream: subjects.receipt_stream(),
+            event_source: format!("/iceshop/{}", subjects.city()),
+            buffer: Vec::new(),
+            out_stream,
+            subjects: subjects.clone(),
+        })
+    }
+
+    /// How many decisions were pushed or had been made before.
+    pub fn decided(&self) -> u64 {
+        self.decided
+    }
+
+    /// How many decisions OUT is known to hold.
+    pub fn published(&self) -> u64 {
+        self.decisions.first_outstanding() - 1
+    }
+
+    /// Publishes the next decision, unless OUT holds it already.
+    ///
+    /// # Errors
+    /// [`NatsError::Foreign`] if OUT holds another one in its place; any earlier failure.
+    pub async fn decision(&mut self, decision: &Decision) -> Result<(), NatsError> {
+        let id = decision_id(decision);
+        self.decided += 1;
+        if self.decided <= self.held {
+            return self.check_held(id);
+        }
+        self.buffer.clear();
+        json::write_decision(&mut self.buffer, decision);
+        let mut headers = self.headers(&id, &self.out_stream);
+        headers.insert(IN_SEQUENCE_HEADER, decision.input_sequence.to_string());
+        headers.insert(EXPIRES_HEADER, header_text(&decision.expires));
+        headers.insert("ce-specversion", "1.0");
+        headers.insert("ce-id", id);
+        headers.insert("ce-source", self.event_source.as_str());
+        let state = header_text(&decision.state);
+        headers.insert("ce-type", format!("shop.ice.window.{state}.v1"));
+        headers.insert("ce-time", header_text(&decision.decided_at));
+        let subject = self.subjects.decision(decision);
+        let payload = Bytes::copy_from_slice(&self.buffer);
+        self.decisions.push(Outgoing { subject, headers, payload }).await
+    }
+
+    /// Publishes a receipt.
+    ///
+    /// # Errors
+    /// An earlier message was refused for good.
+    pub async fn receipt(&mut self, receipt: &Receipt) -> Result<(), NatsError> {
+        self.buffer.clear();
+        json::write_receipt(&mut self.buffer, receipt);
+        let id = place_id(receipt.sequence, receipt.index);
+        let headers = self.headers(&id, &self.receipt_stream);
+        let subject = self.subjects.receipt(&receipt.outcome);
+        let payload = Bytes::copy_from_slice(&self.buffer);
+        self.notes.push(Outgoing { subject, headers, payload }).await
+    }
+
+    /// Publishes a dead letter, byte for byte.
+    ///
+    /// # Errors
+    /// An earlier message was refused for good.
+    pub async fn dead_letter(&mut self, letter: &DeadLetter) -> Result<(), NatsError> {
+        let id = place_id(letter.sequence, letter.index);
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        headers.insert("Nats-Expected-Stream", self.dlq_stream.as_str());
+        headers.insert("Iceshop-Reason", letter.reason);
+        headers.insert("Iceshop-Stream", self.in_stream.as_str());
+        headers.insert("Iceshop-Sequence", letter.sequence.to_string());
+        if let Some(subject) = &letter.subject {
+            headers.insert("Iceshop-Subject", header_text(subject));
+        }
+        let subject = self.subjects.dead_letter(letter.reason);
+        self.notes.push(Outgoing { subject, headers, payload: letter.bytes.clone() }).await
+    }
+
+    /// Returns when everything that was given to this sink is acknowledged by the broker.
+    ///
+    /// # Errors
+    /// A message was refused for good.
+    pub async fn flush(&mut self) -> Result<(), NatsError> {
+        self.decisions.flush().await?;
+        self.notes.flush().await
+    }
+
+    /// The headers that every JSON message has.
+    fn headers(&self, id: &str, stream: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        headers.insert("Nats-Expected-Stream", stream);
+        headers.insert("Content-Type", CONTENT_JSON);
+        headers
+    }
+
+    /// Compares the last decision that OUT held with the one that belongs there.
+    fn check_held(&self, expected: String) -> Result<(), NatsError> {
+        match &self.held_id {
+            Some(found) if self.decided == self.held && *found != expected => {
+                let (stream, found) = (self.out_stream.clone(), found.clone());
+                Err(NatsError::Foreign { stream, sequence: self.held, expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A decision's message id: `<window>:<revision>`, and `:<part>` behind it from the second part.
+fn decision_id(decision: &Decision) -> String {
+    let id = format!("{}:{}", decision.window, decision.revision);
+    match decision.part {
+        Some(part) if part >= 2 => header_text(&format!("{id}:{part}")),
+        _ => header_text(&id),
+    }
+}
+
+/// The message id of what is about one input record: `<sequence>` or `<sequence>:<index>`.
+fn place_id(sequence: u64, index: Option<u32>) -> String {
+    match index {
+        Some(index) => format!("{sequence}:{index}"),
+        None => sequence.to_string(),
+    }
+}

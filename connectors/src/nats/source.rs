@@ -1,0 +1,153 @@
+//! The input stream as a source of records.
+//!
+//! **Delivery** every record from the wanted sequence on, once and in stream order; the caller
+//! keeps the sequence to go on from. Nothing is acknowledged to the broker.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Message;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::reader::{Reader, Start};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use crate::codec::batch::{COUNT_HEADER, Item, read_body};
+use crate::codec::{Format, too_long};
+use crate::inbound::{Inbound, Raw, Stamp};
+use crate::subject::Subjects;
+
+/// Reads the records of a city's input stream.
+pub struct InputSource {
+    reader: Reader,
+    /// Whether times come from headers; unknown until the stream has a first message.
+    recorded: Option<bool>,
+    items: Vec<Item>,
+}
+
+/// Where a source stands after a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Every message up to this sequence has been handed on.
+    pub last_sequence: u64,
+    /// Whether the broker had nothing more.
+    pub caught_up: bool,
+}
+
+impl InputSource {
+    /// Begins at `sequence` (1: at the beginning).
+    ///
+    /// `recorded` is what an earlier run found out about the stream; with none it is looked up.
+    ///
+    /// # Errors
+    /// The stream is missing, or does not hold the sequence: [`NatsError::StreamCut`].
+    pub async fn open(
+        connection: &Connection,
+        subjects: &Subjects,
+        sequence: u64,
+        recorded: Option<bool>,
+    ) -> Result<InputSource, NatsError> {
+        let stream = subjects.in_stream();
+        let recorded = match recorded {
+            Some(known) => Some(known),
+            None => first_is_recorded(connection, &stream).await?,
+        };
+        let start = Start::Sequence(sequence);
+        let reader = Reader::open(connection.clone(), stream, start).await?;
+        Ok(InputSource { reader, recorded, items: Vec::new() })
+    }
+
+    /// Whether the stream is a recorded one; none while it is empty.
+    pub fn recorded(&self) -> Option<bool> {
+        self.recorded
+    }
+
+    /// How many messages had been deleted from the stream before they could be read.
+    pub fn holes(&self) -> u64 {
+        self.reader.holes()
+    }
+
+    /// Appends records to `out` until there are `limit` or no more are here; waits for the first
+    /// one, but not longer than `wait`.
+    ///
+    /// The last message is always handed on whole, so that a batch body can exceed the limit.
+    /// Safe to drop while waiting: a message is either in `out` or still to come.
+    ///
+    /// # Errors
+    /// The stream is gone, or no longer holds what comes next.
+    pub async fn next_batch(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        out: &mut Vec<Inbound>,
+    ) -> Result<Progress, NatsError> {
+        let start = out.len();
+        let mut found = self.reader.next_before(Instant::now() + wait).await?;
+        while let Some((sequence, message)) = found {
+            self.expand(sequence, &message, out);
+            found = if out.len() - start < limit { self.reader.next_ready() } else { None };
+        }
+        let last_sequence = self.reader.next_sequence() - 1;
+        Ok(Progress { last_sequence, caught_up: self.reader.is_caught_up() })
+    }
+
+    /// Appends the records of one message.
+    fn expand(&mut self, sequence: u64, message: &Message, out: &mut Vec<Inbound>) {
+        let headers = message.headers.as_ref();
+        let header_at = header(headers, AT_HEADER);
+        let recorded = *self.recorded.get_or_insert(header_at.is_some());
+        let broker_at = match message.info() {
+            Ok(info) if !recorded => Stamp::Nanos(info.published.unix_timestamp_nanos()),
+            _ => header_at.map_or(Stamp::Absent, |at| Stamp::Text(at.to_owned())),
+        };
+        self.items.clear();
+        read_message(headers, &message.payload, &mut self.items);
+        for item in self.items.drain(..) {
+            let at = match (item.index, item.at) {
+                (Some(_), Some(at)) if recorded => Stamp::Text(at),
+                _ => broker_at.clone(),
+            };
+            let subject = || Some(message.subject.to_string());
+            let raw = item.raw.map(|bytes| Raw { bytes, subject: subject() });
+            out.push(Inbound { sequence, index: item.index, at, record: item.record, raw });
+        }
+    }
+}
+
+/// Reads a message's body as its headers say.
+fn read_message(headers: Option<&HeaderMap>, payload: &Bytes, items: &mut Vec<Item>) {
+    if header(headers, TRUNCATED_HEADER).is_some() {
+        let (record, raw) = (Err(too_long(payload)), Some(payload.clone()));
+        items.push(Item { index: None, at: None, record, raw });
+        return;
+    }
+    let format = Format::of_content_type(header(headers, "Content-Type"));
+    read_body(format, header(headers, COUNT_HEADER), payload, items);
+}
+
+/// A header's value.
+fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
+    Some(headers?.get(name)?.as_str())
+}
+
+/// Whether the stream's first message carries its time; none if there is no message.
+async fn first_is_recorded(
+    connection: &Connection,
+    stream: &str,
+) -> Result<Option<bool>, NatsError> {
+    let state = connection.stream_info(stream).await?.state;
+    if state.messages == 0 {
+        return Ok(None);
+    }
+    let failed =
+        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
+    let found = connection
+        .jetstream()
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(&error))?
+        .get_raw_message(state.first_sequence)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(Some(header(Some(&found.headers), AT_HEADER).is_some()))
+}

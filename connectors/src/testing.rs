@@ -1,0 +1,137 @@
+//! A nats-server of one's own, for tests: the feature `testing`.
+//!
+//! Every failure panics: a test without its server must not pass.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to answer.
+const START_WAIT: Duration = Duration::from_secs(20);
+
+/// How often it is asked.
+const START_POLL: Duration = Duration::from_millis(10);
+
+/// How many ports are tried.
+const MAX_ATTEMPTS: usize = 5;
+
+/// A running nats-server with JetStream on a free port, its store in a folder of its own.
+///
+/// It is killed when this value is dropped.
+pub struct NatsServer {
+    process: Option<Child>,
+    folder: TempDir,
+    port: u16,
+}
+
+impl NatsServer {
+    /// Starts a server that lets everybody in.
+    ///
+    /// # Panics
+    /// If nats-server is missing or does not come up.
+    pub fn start() -> NatsServer {
+        NatsServer::start_with("")
+    }
+
+    /// Starts a server with more lines in its configuration.
+    ///
+    /// # Panics
+    /// If nats-server is missing or does not come up.
+    pub fn start_with(configuration: &str) -> NatsServer {
+        for _ in 0..MAX_ATTEMPTS {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let port = free_port();
+            let store = folder.path().display();
+            let text = format!(
+                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{store}\" }}\n\
+                 {configuration}\n"
+            );
+            std::fs::write(folder.path().join("server.conf"), text)
+                .expect("the configuration can be written");
+            let mut server = NatsServer { process: None, folder, port };
+            if server.try_resume() {
+                return server;
+            }
+        }
+        panic!("nats-server exits at once with this configuration: {configuration}");
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server without warning; its store stays.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("a child can be killed");
+            process.wait().expect("a killed child ends");
+        }
+    }
+
+    /// Starts a killed server again: same port, same store.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn resume(&mut self) {
+        assert!(self.try_resume(), "nats-server did not come up again");
+    }
+
+    /// Starts the process; false if it ends at once, as it does when the port is taken.
+    fn try_resume(&mut self) -> bool {
+        assert!(self.process.is_none(), "one process per server");
+        let child = Command::new("nats-server")
+            .arg("-c")
+            .arg(self.configuration_path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server must be installed (Debian package nats-server)");
+        let child = self.process.insert(child);
+        let since = Instant::now();
+        while since.elapsed() < START_WAIT {
+            if child.try_wait().expect("a child can be asked").is_some() {
+                self.process = None;
+                return false;
+            }
+            if answers(self.port) {
+                return true;
+            }
+            std::thread::sleep(START_POLL);
+        }
+        panic!("nats-server did not answer on port {} within {START_WAIT:?}", self.port);
+    }
+
+    /// Its configuration.
+    fn configuration_path(&self) -> PathBuf {
+        self.folder.path().join("server.conf")
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Whether a server with JetStream greets on the port.
+fn answers(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let waits = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut line = String::new();
+    waits.is_ok()
+        && BufReader::new(stream).read_line(&mut line).is_ok()
+        && line.starts_with("INFO ")
+        && line.contains("\"jetstream\":true")
+}

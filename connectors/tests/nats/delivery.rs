@@ -1,0 +1,159 @@
+//! Decisions, receipts and dead letters, whatever happens to the server.
+
+use bytes::Bytes;
+use connectors::inbound::DeadLetter;
+use connectors::nats::*;
+use connectors::wire::Receipt;
+
+use crate::support::{City, PATIENCE, assert_out, city, decision};
+
+async fn sink(city: &City, decided: u64) -> Result<Sink, NatsError> {
+    Sink::open(&city.connection, &city.subjects, decided, FlightSettings::default()).await
+}
+
+#[tokio::test]
+async fn decisions_arrive_in_order_with_their_headers() {
+    let city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    for n in 1..=5_000 {
+        sink.decision(&decision(n)).await.unwrap();
+    }
+    sink.flush().await.unwrap();
+    assert_eq!(sink.published(), 5_000);
+    assert_out(&city, 5_000).await;
+    let out = city.connection.jetstream().get_stream(city.subjects.out_stream()).await.unwrap();
+    let found = out.get_raw_message(7).await.unwrap();
+    assert_eq!(
+        found.subject.as_str(),
+        "iceshop.test-city.out.window.871ec9024ffffff.latte.s1_latte_7"
+    );
+    for (name, value) in [
+        ("Nats-Msg-Id", "s1_latte_7:1"),
+        ("Nats-Expected-Stream", "ICESHOP_TEST_CITY_OUT"),
+        ("Nats-Expected-Last-Sequence", "6"),
+        ("Content-Type", "application/json"),
+        ("Iceshop-In-Seq", "7"),
+        ("Iceshop-Expires", "2026-11-22T14:20:00Z"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "s1_latte_7:1"),
+        ("ce-source", "/iceshop/test-city"),
+        ("ce-type", "shop.ice.window.proposed.v1"),
+        ("ce-time", "2026-11-22T13:40:00Z"),
+    ] {
+        assert_eq!(found.headers.get(name).map(|it| it.as_str()), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn decisions_survive_restarts_of_the_server() {
+    let mut city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    for n in 1..=6_000 {
+        sink.decision(&decision(n)).await.unwrap();
+        // With up to a thousand decisions under way.
+        if n % 2_000 == 1_500 {
+            city.server.kill();
+            city.server.resume();
+        }
+    }
+    tokio::time::timeout(PATIENCE, sink.flush()).await.unwrap().unwrap();
+    assert_out(&city, 6_000).await;
+}
+
+#[tokio::test]
+async fn a_replay_publishes_nothing_twice() {
+    let city = city().await;
+    let mut first = sink(&city, 0).await.unwrap();
+    for n in 1..=100 {
+        first.decision(&decision(n)).await.unwrap();
+    }
+    first.flush().await.unwrap();
+    let mut second = sink(&city, 40).await.unwrap();
+    for n in 41..=120 {
+        second.decision(&decision(n)).await.unwrap();
+    }
+    second.flush().await.unwrap();
+    assert_eq!((second.decided(), second.published()), (120, 120));
+    assert_out(&city, 120).await;
+    let error = sink(&city, 121).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NatsError::StreamShort { wanted: 121, last: 120, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn another_history_or_another_writer_is_found_out() {
+    let city = city().await;
+    let mut first = sink(&city, 0).await.unwrap();
+    first.decision(&decision(1)).await.unwrap();
+    first.flush().await.unwrap();
+    let mut second = sink(&city, 0).await.unwrap();
+    let error = second.decision(&decision(2)).await.unwrap_err();
+    assert!(matches!(error, NatsError::Foreign { sequence: 1, .. }), "{error}");
+    let foreign = city.subjects.decision(&decision(9));
+    let sent = city.connection.jetstream().publish(foreign, "{}".into()).await;
+    sent.unwrap().await.unwrap();
+    first.decision(&decision(2)).await.unwrap();
+    let error = first.flush().await.unwrap_err();
+    assert!(matches!(error, NatsError::Foreign { sequence: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn dead_letters_keep_every_byte() {
+    let city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    let bytes = Bytes::from((0..=255).collect::<Vec<u8>>());
+    let letter = DeadLetter {
+        reason: "malformed",
+        sequence: 7,
+        index: Some(2),
+        subject: Some("iceshop.test-city.in.raw".into()),
+        bytes: bytes.clone(),
+    };
+    sink.dead_letter(&letter).await.unwrap();
+    sink.dead_letter(&letter).await.unwrap();
+    sink.flush().await.unwrap();
+    let dlq = city.connection.jetstream().get_stream(city.subjects.dlq_stream()).await.unwrap();
+    assert_eq!(dlq.cached_info().state.messages, 1);
+    let found = dlq.get_raw_message(1).await.unwrap();
+    assert_eq!(found.subject.as_str(), "iceshop.test-city.dlq.malformed");
+    assert_eq!(found.payload, bytes);
+    for (name, value) in [
+        ("Nats-Msg-Id", "7:2"),
+        ("Iceshop-Reason", "malformed"),
+        ("Iceshop-Stream", "ICESHOP_TEST_CITY_IN"),
+        ("Iceshop-Sequence", "7"),
+        ("Iceshop-Subject", "iceshop.test-city.in.raw"),
+    ] {
+        assert_eq!(found.headers.get(name).map(|it| it.as_str()), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn receipts_survive_a_restart_of_the_server() {
+    let mut city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    for sequence in 1..=3_000 {
+        let receipt = Receipt {
+            v: 1,
+            sequence,
+            index: None,
+            outcome: "late".into(),
+            kind: Some("intent".into()),
+            id: None,
+            field: None,
+            value: None,
+            reason: None,
+        };
+        sink.receipt(&receipt).await.unwrap();
+        if sequence == 1_500 {
+            city.server.kill();
+            city.server.resume();
+        }
+    }
+    tokio::time::timeout(PATIENCE, sink.flush()).await.unwrap().unwrap();
+    let stream = city.subjects.receipt_stream();
+    let stream = city.connection.jetstream().get_stream(stream).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 3_000);
+    let found = stream.get_raw_message(1).await.unwrap();
+    assert_eq!(found.subject.as_str(), "iceshop.test-city.receipt.late");
+    assert_eq!(&found.payload[..], br#"{"v":1,"sequence":1,"outcome":"late","kind":"intent"}"#);
+}

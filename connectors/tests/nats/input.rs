@@ -1,0 +1,202 @@
+//! From a file through the input stream to the source.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use connectors::file::FileSource;
+use connectors::inbound::{Fault, Inbound, Stamp};
+use connectors::nats::*;
+
+use crate::support::{City, PATIENCE, city, publish, read};
+
+/// `count` good lines and some others.
+fn text(count: usize) -> String {
+    let mut text = String::new();
+    for n in 1..=count {
+        let second = n % 60;
+        text += &format!(
+            "{{\"at\":\"2026-11-22T13:40:{second:02}Z\",\"kind\":\"intent\",\"id\":\"i{n}\",\
+             \"version\":1,\"product\":\"latte\"}}\n"
+        );
+    }
+    text += "{\"at\":\"x\\ny\",\"kind\":\"clock\"}\nnonsense\n{\"kind\":\"store\"}\n";
+    text += &"x".repeat(300_000);
+    text += "\n{\"kind\":\"intent\",\"id\":\"i.1\",\"version\":1,\"product\":\"la.tte\"}\n";
+    text
+}
+
+fn from_file(text: &str) -> Vec<Inbound> {
+    let mut out = Vec::new();
+    let mut source = FileSource::new(Cursor::new(text.to_owned()), "test").unwrap();
+    while source.read_batch(1_000, &mut out).unwrap() > 0 {}
+    out
+}
+
+async fn open(city: &City, sequence: u64) -> InputSource {
+    InputSource::open(&city.connection, &city.subjects, sequence, None).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_published_comes_out_as_from_the_file() {
+    let city = city().await;
+    let text = text(2_000);
+    let published = publish(&city, &text, &PublishSettings::default()).await;
+    assert_eq!((published.records, published.messages, published.raw), (2_005, 2_005, 3));
+    let mut source = open(&city, 1).await;
+    assert_eq!(source.recorded(), Some(true));
+    let found = read(&mut source, 2_005).await;
+    for (found, mut expected) in found.into_iter().zip(from_file(&text)) {
+        if expected.sequence == 2_001 {
+            // A header has no line ends; both texts are no time.
+            expected.at = Stamp::Text("x?y".into());
+        }
+        if let Some(raw) = &mut expected.raw {
+            raw.subject = Some("iceshop.test-city.in.raw".into());
+        }
+        assert_eq!(found, expected);
+    }
+    let mut rest = Vec::new();
+    let progress = source.next_batch(9, Duration::ZERO, &mut rest).await.unwrap();
+    assert_eq!(progress, Progress { last_sequence: 2_005, caught_up: true });
+    assert!(rest.is_empty());
+    assert_eq!(read(&mut open(&city, 2_000).await, 6).await[0].sequence, 2_000);
+}
+
+#[tokio::test]
+async fn batches_carry_the_same_records() {
+    let city = city().await;
+    let text = text(1_000);
+    let settings = PublishSettings { batch: 100, ..PublishSettings::default() };
+    let published = publish(&city, &text, &settings).await;
+    assert_eq!((published.records, published.messages), (1_005, 13));
+    let found = read(&mut open(&city, 1).await, 1_005).await;
+    for (at, (found, expected)) in found.iter().zip(from_file(&text)).enumerate() {
+        assert_eq!(found.record, expected.record);
+        if expected.at != Stamp::Absent {
+            assert_eq!(found.at, expected.at);
+        }
+        if at < 1_000 {
+            let place = (at as u64 / 100 + 1, Some(at as u32 % 100));
+            assert_eq!((found.sequence, found.index), place);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_count_is_refused_whole() {
+    let city = city().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Iceshop-Count", "3");
+    let jetstream = city.connection.jetstream();
+    let body = "{\"kind\":\"clock\"}\n{\"kind\":\"clock\"}";
+    let subject = city.subjects.batch();
+    let sent = jetstream.publish_with_headers(subject.clone(), headers, body.into()).await;
+    sent.unwrap().await.unwrap();
+    let mut source = open(&city, 1).await;
+    assert_eq!(source.recorded(), Some(false));
+    let found = read(&mut source, 1).await;
+    let refused = found[0].record.as_ref().unwrap_err();
+    assert_eq!((refused.fault, refused.field.as_str()), (Fault::Batch, "Iceshop-Count"));
+    assert!(matches!(found[0].at, Stamp::Nanos(nanos) if nanos > 1_700_000_000_000_000_000));
+    let raw = found[0].raw.as_ref().unwrap();
+    assert_eq!((&raw.bytes[..], raw.subject.clone()), (body.as_bytes(), Some(subject)));
+}
+
+#[tokio::test]
+async fn the_source_survives_a_server_and_a_consumer_that_go() {
+    let mut city = city().await;
+    let text = text(3_000);
+    publish(&city, &text, &PublishSettings::default()).await;
+    let mut source = open(&city, 1).await;
+    let mut sequences: Vec<u64> = Vec::new();
+    for round in 0..3 {
+        let found = read(&mut source, 500).await;
+        sequences.extend(found.iter().map(|it| it.sequence));
+        if round == 0 {
+            city.server.kill();
+            city.server.resume();
+        } else {
+            let stream = city.connection.jetstream().get_stream(city.subjects.in_stream());
+            let stream = stream.await.unwrap();
+            let mut names = stream.consumer_names();
+            while let Some(Ok(name)) = futures_util::StreamExt::next(&mut names).await {
+                stream.delete_consumer(&name).await.unwrap();
+            }
+        }
+    }
+    let rest = read(&mut source, 3_005 - sequences.len()).await;
+    sequences.extend(rest.iter().map(|it| it.sequence));
+    assert_eq!(sequences, (1..=3_005).collect::<Vec<_>>());
+    assert_eq!(source.holes(), 0);
+}
+
+#[tokio::test]
+async fn a_purged_or_new_stream_is_a_typed_error() {
+    let city = city().await;
+    publish(&city, &text(10), &PublishSettings::default()).await;
+    let open = |sequence| InputSource::open(&city.connection, &city.subjects, sequence, None);
+    let error = open(17).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NatsError::StreamShort { wanted: 16, last: 15, .. }), "{error}");
+    let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
+    stream.purge().sequence(5).await.unwrap();
+    let error = open(4).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NatsError::StreamCut { wanted: 4, first: 5, .. }), "{error}");
+    assert_eq!(read(&mut open(5).await.unwrap(), 1).await[0].sequence, 5);
+    let _: u64 = stream.purge().await.unwrap().purged;
+    let error = open(15).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NatsError::StreamCut { wanted: 15, first: 16, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_deleted_message_is_a_hole() {
+    let city = city().await;
+    publish(&city, &text(10), &PublishSettings::default()).await;
+    let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
+    stream.delete_message(5).await.unwrap();
+    let mut source = open(&city, 1).await;
+    let found = read(&mut source, 14).await;
+    let sequences: Vec<u64> = found.iter().map(|it| it.sequence).collect();
+    assert_eq!(sequences, (1..=15).filter(|it| *it != 5).collect::<Vec<_>>());
+    assert_eq!(source.holes(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_is_appended_only_to_a_quiet_stream() {
+    let city = city().await;
+    let clock = Clock::new(&city.connection, &city.subjects);
+    assert!(clock.tick(0).await.unwrap());
+    assert!(!clock.tick(0).await.unwrap());
+    assert!(clock.tick(1).await.unwrap());
+    assert_eq!(clock.at("2026-11-22T13:40:00Z").await.unwrap(), 3);
+    let mut source = open(&city, 1).await;
+    assert_eq!(source.recorded(), Some(false));
+    assert_eq!(read(&mut source, 3).await[2].record.as_ref().unwrap().kind(), "clock");
+}
+
+#[tokio::test]
+async fn a_file_survives_a_restart_of_the_server() {
+    let mut city = city().await;
+    let text = text(20_000);
+    let settings = PublishSettings { exclusive: true, ..PublishSettings::default() };
+    let lines = connectors::file::Lines::new(Cursor::new(text.clone()), "test").unwrap();
+    let (connection, subjects) = (city.connection.clone(), city.subjects.clone());
+    let (half, at_half) = tokio::sync::oneshot::channel();
+    let mut half = Some(half);
+    let publishing = tokio::spawn(async move {
+        let progress = |published: &Published| {
+            if let Some(half) = half.take_if(|_| published.records > 10_000) {
+                half.send(()).unwrap();
+            }
+        };
+        publish_file(&connection, &subjects, lines, &settings, progress).await
+    });
+    at_half.await.unwrap();
+    city.server.kill();
+    city.server.resume();
+    let published = tokio::time::timeout(PATIENCE, publishing).await.unwrap().unwrap().unwrap();
+    assert_eq!(published.records, 20_005);
+    let found = read(&mut open(&city, 1).await, 20_005).await;
+    for (found, expected) in found.iter().zip(from_file(&text)) {
+        assert_eq!((found.sequence, &found.record), (expected.sequence, &expected.record));
+    }
+}

@@ -1,0 +1,534 @@
+//! The book: what is live, by id and version; the only maker of retractions.
+//!
+//! Differential believes its caller: a retraction of what was never inserted would insert it with
+//! a negative count. So every difference that enters the dataflow is made here, from a record that
+//! the book holds.
+
+use super::ledger::Ledger;
+use crate::flow::{Changes, Lock, Site};
+use crate::market::{
+    BuyerId, Intent, IntentId, Invalid, Money, Offer, OfferKey, Outcome, Params, Pin, ProductId,
+    Promise, Put, Slot, StockChange, Store, StoreId, Tick, Time, WindowKey, limits,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most cancelled intents that are remembered; beyond it the one due first is forgotten.
+const MAX_TOMBSTONES: usize = 4_000_000;
+
+/// A store as it is known.
+#[derive(Debug, Clone)]
+struct StoreEntry {
+    version: u64,
+    store: Arc<Store>,
+}
+
+/// An offer as it is known.
+#[derive(Debug, Clone)]
+struct OfferEntry {
+    version: u64,
+    offer: Arc<Offer>,
+    ledger: Ledger,
+    /// Units in locked windows.
+    locked: i64,
+    /// The multiplicity of its key in the stock collection.
+    counted: i64,
+}
+
+/// An intent as it is known.
+#[derive(Debug, Clone)]
+pub struct IntentEntry {
+    version: u64,
+    /// Whose it is.
+    pub buyer: BuyerId,
+    /// The market's part.
+    pub intent: Intent,
+    /// The tick at which it leaves by itself.
+    leaves_at: Tick,
+    /// The window that holds it, once locked.
+    pub locked_in: Option<WindowKey>,
+    /// The tick at which it was last put.
+    pub put_at: Tick,
+}
+
+/// Why an intent is no longer in the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The buyer took it back.
+    Cancelled,
+    /// It lapsed.
+    Expired,
+}
+
+/// The book.
+#[derive(Debug)]
+pub struct Book {
+    params: Params,
+    stores: BTreeMap<StoreId, StoreEntry>,
+    offers: BTreeMap<OfferKey, OfferEntry>,
+    /// Offers by their part of a window's id, which must be unique.
+    names: BTreeMap<String, OfferKey>,
+    intents: BTreeMap<IntentId, IntentEntry>,
+    /// Versions of intents that are gone, and when they may be forgotten.
+    tombstones: BTreeMap<IntentId, (u64, Tick)>,
+    forget: BTreeSet<(Tick, IntentId)>,
+    leaving: BTreeMap<Tick, Vec<IntentId>>,
+    live: usize,
+    minute: i64,
+    changes: Changes,
+    /// Intents that were removed at this tick, and why.
+    removed: Vec<(IntentId, Removal)>,
+    /// Intents that were put anew at this tick.
+    edited: Vec<IntentId>,
+    /// Stores and offers that were put at this tick.
+    touched: BTreeSet<StoreId>,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new(params: Params) -> Self {
+        Self {
+            params,
+            stores: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            forget: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            live: 0,
+            minute: i64::MIN,
+            changes: Changes::default(),
+            removed: Vec::new(),
+            edited: Vec::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// Intents in the market: not locked, not gone.
+    pub fn live_intents(&self) -> usize {
+        self.live
+    }
+
+    /// The store, if it is known.
+    pub fn store(&self, id: &StoreId) -> Option<&Arc<Store>> {
+        self.stores.get(id).map(|entry| &entry.store)
+    }
+
+    /// The offer, if it is known.
+    pub fn offer(&self, key: &OfferKey) -> Option<&Arc<Offer>> {
+        self.offers.get(key).map(|entry| &entry.offer)
+    }
+
+    /// Units of the offer outside locked windows.
+    pub fn units(&self, key: &OfferKey) -> i64 {
+        self.offers.get(key).map_or(0, |entry| entry.ledger.units())
+    }
+
+    /// The intent, if it is in the book.
+    pub fn intent(&self, id: &IntentId) -> Option<&IntentEntry> {
+        self.intents.get(id)
+    }
+
+    /// The changes since the last call, for the dataflow.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The intents removed since the last call.
+    pub fn take_removed(&mut self) -> Vec<(IntentId, Removal)> {
+        std::mem::take(&mut self.removed)
+    }
+
+    /// The intents put anew since the last call.
+    pub fn take_edited(&mut self) -> Vec<IntentId> {
+        std::mem::take(&mut self.edited)
+    }
+
+    /// The stores that were put, or had an offer put, since the last call.
+    pub fn take_touched(&mut self) -> BTreeSet<StoreId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Whether a store can honour a window in that slot.
+    pub fn is_open(&self, store: &StoreId, slot: Slot) -> bool {
+        self.store(store).is_some_and(|store| {
+            let schedule = store.opening.schedule();
+            !store.paused
+                && schedule.open_slots(slot, slot.next(), self.params.slot).contains(slot)
+        })
+    }
+
+    /// Puts a store.
+    pub fn put_store(&mut self, store: Store, version: u64) -> Outcome {
+        let old = self.stores.get(&store.id);
+        if let Some(stale) = stale(old.map(|entry| entry.version), version) {
+            return stale;
+        }
+        if let Some(entry) = old
+            && !entry.store.paused
+        {
+            self.changes.stores.push(((store.id.clone(), site(&entry.store)), -1));
+        }
+        if !store.paused {
+            self.changes.stores.push(((store.id.clone(), site(&store)), 1));
+        }
+        self.touched.insert(store.id.clone());
+        self.stores.insert(store.id.clone(), StoreEntry { version, store: Arc::new(store) });
+        Outcome::Applied
+    }
+
+    /// Puts an offer, and with it, if it says so, its stock.
+    pub fn put_offer(&mut self, offer: Offer, version: u64, stock: Option<i64>) -> Outcome {
+        let key = offer.key.clone();
+        if !self.stores.contains_key(&key.store) {
+            return Invalid::new("store", &key.store, "unknown store").into();
+        }
+        let name = format!("{}_{}", key.store, key.product);
+        match self.names.get(&name) {
+            Some(other) if *other != key => {
+                let reason =
+                    format!("its windows' ids would be those of ({}, {})", other.store, other.product);
+                return Invalid::new("product", &key.product, reason).into();
+            }
+            Some(_) => {}
+            None => {
+                self.names.insert(name, key.clone());
+            }
+        }
+        let old = self.offers.get(&key);
+        if let Some(stale) = stale(old.map(|entry| entry.version), version) {
+            return stale;
+        }
+        if let Some(entry) = old
+            && !entry.offer.withdrawn
+        {
+            self.changes.offers.push((entry.offer.as_ref().clone(), -1));
+        }
+        if !offer.withdrawn {
+            self.changes.offers.push((offer.clone(), 1));
+        }
+        self.touched.insert(key.store.clone());
+        let offer = Arc::new(offer);
+        let entry = self.offers.entry(key.clone()).or_insert_with(|| OfferEntry {
+            version,
+            offer: offer.clone(),
+            ledger: Ledger::default(),
+            locked: 0,
+            counted: 0,
+        });
+        entry.version = version;
+        entry.offer = offer;
+        if let Some(units) = stock {
+            entry.ledger.reset(units);
+        }
+        self.recount(&key);
+        Outcome::Applied
+    }
+
+    /// Takes in a stock update.
+    pub fn stock(&mut self, key: &OfferKey, version: u64, change: &StockChange) -> Outcome {
+        let Some(entry) = self.offers.get_mut(key) else {
+            let field = if self.stores.contains_key(&key.store) { "product" } else { "store" };
+            let value = if field == "store" { key.store.as_str() } else { key.product.as_str() };
+            return Invalid::new(field, value, "no such offer").into();
+        };
+        let outcome = entry.ledger.update(version, change);
+        if outcome == Outcome::Applied {
+            self.recount(key);
+        }
+        outcome
+    }
+
+    /// Makes the stock collection say what the ledger and the locks say.
+    fn recount(&mut self, key: &OfferKey) {
+        let Some(entry) = self.offers.get_mut(key) else { return };
+        let counted = entry.ledger.units() + entry.locked;
+        let diff = counted - std::mem::replace(&mut entry.counted, counted);
+        if diff != 0 {
+            self.changes.stock.push((key.clone(), diff as isize));
+        }
+    }
+
+    /// Puts an intent or takes it away.
+    pub fn intent_event(&mut self, tick: Tick, id: IntentId, version: u64, put: Put) -> Outcome {
+        let known = self.intents.get(&id);
+        if known.is_some_and(|entry| entry.locked_in.is_some()) {
+            return Outcome::Late;
+        }
+        let cancels = put == Put::Cancel;
+        match known.map(|entry| entry.version) {
+            Some(old) if version < old => return Outcome::Superseded,
+            Some(old) if version == old && !cancels => return Outcome::Duplicate,
+            _ => {}
+        }
+        match self.tombstones.get(&id) {
+            Some((old, _)) if version < *old => return Outcome::Superseded,
+            Some((old, _)) if version == *old && cancels => return Outcome::Duplicate,
+            Some((old, _)) if version == *old => return Outcome::Superseded,
+            _ => {}
+        }
+        match put {
+            Put::Cancel => self.cancel(tick, id, version),
+            Put::Intent { intent, buyer, expires } => {
+                self.put_intent(tick, version, intent, buyer, expires)
+            }
+        }
+        Outcome::Applied
+    }
+
+    fn cancel(&mut self, tick: Tick, id: IntentId, version: u64) {
+        if let Some(entry) = self.intents.remove(&id) {
+            self.live -= 1;
+            self.changes.intents.push((entry.intent, -1));
+            self.removed.push((id.clone(), Removal::Cancelled));
+        }
+        self.bury(tick, id, version);
+    }
+
+    /// Remembers the version of an intent that is gone, for as long as it could come again.
+    fn bury(&mut self, tick: Tick, id: IntentId, version: u64) {
+        let days = self.params.horizon_days as i64 * 86_400_000;
+        let until = self.params.tick_from(self.params.start(tick).plus_ms(days));
+        if let Some((_, old)) = self.tombstones.insert(id.clone(), (version, until)) {
+            self.forget.remove(&(old, id.clone()));
+        }
+        self.forget.insert((until, id));
+        if self.tombstones.len() > MAX_TOMBSTONES
+            && let Some((_, id)) = self.forget.pop_first()
+        {
+            self.tombstones.remove(&id);
+        }
+    }
+
+    fn put_intent(
+        &mut self,
+        tick: Tick,
+        version: u64,
+        mut intent: Intent,
+        buyer: BuyerId,
+        expires: Option<Time>,
+    ) {
+        let old = self.intents.remove(&intent.id);
+        if let Some(old) = &old {
+            self.live -= 1;
+            self.edited.push(old.intent.id.clone());
+            self.changes.intents.push((old.intent.clone(), -1));
+            if old.intent.product == intent.product {
+                intent.promise = old.intent.promise.clone();
+            }
+        }
+        let last = intent.slots.end().map(|end| self.params.slot.start(Slot(end.0 - 1)));
+        let leaves = match (last, expires) {
+            (Some(last), Some(expires)) => last.min(expires),
+            (Some(last), None) => last,
+            (None, _) => self.params.start(tick),
+        };
+        let leaves_at = self.params.tick_from(leaves).max(tick.next());
+        self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
+        self.changes.intents.push((intent.clone(), 1));
+        self.live += 1;
+        let id = intent.id.clone();
+        self.tombstones.remove(&id);
+        let entry =
+            IntentEntry { version, buyer, intent, leaves_at, locked_in: None, put_at: tick };
+        self.intents.insert(id, entry);
+    }
+
+    /// The next tick at which an intent leaves by itself.
+    pub fn next_due(&self) -> Option<Tick> {
+        self.leaving.keys().next().copied()
+    }
+
+    /// Time has come to `tick`: lapsed intents leave, and the minute moves on.
+    pub fn pass(&mut self, tick: Tick) {
+        let before = self.params.start(tick).plus_ms(-self.params.tick_ms);
+        let minute = before.0.div_euclid(60_000);
+        if minute > self.minute {
+            if self.minute > i64::MIN {
+                self.changes.minute.push((self.minute, -1));
+            }
+            self.changes.minute.push((minute, 1));
+            self.minute = minute;
+        }
+        while let Some(entry) = self.leaving.first_entry() {
+            if *entry.key() > tick {
+                break;
+            }
+            let due = *entry.key();
+            for id in entry.remove() {
+                let leaves = self
+                    .intents
+                    .get(&id)
+                    .is_some_and(|i| i.leaves_at == due && i.locked_in.is_none());
+                if leaves && let Some(entry) = self.intents.remove(&id) {
+                    self.live -= 1;
+                    self.changes.intents.push((entry.intent, -1));
+                    self.removed.push((id, Removal::Expired));
+                }
+            }
+        }
+        while self.forget.first().is_some_and(|(due, _)| *due <= tick) {
+            if let Some((_, id)) = self.forget.pop_first() {
+                self.tombstones.remove(&id);
+            }
+        }
+    }
+
+    /// Changes what an intent was promised.
+    fn promise(&mut self, id: &IntentId, change: impl FnOnce(&mut Promise)) {
+        let Some(entry) = self.intents.get_mut(id).filter(|e| e.locked_in.is_none()) else {
+            return;
+        };
+        let mut intent = entry.intent.clone();
+        change(&mut intent.promise);
+        if intent != entry.intent {
+            let old = std::mem::replace(&mut entry.intent, intent.clone());
+            self.changes.intents.push((old, -1));
+            self.changes.intents.push((intent, 1));
+        }
+    }
+
+    /// The buyer accepted the window at that price (R8).
+    pub fn pin(&mut self, id: &IntentId, window: &WindowKey, price: Money) {
+        let pin = Pin { store: window.store.clone(), slot: window.slot, price };
+        self.promise(id, |promise| promise.pin = Some(pin));
+    }
+
+    /// The promise could not be held.
+    pub fn unpin(&mut self, id: &IntentId) {
+        self.promise(id, |promise| promise.pin = None);
+    }
+
+    /// The buyer declined the window: it never comes again (R8).
+    ///
+    /// # Errors
+    /// When the buyer has declined as many windows as are remembered.
+    pub fn decline(&mut self, id: &IntentId, window: &WindowKey) -> Result<(), Invalid> {
+        let Some(entry) = self.intents.get(id) else { return Ok(()) };
+        if entry.intent.promise.declined.len() >= limits::MAX_DECLINED {
+            let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
+            return Err(Invalid::new("answer", "decline", reason));
+        }
+        let declined = (window.store.clone(), window.slot);
+        self.promise(id, |promise| {
+            let mut all = promise.declined.to_vec();
+            if !all.contains(&declined) {
+                all.push(declined.clone());
+                all.sort();
+            }
+            promise.declined = all.into_boxed_slice();
+            if promise.pin.as_ref().is_some_and(|p| (&p.store, p.slot) == (&declined.0, declined.1))
+            {
+                promise.pin = None;
+            }
+        });
+        Ok(())
+    }
+
+    /// The intent is a member of the window as announced (R9), or of none.
+    pub fn announce(&mut self, id: &IntentId, window: Option<&WindowKey>) {
+        let announced = window.map(|w| (w.store.clone(), w.slot));
+        self.promise(id, |promise| promise.announced = announced);
+    }
+
+    /// The intent left the window's announced group.
+    pub fn unannounce(&mut self, id: &IntentId, window: &WindowKey) {
+        let left = Some((window.store.clone(), window.slot));
+        self.promise(id, |promise| {
+            if promise.announced == left {
+                promise.announced = None;
+            }
+        });
+    }
+
+    /// A window has locked: its buyers and units are consumed.
+    pub fn lock(&mut self, window: &WindowKey, members: &[IntentId]) {
+        let mut units = 0;
+        for id in members {
+            if let Some(entry) = self.intents.get_mut(id) {
+                self.live -= 1;
+                units += entry.intent.quantity as i64;
+                entry.locked_in = Some(window.clone());
+                self.changes.intents.push((entry.intent.clone(), -1));
+            }
+        }
+        self.changes.locked.push((Lock { key: window.clone(), units }, 1));
+        let key = window.offer();
+        if let Some(entry) = self.offers.get_mut(&key) {
+            entry.ledger.take(units);
+            entry.locked += units;
+        }
+        self.recount(&key);
+    }
+
+    /// A locked window's slot is over: its units are sold and its intents are done.
+    pub fn close(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
+        let units = self.unlock(window, members);
+        self.recount(&window.offer());
+        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
+        for id in members {
+            if let Some(entry) = self.intents.remove(id) {
+                self.bury(tick, id.clone(), entry.version);
+            }
+        }
+    }
+
+    /// A locked window cannot be honoured: its units and buyers are back; its slot stays taken, by
+    /// nobody, until [`Book::vacate`].
+    pub fn cancel_window(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
+        let units = self.unlock(window, members);
+        if let Some(entry) = self.offers.get_mut(&window.offer()) {
+            entry.ledger.take(-units);
+        }
+        self.recount(&window.offer());
+        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
+        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, 1));
+        for id in members {
+            let Some(entry) = self.intents.get_mut(id) else { continue };
+            entry.locked_in = None;
+            entry.intent.promise.pin = None;
+            entry.intent.promise.announced = None;
+            if entry.leaves_at <= tick {
+                self.intents.remove(id);
+                self.removed.push((id.clone(), Removal::Expired));
+            } else {
+                self.live += 1;
+                self.changes.intents.push((entry.intent.clone(), 1));
+            }
+        }
+    }
+
+    /// A cancelled window's slot is over.
+    pub fn vacate(&mut self, window: &WindowKey) {
+        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, -1));
+    }
+
+    /// Takes a window's units out of its offer's locked ones.
+    fn unlock(&mut self, window: &WindowKey, members: &[IntentId]) -> i64 {
+        let units = members.iter().filter_map(|id| self.intents.get(id));
+        let units = units.map(|entry| entry.intent.quantity as i64).sum();
+        if let Some(entry) = self.offers.get_mut(&window.offer()) {
+            entry.locked -= units;
+        }
+        units
+    }
+
+    /// Products that have an offer, for reports.
+    pub fn products(&self) -> BTreeSet<&ProductId> {
+        self.offers.keys().map(|key| &key.product).collect()
+    }
+}
+
+/// What a version says against the one that is known: `None` if it is newer.
+fn stale(known: Option<u64>, version: u64) -> Option<Outcome> {
+    match known {
+        Some(known) if version == known => Some(Outcome::Duplicate),
+        Some(known) if version < known => Some(Outcome::Superseded),
+        _ => None,
+    }
+}
+
+fn site(store: &Store) -> Site {
+    Site { place: store.place, cell: store.cell, opening: store.opening.clone() }
+}

@@ -1,0 +1,510 @@
+//! The life of a window: forming, proposed, locked, active, closed; withdrawn, cancelled.
+//!
+//! Holds what the grouping says of every window now and what was last announced of it. Every tick
+//! it turns the difference between the two into decisions ([`super::publish`] says which of them
+//! may go out now), and tells the engine what comes back into the market at the next tick.
+//!
+//! **Invariant** after every tick no intent is a member of the last decisions of two windows that
+//! are proposed, locked or active.
+
+use super::book::{Book, Removal};
+use crate::flow::Output;
+use crate::market::{
+    Answer, Attendance, BuyerId, Certificate, Change, Decision, EventId, IntentId, Invalid, Money,
+    OfferKey, Outcome, Params, ProductId, Quote, Reason, State, Store, Tick, Time, WindowKey,
+};
+use crate::solver::GroupedWindow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How long after its slot a window is still known, so that arrivals can be told, in milliseconds.
+const REMEMBERED_MS: i64 = 6 * 3_600_000;
+
+/// What comes back into the market at the next tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Feedback {
+    /// The window has locked with these members.
+    Lock(WindowKey, Vec<IntentId>),
+    /// The window's slot is over.
+    Close(WindowKey, Vec<IntentId>),
+    /// The cancelled window's slot is over.
+    Vacate(WindowKey),
+    /// The intent is now a member of the announced window.
+    Announce(IntentId, WindowKey),
+    /// The intent no longer is.
+    Unannounce(IntentId, WindowKey),
+    /// The intent's accepted price cannot be held.
+    Release(IntentId),
+}
+
+/// A member as announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub buyer: BuyerId,
+    pub quantity: u32,
+    pub distance_m: u32,
+    pub saving: i64,
+    pub travel: i64,
+    pub accepted: bool,
+}
+
+/// What was last announced of a window.
+#[derive(Debug, Clone)]
+pub(super) struct Announced {
+    pub seats: BTreeMap<IntentId, Seat>,
+    pub quote: Quote,
+    pub value: i64,
+    pub store: Arc<Store>,
+}
+
+/// One window.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    pub state: State,
+    pub revision: u64,
+    /// Its group in the grouping of the last tick.
+    pub group: Option<GroupedWindow>,
+    /// What was last announced, while it is proposed, locked, active or closed.
+    pub announced: Option<Announced>,
+    /// The first tick at which the next revision may go out.
+    pub due: Tick,
+    /// When it locks, or locked.
+    pub lock_at: Time,
+    /// The tick at which it does.
+    pub locks_at: Tick,
+    /// The quote of the last decision, whatever its state.
+    pub last_quote: Option<Quote>,
+    /// Announced prices by revision.
+    pub prices: Vec<(u64, Money)>,
+    /// Members who accepted and are held.
+    pub accepted: BTreeSet<IntentId>,
+    /// Members whose accepted price could not be held, and why; until announced.
+    pub released: BTreeMap<IntentId, Reason>,
+    /// Members who declined; until announced.
+    pub declined: BTreeSet<IntentId>,
+    /// Names of answers and arrivals, to know a repeated one.
+    pub events: BTreeSet<EventId>,
+}
+
+/// What happens to a window at a tick of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A revision may go out.
+    Due,
+    /// The lead time has come.
+    Lock,
+    /// The slot starts.
+    Start,
+    /// The slot ends.
+    End,
+    /// Nobody asks for it any more.
+    Forget,
+}
+
+/// Counts for reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Windows with a group that is not announced yet.
+    pub forming: usize,
+    /// Windows proposed now.
+    pub proposed: usize,
+    /// Windows locked now.
+    pub locked: usize,
+    /// Windows active now.
+    pub active: usize,
+    /// Windows closed so far.
+    pub closed: u64,
+    /// Withdrawals so far.
+    pub withdrawn: u64,
+    /// Cancellations so far.
+    pub cancelled: u64,
+    /// Buyers in windows that were locked, so far.
+    pub locked_buyers: u64,
+    /// Value of windows that were locked, so far.
+    pub locked_value: i64,
+    /// Sum of the bounds' gaps at lock, for a mean: (value, bound) over locked windows' markets.
+    pub decisions: u64,
+}
+
+/// All windows.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub params: Params,
+    pub windows: BTreeMap<WindowKey, Window>,
+    /// Announced windows by public id.
+    pub ids: BTreeMap<String, WindowKey>,
+    /// The window that an intent is announced in.
+    pub announced_in: BTreeMap<IntentId, WindowKey>,
+    /// The window that an intent is grouped in.
+    pub grouped_in: BTreeMap<IntentId, WindowKey>,
+    pub certificates: BTreeMap<ProductId, Certificate>,
+    pub timers: BTreeSet<(Tick, WindowKey, Timer)>,
+    /// Windows whose group, or what is said of it, has changed at this tick.
+    pub pending: BTreeSet<WindowKey>,
+    /// Announced intents that left the book since, and why.
+    pub removed: BTreeMap<IntentId, Removal>,
+    /// Live windows by offer.
+    pub by_offer: BTreeMap<OfferKey, BTreeSet<WindowKey>>,
+    pub feedback: Vec<Feedback>,
+    pub counts: Counts,
+}
+
+impl Life {
+    pub(super) fn new(params: Params) -> Self {
+        Self {
+            params,
+            windows: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            announced_in: BTreeMap::new(),
+            grouped_in: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            removed: BTreeMap::new(),
+            by_offer: BTreeMap::new(),
+            feedback: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The next tick at which something happens by itself.
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.timers.first().map(|timer| timer.0)
+    }
+
+    /// Notes which announced intents have left the book.
+    pub(super) fn note_removed(&mut self, removed: Vec<(IntentId, Removal)>) {
+        for (id, why) in removed {
+            if let Some(key) = self.announced_in.get(&id) {
+                self.pending.insert(key.clone());
+                self.removed.insert(id, why);
+            }
+        }
+    }
+
+    /// Notes which announced intents were put anew: what is said of them may have changed.
+    pub(super) fn note_edited(&mut self, edited: Vec<IntentId>) {
+        self.pending.extend(edited.iter().filter_map(|id| self.announced_in.get(id).cloned()));
+    }
+
+    /// Takes in what the tick changed in the grouping.
+    pub(super) fn take_in(&mut self, tick: Tick, outputs: Vec<(Output, isize)>, book: &Book) {
+        let mut groups: BTreeMap<WindowKey, Option<GroupedWindow>> = BTreeMap::new();
+        for (output, diff) in outputs {
+            match output {
+                Output::Window(group) => {
+                    let now = groups.entry(group.key.clone()).or_default();
+                    if diff > 0 {
+                        *now = Some(group);
+                    }
+                }
+                Output::Market(product, certificate) if diff > 0 => {
+                    self.certificates.insert(product, certificate);
+                }
+                Output::Market(product, certificate) => {
+                    if self.certificates.get(&product) == Some(&certificate) {
+                        self.certificates.remove(&product);
+                    }
+                }
+            }
+        }
+        for (key, group) in &groups {
+            let old = self.windows.get_mut(key).and_then(|w| w.group.take());
+            for (id, _) in old.iter().flat_map(|g| &g.members) {
+                self.grouped_in.remove(id);
+            }
+            self.pending.insert(key.clone());
+            if group.is_some() {
+                self.join(tick, key, old.is_none(), book);
+            }
+        }
+        for (key, group) in groups {
+            for (id, _) in group.iter().flat_map(|g| &g.members) {
+                self.grouped_in.insert(id.clone(), key.clone());
+            }
+            if let Some(window) = self.windows.get_mut(&key) {
+                window.group = group;
+            }
+        }
+    }
+
+    /// A window is in the grouping: it is known, and its timers run.
+    fn join(
+        &mut self,
+        tick: Tick,
+        key: &WindowKey,
+        anew: bool,
+        book: &Book,
+    ) {
+        let settled = self.after_settle(tick);
+        let lead = book.offer(&key.offer()).and_then(|offer| offer.lead_minutes);
+        let lock_at = self.params.lock_at(key.slot, lead);
+        let locks_at = self.params.tick_from(lock_at);
+        let window = self.windows.entry(key.clone()).or_insert_with(|| Window {
+            state: State::Forming,
+            revision: 0,
+            group: None,
+            announced: None,
+            due: settled,
+            lock_at,
+            locks_at,
+            last_quote: None,
+            prices: Vec::new(),
+            accepted: BTreeSet::new(),
+            released: BTreeMap::new(),
+            declined: BTreeSet::new(),
+            events: BTreeSet::new(),
+        });
+        if anew && window.announced.is_none() {
+            window.due = window.due.max(settled);
+        }
+        (window.lock_at, window.locks_at) = (lock_at, locks_at);
+        let due = window.due;
+        self.timers.insert((due, key.clone(), Timer::Due));
+        self.timers.insert((locks_at, key.clone(), Timer::Lock));
+        let end = self.params.tick_from(self.params.slot.end(key.slot).plus_ms(REMEMBERED_MS));
+        self.timers.insert((end, key.clone(), Timer::Forget));
+        self.by_offer.entry(key.offer()).or_default().insert(key.clone());
+    }
+
+    /// The tick at which the settle time that starts now is over.
+    pub(super) fn after_settle(&self, tick: Tick) -> Tick {
+        self.params.tick_from(self.params.start(tick).plus_ms(self.params.settle_ms))
+    }
+
+    /// A buyer's answer.
+    pub(super) fn reply(
+        &mut self,
+        book: &mut Book,
+        id: &str,
+        intent: &IntentId,
+        event: EventId,
+        revision: u64,
+        answer: Answer,
+    ) -> Outcome {
+        let Some(key) = self.ids.get(id).cloned() else {
+            return Invalid::new("window", id, "unknown window").into();
+        };
+        let window = self.windows.get_mut(&key).expect("an id has its window");
+        if window.events.contains(&event) {
+            return Outcome::Duplicate;
+        }
+        if revision > window.revision || revision == 0 {
+            return Invalid::new("revision", revision, "no such revision of the window").into();
+        }
+        match window.state {
+            State::Locked | State::Active | State::Closed => return Outcome::Late,
+            State::Withdrawn | State::Cancelled | State::Forming => return Outcome::Superseded,
+            State::Proposed => {}
+        }
+        if book.intent(intent).is_none() {
+            return Invalid::new("intent", intent, "no such live intent").into();
+        }
+        let announced = window.announced.as_ref().expect("a proposed window is announced");
+        match answer {
+            Answer::Accept => {
+                let price = window.prices.iter().find(|p| p.0 == revision).map(|p| p.1);
+                let holds = price.filter(|p| *p >= announced.quote.unit);
+                let Some(price) = holds.filter(|_| announced.seats.contains_key(intent)) else {
+                    return Outcome::Superseded;
+                };
+                window.accepted.insert(intent.clone());
+                window.released.remove(intent);
+                book.pin(intent, &key, price);
+            }
+            Answer::Decline => {
+                if let Err(refused) = book.decline(intent, &key) {
+                    return refused.into();
+                }
+                window.accepted.remove(intent);
+                if announced.seats.contains_key(intent) {
+                    window.declined.insert(intent.clone());
+                }
+            }
+        }
+        window.events.insert(event);
+        self.pending.insert(key);
+        Outcome::Applied
+    }
+
+    /// What a buyer of a locked window did.
+    pub(super) fn arrival(
+        &mut self,
+        id: &str,
+        intent: &IntentId,
+        event: EventId,
+        _attendance: Attendance,
+    ) -> Outcome {
+        let Some(key) = self.ids.get(id) else {
+            return Invalid::new("window", id, "unknown window").into();
+        };
+        let window = self.windows.get_mut(key).expect("an id has its window");
+        if window.events.contains(&event) {
+            return Outcome::Duplicate;
+        }
+        if !matches!(window.state, State::Locked | State::Active | State::Closed) {
+            return Invalid::new("window", id, "the window is not locked").into();
+        }
+        let member = window.announced.as_ref().is_some_and(|a| a.seats.contains_key(intent));
+        if !member {
+            return Invalid::new("intent", intent, "not a member of the window").into();
+        }
+        window.events.insert(event);
+        Outcome::Applied
+    }
+
+    /// Locked and active windows whose store or offer was put and can no longer honour them, with
+    /// the reason.
+    pub(super) fn broken(
+        &self,
+        book: &Book,
+        touched: &BTreeSet<crate::market::StoreId>,
+    ) -> Vec<(WindowKey, Reason)> {
+        let mut broken = Vec::new();
+        if touched.is_empty() {
+            return broken;
+        }
+        for (offer, keys) in &self.by_offer {
+            if !touched.contains(&offer.store) {
+                continue;
+            }
+            for key in keys {
+                let held = matches!(self.windows[key].state, State::Locked | State::Active);
+                if held && let Some(reason) = self.premise(book, key) {
+                    broken.push((key.clone(), reason));
+                }
+            }
+        }
+        broken
+    }
+
+    /// Which premise of a window is broken: its store closed, or its offer withdrawn.
+    pub(super) fn premise(&self, book: &Book, key: &WindowKey) -> Option<Reason> {
+        if book.offer(&key.offer()).is_none_or(|offer| offer.withdrawn) {
+            Some(Reason::OfferWithdrawn)
+        } else if !book.is_open(&key.store, key.slot) {
+            Some(Reason::StoreClosed)
+        } else {
+            None
+        }
+    }
+
+    /// Offers of these stores may have a new lead time or list price: their windows' lock timers
+    /// are set anew, and what is said of them is looked at again.
+    pub(super) fn relead(&mut self, book: &Book, touched: &BTreeSet<crate::market::StoreId>) {
+        if touched.is_empty() {
+            return;
+        }
+        let mut moved = Vec::new();
+        for (offer, keys) in &self.by_offer {
+            if touched.contains(&offer.store) {
+                let lead = book.offer(offer).and_then(|o| o.lead_minutes);
+                for key in keys {
+                    let lock_at = self.params.lock_at(key.slot, lead);
+                    let locks_at = self.params.tick_from(lock_at);
+                    let window = &self.windows[key];
+                    let open = matches!(window.state, State::Forming | State::Proposed);
+                    if open {
+                        self.pending.insert(key.clone());
+                    }
+                    if open && window.locks_at != locks_at {
+                        moved.push((key.clone(), lock_at, locks_at));
+                    }
+                }
+            }
+        }
+        for (key, lock_at, locks_at) in moved {
+            let window = self.windows.get_mut(&key).expect("listed");
+            (window.lock_at, window.locks_at) = (lock_at, locks_at);
+            self.timers.insert((locks_at, key, Timer::Lock));
+        }
+    }
+
+    /// The decision that a window's current state makes, its members as announced.
+    pub(super) fn decision(
+        &self,
+        tick: Tick,
+        sequence: u64,
+        key: &WindowKey,
+        previous: State,
+        reason: Reason,
+    ) -> Decision {
+        let window = &self.windows[key];
+        let announced = window.announced.as_ref();
+        let store = announced.map(|a| a.store.clone()).expect("announced before it is decided");
+        Decision {
+            window: key.clone(),
+            revision: window.revision,
+            state: window.state,
+            previous,
+            reason,
+            decided_at: self.params.start(tick),
+            input_sequence: sequence,
+            lock_at: window.lock_at,
+            store,
+            quote: window.last_quote.expect("announced before it is decided"),
+            members: announced
+                .into_iter()
+                .flat_map(|a| &a.seats)
+                .map(|(id, seat)| seat.member(id, Change::Kept))
+                .collect(),
+            left: Vec::new(),
+            value: announced.map_or(0, |a| a.value),
+            market: self.certificates.get(&key.product).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The members of a window as last announced.
+    pub(super) fn members(&self, key: &WindowKey) -> Vec<IntentId> {
+        let announced = self.windows.get(key).and_then(|w| w.announced.as_ref());
+        announced.into_iter().flat_map(|a| a.seats.keys().cloned()).collect()
+    }
+
+    /// Windows by state now, and totals so far.
+    pub(super) fn count(&self) -> Counts {
+        let mut counts = self.counts;
+        for window in self.windows.values() {
+            match window.state {
+                State::Forming if window.group.is_some() => counts.forming += 1,
+                State::Proposed => counts.proposed += 1,
+                State::Locked => counts.locked += 1,
+                State::Active => counts.active += 1,
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    /// Forgets windows that nobody can ask for any more.
+    pub(super) fn forget(&mut self, key: &WindowKey) {
+        let over = self.windows.get(key).is_some_and(|w| {
+            w.group.is_none() && !matches!(w.state, State::Proposed | State::Locked | State::Active)
+        });
+        if over {
+            self.windows.remove(key);
+            self.pending.remove(key);
+            self.ids.remove(&key.id(self.params.slot));
+            if let Some(keys) = self.by_offer.get_mut(&key.offer()) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_offer.remove(&key.offer());
+                }
+            }
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn member(&self, id: &IntentId, change: Change) -> crate::market::Member {
+        crate::market::Member {
+            intent: id.clone(),
+            buyer: self.buyer.clone(),
+            quantity: self.quantity,
+            distance_m: self.distance_m,
+            saving: self.saving,
+            travel: self.travel,
+            accepted: self.accepted,
+            change,
+        }
+    }
+}

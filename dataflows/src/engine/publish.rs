@@ -1,0 +1,468 @@
+//! Which decisions go out at a tick, and what they say.
+//!
+//! A window's first proposal waits until its group has held for the settle time, and revisions
+//! keep that distance, so that churn does not reach workers. Beyond that, consistency rules: a
+//! revision that brings a buyer in goes out with or after the one that gives the buyer up. What
+//! locks goes out at once, and pulls along whatever still holds one of its buyers.
+
+use super::book::{Book, Removal};
+use super::life::{Announced, Feedback, Life, Seat, Timer};
+use crate::market::{
+    Change, Decision, Departure, IntentId, Left, Quote, Reason, State, Tick, WindowKey,
+};
+use crate::solver::GroupedWindow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Windows whose timers are due at a tick.
+#[derive(Default)]
+struct Fired {
+    due: BTreeSet<WindowKey>,
+    locking: BTreeSet<WindowKey>,
+    starting: Vec<WindowKey>,
+    ending: Vec<WindowKey>,
+}
+
+impl Life {
+    /// Everything that happens to windows at this tick: the decisions, in the order in which a
+    /// reader should take them.
+    pub(super) fn tick(
+        &mut self,
+        tick: Tick,
+        sequence: u64,
+        book: &Book,
+        broken: Vec<(WindowKey, Reason)>,
+    ) -> Vec<Decision> {
+        let mut out = Vec::new();
+        let mut fired = self.fire(tick);
+        self.note_releases();
+        for (key, reason) in broken {
+            out.push(self.cancel(tick, sequence, &key, reason));
+        }
+        let open = |life: &Self, key: &WindowKey| {
+            life.windows.get(key).is_some_and(|w| {
+                matches!(w.state, State::Forming | State::Proposed | State::Withdrawn)
+            })
+        };
+        fired.locking.retain(|key| open(self, key) && self.windows[key].locks_at <= tick);
+        let mut due = std::mem::take(&mut self.pending);
+        due.append(&mut fired.due);
+        due.retain(|key| open(self, key));
+        let publish = self.publishable(tick, &due, &fired.locking);
+        for key in &publish {
+            let locks = fired.locking.contains(key);
+            out.extend(self.publish(tick, sequence, book, key, locks));
+        }
+        for key in due.difference(&publish) {
+            self.wait(tick, key);
+        }
+        // A window without a lead time locks and starts at once.
+        let at_once = self.fire(tick);
+        for key in fired.starting.iter().chain(&at_once.starting) {
+            out.extend(self.start(tick, sequence, key));
+        }
+        for key in fired.ending.iter().chain(&at_once.ending) {
+            out.extend(self.end(tick, sequence, key));
+        }
+        self.describe_next(&mut out);
+        out.sort_by(|a, b| (rank(a.state), &a.window).cmp(&(rank(b.state), &b.window)));
+        self.counts.decisions += out.len() as u64;
+        out
+    }
+
+    /// Takes the timers that are due.
+    fn fire(&mut self, tick: Tick) -> Fired {
+        let mut fired = Fired::default();
+        while self.timers.first().is_some_and(|timer| timer.0 <= tick) {
+            let Some((_, key, timer)) = self.timers.pop_first() else { break };
+            match timer {
+                Timer::Due => {
+                    fired.due.insert(key);
+                }
+                Timer::Lock => {
+                    fired.locking.insert(key);
+                }
+                Timer::Start => fired.starting.push(key),
+                Timer::End => fired.ending.push(key),
+                Timer::Forget => self.forget(&key),
+            }
+        }
+        fired
+    }
+
+    /// The windows of `due` whose decision may go out now. What locks always may.
+    fn publishable(
+        &self,
+        tick: Tick,
+        due: &BTreeSet<WindowKey>,
+        locking: &BTreeSet<WindowKey>,
+    ) -> BTreeSet<WindowKey> {
+        // Forced: what locks, and whatever still holds a buyer that a forced one takes.
+        let mut forced: BTreeSet<WindowKey> = locking.clone();
+        let mut queue: Vec<WindowKey> = locking.iter().cloned().collect();
+        while let Some(key) = queue.pop() {
+            for holder in self.holders(&key) {
+                if forced.insert(holder.clone()) {
+                    queue.push(holder);
+                }
+            }
+        }
+        let mut may: BTreeSet<WindowKey> = due
+            .iter()
+            .filter(|key| forced.contains(*key) || self.windows[*key].due <= tick)
+            .cloned()
+            .collect();
+        may.extend(forced.iter().cloned());
+        loop {
+            let blocked: Vec<WindowKey> = may
+                .iter()
+                .filter(|key| !forced.contains(*key))
+                .filter(|key| self.holders(key).iter().any(|holder| !may.contains(holder)))
+                .cloned()
+                .collect();
+            if blocked.is_empty() {
+                return may;
+            }
+            for key in blocked {
+                may.remove(&key);
+            }
+        }
+    }
+
+    /// Other windows in whose last announcement a member of this one's group still is.
+    fn holders(&self, key: &WindowKey) -> BTreeSet<WindowKey> {
+        let group = self.windows.get(key).and_then(|w| w.group.as_ref());
+        group
+            .into_iter()
+            .flat_map(|g| &g.members)
+            .filter_map(|(id, _)| self.announced_in.get(id))
+            .filter(|holder| *holder != key)
+            .cloned()
+            .collect()
+    }
+
+    /// The window is looked at again when it, and who holds its buyers, may be revised.
+    fn wait(&mut self, tick: Tick, key: &WindowKey) {
+        let holders = self.holders(key);
+        let until = holders
+            .iter()
+            .chain([key])
+            .filter_map(|key| self.windows.get(key))
+            .map(|w| w.due)
+            .max()
+            .unwrap_or(tick)
+            .max(tick.next());
+        self.timers.insert((until, key.clone(), Timer::Due));
+    }
+
+    /// Promises that the grouping no longer holds are released, with what broke them.
+    fn note_releases(&mut self) {
+        let mut released = Vec::new();
+        for key in &self.pending {
+            let Some(window) = self.windows.get(key) else { continue };
+            if window.state != State::Proposed {
+                continue;
+            }
+            for id in &window.accepted {
+                if self.grouped_in.get(id) != Some(key) {
+                    released.push((key.clone(), id.clone()));
+                }
+            }
+        }
+        for (key, id) in released {
+            let window = self.windows.get_mut(&key).expect("listed");
+            window.accepted.remove(&id);
+            window.released.insert(id.clone(), Reason::NoGroup);
+            self.feedback.push(Feedback::Release(id));
+        }
+    }
+
+    /// The decision of a window whose group or price is not what was announced, if there is one.
+    fn publish(
+        &mut self,
+        tick: Tick,
+        sequence: u64,
+        book: &Book,
+        key: &WindowKey,
+        locks: bool,
+    ) -> Option<Decision> {
+        let window = &self.windows[key];
+        let Some(group) = window.group.clone() else {
+            return match window.state {
+                State::Proposed => Some(self.withdraw(tick, sequence, book, key)),
+                _ => None,
+            };
+        };
+        let before = window.announced.clone();
+        let now = announced(&self.params, book, key, &group, &window.accepted);
+        let same = before.as_ref().is_some_and(|b| b.seats == now.seats && b.quote == now.quote);
+        if same && !locks {
+            return None;
+        }
+        let left = self.left(book, key, before.as_ref(), Some(&group));
+        let previous = window.state;
+        let settled = self.after_settle(tick);
+        let window = self.windows.get_mut(key).expect("just read");
+        window.state = if locks { State::Locked } else { State::Proposed };
+        window.revision += 1;
+        window.due = settled;
+        window.prices.push((window.revision, now.quote.unit));
+        window.last_quote = Some(now.quote);
+        window.announced = Some(now);
+        window.declined.clear();
+        window.released.clear();
+        let reason = match (locks, previous) {
+            (true, _) => Reason::LeadTime,
+            (false, State::Proposed) => Reason::Revised,
+            (false, _) => Reason::Formed,
+        };
+        self.ids.insert(key.id(self.params.slot), key.clone());
+        self.seat(key, before.as_ref());
+        if locks {
+            self.lock(key);
+        }
+        let mut decision = self.decision(tick, sequence, key, previous, reason);
+        for member in &mut decision.members {
+            let was = before.as_ref().filter(|b| b.seats.contains_key(&member.intent));
+            member.change = match was {
+                None => Change::Joined,
+                Some(b) if b.quote.unit != decision.quote.unit => Change::Repriced,
+                Some(_) => Change::Kept,
+            };
+        }
+        decision.left = left;
+        Some(decision)
+    }
+
+    /// Keeps `announced_in` true, and tells the market who joined and who left (R9).
+    fn seat(&mut self, key: &WindowKey, before: Option<&Announced>) {
+        let now = self.windows[key].announced.as_ref().map(|a| &a.seats);
+        for id in before.into_iter().flat_map(|b| b.seats.keys()) {
+            if now.is_none_or(|now| !now.contains_key(id)) {
+                if self.announced_in.get(id) == Some(key) {
+                    self.announced_in.remove(id);
+                }
+                self.removed.remove(id);
+                self.feedback.push(Feedback::Unannounce(id.clone(), key.clone()));
+            }
+        }
+        for id in now.into_iter().flat_map(|now| now.keys()) {
+            if before.is_none_or(|b| !b.seats.contains_key(id)) {
+                self.feedback.push(Feedback::Announce(id.clone(), key.clone()));
+            }
+            self.announced_in.insert(id.clone(), key.clone());
+        }
+    }
+
+    fn lock(&mut self, key: &WindowKey) {
+        let params = self.params.clone();
+        let window = &self.windows[key];
+        let announced = window.announced.as_ref().expect("just announced");
+        let members: Vec<IntentId> = announced.seats.keys().cloned().collect();
+        self.counts.locked_buyers += members.len() as u64;
+        self.counts.locked_value += announced.value;
+        self.feedback.push(Feedback::Lock(key.clone(), members));
+        let start = params.tick_from(params.slot.start(key.slot));
+        let end = params.tick_from(params.slot.end(key.slot));
+        self.timers.insert((start, key.clone(), Timer::Start));
+        self.timers.insert((end, key.clone(), Timer::End));
+    }
+
+    fn withdraw(&mut self, tick: Tick, sequence: u64, book: &Book, key: &WindowKey) -> Decision {
+        let before = self.windows[key].announced.clone();
+        let left = self.left(book, key, before.as_ref(), None);
+        let reason = self.premise(book, key).unwrap_or_else(|| {
+            if book.units(&key.offer()) <= 0 {
+                Reason::StockGone
+            } else if left.iter().any(|l| l.departure == Departure::Moved) {
+                Reason::Moved
+            } else {
+                Reason::NoGroup
+            }
+        });
+        let settled = self.after_settle(tick);
+        let window = self.windows.get_mut(key).expect("listed");
+        window.state = State::Withdrawn;
+        window.revision += 1;
+        window.due = settled;
+        window.accepted.clear();
+        window.released.clear();
+        window.declined.clear();
+        let mut decision = self.decision(tick, sequence, key, State::Proposed, reason);
+        decision.members.clear();
+        decision.value = 0;
+        decision.left = left;
+        self.windows.get_mut(key).expect("listed").announced = None;
+        self.seat(key, before.as_ref());
+        self.counts.withdrawn += 1;
+        decision
+    }
+
+    fn cancel(&mut self, tick: Tick, sequence: u64, key: &WindowKey, reason: Reason) -> Decision {
+        let window = self.windows.get_mut(key).expect("a held window");
+        let previous = window.state;
+        window.state = State::Cancelled;
+        window.revision += 1;
+        let before = window.announced.clone();
+        let mut decision = self.decision(tick, sequence, key, previous, reason);
+        decision.members.clear();
+        decision.value = 0;
+        decision.left = before
+            .iter()
+            .flat_map(|b| &b.seats)
+            .map(|(id, seat)| Left {
+                intent: id.clone(),
+                buyer: seat.buyer.clone(),
+                departure: Departure::Released(reason),
+                next: self.grouped_in.get(id).cloned(),
+            })
+            .collect();
+        let window = self.windows.get_mut(key).expect("a held window");
+        window.announced = None;
+        for id in before.iter().flat_map(|b| b.seats.keys()) {
+            self.announced_in.remove(id);
+        }
+        self.counts.cancelled += 1;
+        decision
+    }
+
+    fn start(&mut self, tick: Tick, sequence: u64, key: &WindowKey) -> Option<Decision> {
+        let window = self.windows.get_mut(key).filter(|w| w.state == State::Locked)?;
+        window.state = State::Active;
+        window.revision += 1;
+        Some(self.decision(tick, sequence, key, State::Locked, Reason::SlotStart))
+    }
+
+    fn end(&mut self, tick: Tick, sequence: u64, key: &WindowKey) -> Option<Decision> {
+        let window = self.windows.get_mut(key)?;
+        if window.state == State::Cancelled {
+            self.feedback.push(Feedback::Vacate(key.clone()));
+            return None;
+        }
+        let previous = window.state;
+        window.state = State::Closed;
+        window.revision += 1;
+        let decision = self.decision(tick, sequence, key, previous, Reason::SlotEnd);
+        let members: Vec<IntentId> = decision.members.iter().map(|m| m.intent.clone()).collect();
+        for id in &members {
+            self.announced_in.remove(id);
+        }
+        self.feedback.push(Feedback::Close(key.clone(), members));
+        self.counts.closed += 1;
+        Some(decision)
+    }
+
+    /// Who was announced and is not in the group now, and why.
+    fn left(
+        &self,
+        book: &Book,
+        key: &WindowKey,
+        before: Option<&Announced>,
+        group: Option<&GroupedWindow>,
+    ) -> Vec<Left> {
+        let stays = |id: &IntentId| {
+            group.is_some_and(|g| g.members.binary_search_by(|m| m.0.cmp(id)).is_ok())
+        };
+        let seats = before.into_iter().flat_map(|b| &b.seats).filter(|(id, _)| !stays(id));
+        seats
+            .map(|(id, seat)| Left {
+                intent: id.clone(),
+                buyer: seat.buyer.clone(),
+                departure: self.departure(book, key, id),
+                next: self.grouped_in.get(id).cloned(),
+            })
+            .collect()
+    }
+
+    fn departure(&self, book: &Book, key: &WindowKey, id: &IntentId) -> Departure {
+        let window = &self.windows[key];
+        if let Some(removal) = self.removed.get(id)
+            && book.intent(id).is_none()
+        {
+            return match removal {
+                Removal::Cancelled => Departure::Cancelled,
+                Removal::Expired => Departure::Expired,
+            };
+        }
+        if window.declined.contains(id) {
+            return Departure::Declined;
+        }
+        if let Some(reason) = window.released.get(id) {
+            let premise = self.premise(book, key);
+            let gone = (book.units(&key.offer()) <= 0).then_some(Reason::StockGone);
+            return Departure::Released(premise.or(gone).unwrap_or(*reason));
+        }
+        match (self.grouped_in.contains_key(id), book.intent(id)) {
+            (true, _) => Departure::Moved,
+            (false, Some(entry)) if !entry.intent.allows(&key.store, key.slot) => Departure::Edited,
+            _ => match self.premise(book, key) {
+                Some(reason) => Departure::Released(reason),
+                None => Departure::Dropped,
+            },
+        }
+    }
+
+    /// A buyer's next window is said only if it has been announced by now.
+    fn describe_next(&self, out: &mut [Decision]) {
+        for decision in out {
+            for left in &mut decision.left {
+                let next = left.next.take().filter(|next| {
+                    *next != decision.window && self.announced_in.get(&left.intent) == Some(next)
+                });
+                left.next = next;
+            }
+        }
+    }
+}
+
+/// Cancelled and withdrawn first: they set buyers free.
+fn rank(state: State) -> u8 {
+    match state {
+        State::Closed => 0,
+        State::Cancelled => 1,
+        State::Withdrawn => 2,
+        State::Proposed => 3,
+        State::Locked => 4,
+        _ => 5,
+    }
+}
+
+/// What is to be said of the window's group.
+fn announced(
+    params: &crate::market::Params,
+    book: &Book,
+    key: &WindowKey,
+    group: &GroupedWindow,
+    accepted: &BTreeSet<IntentId>,
+) -> Announced {
+    let offer = book.offer(&key.offer()).expect("a grouped window has its offer");
+    let store = book.store(&key.store).expect("an offer has its store").clone();
+    let tiers = offer.tiers.as_slice();
+    let tier = offer.tiers.reached(group.members.len()).expect("a group reaches a tier");
+    let visit_value = offer.visit_value_at(key.slot);
+    let quote = Quote {
+        unit: group.price,
+        list: offer.list_price,
+        tier: tier as u32 + 1,
+        next_tier: tiers.get(tier + 1).copied(),
+        visit_value,
+    };
+    let mut seats = BTreeMap::new();
+    let mut value = 0;
+    for (id, distance_m) in &group.members {
+        let entry = book.intent(id).expect("a grouped intent is in the book");
+        let unit = entry.intent.effective_budget().min(offer.list_price).minor();
+        let saving = entry.intent.quantity as i64 * (unit - group.price.minor());
+        let travel = params.travel(*distance_m);
+        value += saving - travel + visit_value;
+        let seat = Seat {
+            buyer: entry.buyer.clone(),
+            quantity: entry.intent.quantity,
+            distance_m: *distance_m,
+            saving,
+            travel,
+            accepted: accepted.contains(id),
+        };
+        seats.insert(id.clone(), seat);
+    }
+    Announced { seats, quote, value, store }
+}

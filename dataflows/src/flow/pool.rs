@@ -1,0 +1,178 @@
+//! Workers: one in the caller's thread, or several in threads of their own.
+//!
+//! One worker needs no thread: the caller steps it. Several are timely's own; the first of them
+//! takes all changes in and gives all decisions out. What comes out is the same either way.
+
+use super::station::{Shape, Station};
+use super::{Changes, DemandKey, Output, Shards};
+use crate::market::{Params, Tick};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use timely::WorkerConfig;
+use timely::communication::{Allocator, allocator};
+use timely::worker::Worker;
+
+/// The dataflow and the workers that run it.
+pub struct Flow {
+    workers: Workers,
+}
+
+enum Workers {
+    Here(Box<(Worker, Station)>),
+    Threads { commands: Vec<Sender<Command>>, answers: Receiver<Answer> },
+}
+
+#[derive(Clone)]
+enum Command {
+    Step(Tick, Arc<Mutex<Option<Changes>>>),
+    Demand,
+}
+
+enum Answer {
+    Decided(Vec<(Output, isize)>),
+    Demand(BTreeMap<DemandKey, i64>),
+    Panicked(String),
+}
+
+impl Flow {
+    /// Starts `workers` workers, at least one.
+    pub fn start(params: &Params, workers: usize) -> Self {
+        if workers <= 1 { Self::here(params, Shape::Incremental) } else { Self::threads(params, workers) }
+    }
+
+    /// The reference, on one worker in the caller's thread: for tests.
+    pub fn reference(params: &Params) -> Self {
+        Self::here(params, Shape::Reference)
+    }
+
+    fn here(params: &Params, shape: Shape) -> Self {
+        let alone = Allocator::Thread(allocator::Thread::default());
+        let mut worker = Worker::new(WorkerConfig::default(), alone, None);
+        let station = Station::build(&mut worker, params, shape);
+        Self { workers: Workers::Here(Box::new((worker, station))) }
+    }
+
+    fn threads(params: &Params, workers: usize) -> Self {
+        let (answer, answers) = channel();
+        let (mut commands, mut receivers) = (Vec::new(), Vec::new());
+        for _ in 0..workers {
+            let (sender, receiver) = channel();
+            commands.push(sender);
+            receivers.push(Some(receiver));
+        }
+        let ends = Arc::new(Mutex::new((receivers, answer)));
+        let params = params.clone();
+        let config = timely::Config::process(workers);
+        let guards = timely::execute(config, move |worker| {
+            let (receiver, answer) = {
+                let mut ends = ends.lock().expect("no worker panics while it takes its end");
+                let receiver = ends.0[worker.index()].take().expect("one end a worker");
+                (receiver, ends.1.clone())
+            };
+            // A panicking worker must not leave the others waiting for ever: it says so.
+            let run = catch_unwind(AssertUnwindSafe(|| serve(worker, &params, receiver, &answer)));
+            if let Err(panic) = run {
+                let text = panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
+                    .unwrap_or_else(|| "a worker panicked".to_string());
+                // Nobody left to tell means that the engine is gone already.
+                let _ = answer.send(Answer::Panicked(text));
+                std::panic::resume_unwind(panic);
+            }
+        });
+        // The guards would block when dropped; the workers end when their commands do.
+        std::mem::forget(guards.expect("threads start"));
+        Self { workers: Workers::Threads { commands, answers } }
+    }
+
+    /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
+    /// the windows and certificates.
+    ///
+    /// **Contract** ticks rise.
+    /// **Panics** if a worker panicked, with its message.
+    pub fn step(&mut self, tick: Tick, changes: Changes) -> Vec<(Output, isize)> {
+        match &mut self.workers {
+            Workers::Here(here) => {
+                let (worker, station) = here.as_mut();
+                station.feed(tick, changes);
+                station.close(tick);
+                while station.behind(tick) {
+                    worker.step();
+                }
+                station.take()
+            }
+            Workers::Threads { commands, answers } => {
+                let changes = Arc::new(Mutex::new(Some(changes)));
+                for command in commands.iter() {
+                    // A dead worker has sent its message, which the answer below is.
+                    let _ = command.send(Command::Step(tick, changes.clone()));
+                }
+                match answers.recv() {
+                    Ok(Answer::Decided(decided)) => decided,
+                    Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
+                    Ok(Answer::Demand(_)) | Err(_) => panic!("the workers are gone"),
+                }
+            }
+        }
+    }
+
+    /// Live intents per (product, cell, slot), as of the last tick.
+    ///
+    /// **Panics** if a worker panicked, with its message.
+    pub fn demand(&mut self) -> BTreeMap<DemandKey, i64> {
+        match &mut self.workers {
+            Workers::Here(here) => here.1.demand(),
+            Workers::Threads { commands, answers } => {
+                let mut sums = BTreeMap::new();
+                for command in commands.iter() {
+                    let _ = command.send(Command::Demand);
+                }
+                for _ in 0..commands.len() {
+                    match answers.recv() {
+                        Ok(Answer::Demand(part)) => sums.extend(part),
+                        Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
+                        Ok(Answer::Decided(_)) | Err(_) => panic!("the workers are gone"),
+                    }
+                }
+                sums
+            }
+        }
+    }
+
+    /// The markets, where the one worker runs in the caller's thread: for tests.
+    pub fn shards(&self) -> Option<&Shards> {
+        match &self.workers {
+            Workers::Here(here) => Some(here.1.shards()),
+            Workers::Threads { .. } => None,
+        }
+    }
+}
+
+/// One worker's life: a command at a time, until nobody sends any more.
+fn serve(worker: &mut Worker, params: &Params, commands: Receiver<Command>, answer: &Sender<Answer>) {
+    let mut station = Station::build(worker, params, Shape::Incremental);
+    let first = worker.index() == 0;
+    while let Ok(command) = commands.recv() {
+        match command {
+            Command::Step(tick, changes) => {
+                if first && let Some(changes) = changes.lock().expect("only this one locks").take() {
+                    station.feed(tick, changes);
+                }
+                station.close(tick);
+                while station.behind(tick) {
+                    worker.step_or_park(None);
+                }
+                if first {
+                    let _ = answer.send(Answer::Decided(station.take()));
+                }
+            }
+            Command::Demand => {
+                let _ = answer.send(Answer::Demand(station.demand()));
+            }
+        }
+    }
+}

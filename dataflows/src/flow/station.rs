@@ -1,0 +1,157 @@
+//! One worker's end of the dataflow: its inputs, its outputs and its traces.
+
+use super::{Changes, DemandKey, DemandTrace, Inputs, Output, Shards, T, build_incremental, reference};
+use crate::market::{Intent, Offer, OfferKey, Params, StoreId, Tick};
+use differential_dataflow::input::InputSession;
+use differential_dataflow::trace::cursor::{Cursor, cursor_list};
+use differential_dataflow::trace::TraceReader;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use timely::dataflow::ProbeHandle;
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Exchange, Inspect, Probe};
+use timely::progress::Antichain;
+use timely::worker::Worker;
+
+/// Which markets a dataflow is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The engine's own operator.
+    Incremental,
+    /// The `reduce` that solves from scratch, on one worker.
+    Reference,
+}
+
+/// One worker's end of the dataflow.
+pub struct Station {
+    intents: InputSession<T, Intent, isize>,
+    stores: InputSession<T, (StoreId, super::Site), isize>,
+    offers: InputSession<T, Offer, isize>,
+    stock: InputSession<T, OfferKey, isize>,
+    locked: InputSession<T, super::Lock, isize>,
+    minute: InputSession<T, i64, isize>,
+    probe: ProbeHandle<T>,
+    decided: Rc<RefCell<Vec<(Output, isize)>>>,
+    demand: DemandTrace,
+    shards: Shards,
+}
+
+impl Station {
+    /// Builds the dataflow on this worker. All workers build alike.
+    pub fn build(worker: &mut Worker, params: &Params, shape: Shape) -> Self {
+        let shards = Shards::default();
+        let decided = Rc::new(RefCell::new(Vec::new()));
+        let probe = ProbeHandle::new();
+        let peers = worker.peers();
+        worker.dataflow_named::<T, _, _>("iceshop", |scope| {
+            let mut intents = InputSession::new();
+            let mut stores = InputSession::new();
+            let mut offers = InputSession::new();
+            let mut stock = InputSession::new();
+            let mut locked = InputSession::new();
+            let mut minute = InputSession::new();
+            let inputs = Inputs {
+                intents: intents.to_collection(scope),
+                stores: stores.to_collection(scope),
+                offers: offers.to_collection(scope),
+                stock: stock.to_collection(scope),
+                locked: locked.to_collection(scope),
+                minute: minute.to_collection(scope),
+            };
+            let outputs = match shape {
+                Shape::Incremental => build_incremental(inputs, peers, params, shards.clone()),
+                Shape::Reference => reference::build_reference(inputs, params),
+            };
+            let collected = decided.clone();
+            // All decisions gather on the first worker, which hands a tick's on when the probe
+            // says that it is complete.
+            outputs
+                .decided
+                .inner
+                .exchange(|_| 0)
+                .map(|(output, _, diff)| (output, diff))
+                .inspect(move |decision| collected.borrow_mut().push(decision.clone()))
+                .probe_with(&probe);
+            let demand = outputs.demand.trace;
+            let (decided, probe, shards) = (decided.clone(), probe.clone(), shards.clone());
+            Self { intents, stores, offers, stock, locked, minute, probe, decided, demand, shards }
+        })
+    }
+
+    /// Feeds the changes of a tick.
+    pub fn feed(&mut self, tick: Tick, changes: Changes) {
+        self.advance_to(tick.0);
+        changes.intents.into_iter().for_each(|(r, d)| self.intents.update(r, d));
+        changes.stores.into_iter().for_each(|(r, d)| self.stores.update(r, d));
+        changes.offers.into_iter().for_each(|(r, d)| self.offers.update(r, d));
+        changes.stock.into_iter().for_each(|(r, d)| self.stock.update(r, d));
+        changes.locked.into_iter().for_each(|(r, d)| self.locked.update(r, d));
+        changes.minute.into_iter().for_each(|(r, d)| self.minute.update(r, d));
+    }
+
+    /// Says that no more changes of that tick or an earlier one come.
+    pub fn close(&mut self, tick: Tick) {
+        self.advance_to(tick.0 + 1);
+        self.intents.flush();
+        self.stores.flush();
+        self.offers.flush();
+        self.stock.flush();
+        self.locked.flush();
+        self.minute.flush();
+        // A trace that is held back holds every update for ever.
+        let frontier = Antichain::from_elem(tick.0);
+        self.demand.set_logical_compaction(frontier.borrow());
+        self.demand.set_physical_compaction(frontier.borrow());
+    }
+
+    fn advance_to(&mut self, time: T) {
+        self.intents.advance_to(time);
+        self.stores.advance_to(time);
+        self.offers.advance_to(time);
+        self.stock.advance_to(time);
+        self.locked.advance_to(time);
+        self.minute.advance_to(time);
+    }
+
+    /// Whether the tick's decisions are still incomplete here.
+    pub fn behind(&self, tick: Tick) -> bool {
+        self.probe.less_equal(&tick.0)
+    }
+
+    /// Takes what has come out, netted and in order.
+    pub fn take(&mut self) -> Vec<(Output, isize)> {
+        let mut decided = std::mem::take(&mut *self.decided.borrow_mut());
+        differential_dataflow::consolidation::consolidate(&mut decided);
+        decided
+    }
+
+    /// This worker's part of the demand as of its last closed tick: live intents per (product,
+    /// cell, slot).
+    ///
+    /// **Cost** O(keys).
+    pub fn demand(&mut self) -> BTreeMap<DemandKey, i64> {
+        let mut sums = BTreeMap::new();
+        let whole = timely::progress::frontier::AntichainRef::new(&[]);
+        let Some(batches) = self.demand.batches_through(whole) else { return sums };
+        let (mut cursor, storage) = cursor_list(batches);
+        while let Some(key) = cursor.get_key(&storage) {
+            let key = key.clone();
+            let mut sum = 0;
+            while cursor.get_val(&storage).is_some() {
+                cursor.map_times(&storage, |_, diff| sum += *diff as i64);
+                cursor.step_val(&storage);
+            }
+            if sum != 0 {
+                sums.insert(key, sum);
+            }
+            cursor.step_key(&storage);
+        }
+        sums
+    }
+
+    /// This worker's markets.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+}

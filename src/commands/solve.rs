@@ -1,0 +1,102 @@
+//! `iceshop solve`: one instance from a file, solved from scratch, with its certificate.
+
+use crate::commands::say;
+use crate::failure::{Failure, Kind, OrFail};
+use crate::instance::{Instance, Solution};
+use dataflows::market::Certificate;
+use dataflows::solver::Budget;
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  iceshop solve market.json
+    {\"value\":8262,\"bound\":8262,\"gap_ppm\":0,\"windows\":4,\"buyers\":31,\"elapsed_us\":5210}
+  iceshop solve market.json --out grouping.json --certificate certificate.json
+  iceshop solve market.json --budget 2000     four times the rounds for the bound
+
+The instance is one JSON object:
+  {\"params\":  {\"travel_cost_per_km\": 30, \"slot_minutes\": 20},
+   \"stores\":  [{\"id\": 7, \"lat\": 48.85, \"lng\": 2.35, \"open\": [[24, 57]]}],
+   \"offers\":  [{\"store\": 7, \"product\": \"latte\", \"stock\": 40, \"list_price\": 420,
+                \"tiers\": [{\"min_buyers\": 3, \"price\": 380}, {\"min_buyers\": 6, \"price\": 340}]}],
+   \"intents\": [{\"id\": 1, \"product\": \"latte\", \"lat\": 48.853, \"lng\": 2.351, \"budget\": 400,
+                \"quantity\": 1, \"reach_m\": 1200, \"from\": 29, \"to\": 32}]}
+Ids are numbers or strings. A time is a slot's number or RFC 3339 (then params.epoch is the start of
+slot 0, 1970-01-01T00:00:00Z if absent). Optional: an intent's \"intervals\" instead of from and to,
+a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].";
+
+/// What `solve` is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The instance, a JSON file
+    pub instance: PathBuf,
+    /// Write the grouping to this file, as JSON
+    #[arg(long, value_name = "GROUPING")]
+    pub out: Option<PathBuf>,
+    /// Write the dual prices behind the bound to this file, as JSON
+    #[arg(long, value_name = "CERTIFICATE")]
+    pub certificate: Option<PathBuf>,
+    /// Rounds of work per product: counted, never timed, so that equal input gives equal output
+    #[arg(long, value_name = "N", default_value_t = Budget::default().price_rounds,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub budget: u32,
+    /// Open, again and again, the window worth most to buyers who are free, and nothing else
+    #[arg(long)]
+    pub greedy: bool,
+}
+
+/// The line on stdout.
+#[derive(Debug, Serialize)]
+struct Summary {
+    value: i64,
+    bound: i64,
+    gap_ppm: u64,
+    windows: usize,
+    buyers: usize,
+    elapsed_us: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Kind::Data`] when the instance cannot be used or a file cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let name = args.instance.display();
+    let text = std::fs::read(&args.instance)
+        .or_fail(Kind::Data, || format!("instance: {name}: cannot be read"))?;
+    let instance =
+        Instance::parse(&text).or_fail(Kind::Data, || format!("instance: {name}: not usable"))?;
+    let started = Instant::now();
+    let budget = Budget { price_rounds: args.budget };
+    let solution = Solution::of(&instance, budget, args.greedy);
+    let elapsed_us = started.elapsed().as_micros() as u64;
+    if let Some(path) = &args.out {
+        write(path, "out", &solution.grouping())?;
+    }
+    if let Some(path) = &args.certificate {
+        write(path, "certificate", &solution.certificate())?;
+    }
+    let Certificate { value, bound } = solution.proof();
+    let summary = Summary {
+        value,
+        bound,
+        gap_ppm: Certificate { value, bound }.gap_ppm(),
+        windows: solution.windows(),
+        buyers: solution.buyers(),
+        elapsed_us,
+    };
+    let line = serde_json::to_string(&summary).or_fail(Kind::Data, || "summary".into())?;
+    say(&line)
+}
+
+fn write(path: &Path, flag: &str, value: &impl Serialize) -> Result<(), Failure> {
+    let doing = || format!("{flag}: {}: cannot be written", path.display());
+    let mut text = serde_json::to_vec(value).or_fail(Kind::Data, doing)?;
+    text.push(b'\n');
+    let file = std::fs::File::create(path).or_fail(Kind::Data, doing)?;
+    (&file).write_all(&text).or_fail(Kind::Data, doing)
+}
