@@ -6,7 +6,15 @@ pub mod city;
 
 pub mod generate;
 
+pub mod nats;
+
+pub mod publish;
+
+pub mod run;
+
 pub mod solve;
+
+pub mod tap;
 
 use crate::failure::{Failure, Kind, OrFail};
 use std::io::{self, Write};
@@ -14,10 +22,22 @@ use std::io::{self, Write};
 /// What the process can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Run the engine: the embedded city, a file of records, or NATS
+    ///
+    /// With no argument a seeded city of 10,000 intents an hour streams through the engine on an
+    /// accelerated clock for about a minute: decisions on standard output, figures on standard
+    /// error.
+    Run(Box<run::Args>),
     /// Hold decisions against the log they were made from
     Check(check::Args),
     /// Write the records of a seeded, realistic city
     Generate(generate::Args),
+    /// Publish a file of records to a city's input stream
+    Publish(publish::Args),
+    /// Print a city's decisions as they come
+    Tap(tap::Args),
+    /// Make or check a city's streams
+    Nats(nats::Args),
     /// Solve one market from a file
     ///
     /// Groups the buyers of an instance and prints one line of JSON to stdout: the grouping's
@@ -32,6 +52,10 @@ impl Command {
     /// The command's own failure.
     pub fn run(&self) -> Result<(), Failure> {
         match self {
+            Command::Run(args) => run::run(args),
+            Command::Publish(args) => publish::run(args),
+            Command::Tap(args) => tap::run(args),
+            Command::Nats(args) => nats::run(args),
             Command::Check(args) => match check::run(args).map_err(failed)? {
                 true => Ok(()),
                 false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("a rule is violated"))),

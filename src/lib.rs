@@ -55,3 +55,11 @@ pub mod instance;
 pub mod params_args;
 
 pub mod scenario;
+
+pub mod params_args;
+
+pub mod translate;
+
+pub mod readable;
+
+pub mod run;

@@ -8,7 +8,7 @@
 //! | [`codec`] | JSON and bincode, single records and batch bodies |
 //! | [`inbound`] | what a source hands on: a record or a refusal, with its sequence and time |
 //! | [`subject`] | NATS subjects and stream names of a city |
-//! | [`file`] | NDJSON files, plain or zstd, standard input and output |
+//! | [`mod@file`] | NDJSON files, plain or zstd, standard input and output |
 //! | [`nats`] | NATS JetStream: input, decisions, receipts, dead letters, streams |
 //! | [`memory`] | a source and a sink for tests and for an embedded run |
 

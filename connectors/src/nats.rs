@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`InputSource`] | every message from a sequence on, once, in stream order |
 //! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters at least once |
-//! | [`publish_file`] | every line, in order, at least once (exactly once if `exclusive`) |
+//! | [`publish_file`] | every line at least once; if `exclusive`, exactly once and in order |
 //! | [`Tap`] | every decision in order |
 //!
 //! What nats-server 2.9.10 offers suffices.
@@ -126,7 +126,7 @@ pub enum NatsError {
         reason: String,
     },
     /// The broker did not do what it was asked.
-    #[error("cannot {what} of stream {stream}: {reason}")]
+    #[error("stream {stream}: cannot {what}: {reason}")]
     Request {
         /// What was asked.
         what: &'static str,
@@ -149,4 +149,9 @@ pub enum NatsError {
     /// The file that is published cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// Text as a header's value: a line end would end the header.
+fn header_text(text: &str) -> String {
+    text.replace(|letter: char| letter.is_control(), "?")
 }

@@ -8,11 +8,13 @@
 //! object without `at`, since the broker dates it. The derived encodings write every field, which
 //! bincode needs; that JSON omits what is absent is the work of `codec`.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod unique_keys;
 
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use unique_keys::unique_keys;
 
 /// The version of the messages that this crate speaks.
 pub const VERSION: u32 = 1;
@@ -375,43 +377,4 @@ pub struct Receipt {
     pub value: Option<String>,
     /// Why, where there is more to say.
     pub reason: Option<String>,
-}
-
-/// Reads an optional map in which no key may occur twice.
-fn unique_keys<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, i64>>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    Ok(Option::<UniqueKeys>::deserialize(deserializer)?.map(|keys| keys.0))
-}
-
-/// A map that refuses a second value for the same key.
-struct UniqueKeys(BTreeMap<String, i64>);
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueKeysVisitor)
-    }
-}
-
-/// Builds a [`UniqueKeys`].
-struct UniqueKeysVisitor;
-
-impl<'de> Visitor<'de> for UniqueKeysVisitor {
-    type Value = UniqueKeys;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
-        let mut keys = BTreeMap::new();
-        while let Some((key, value)) = map.next_entry::<String, i64>()? {
-            if keys.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
-            }
-            keys.insert(key, value);
-        }
-        Ok(UniqueKeys(keys))
-    }
 }

@@ -45,7 +45,7 @@ pub(super) fn time(
         Stamp::Text(text) => Instant::time("at", text)?,
         Stamp::Nanos(nanos) => Time::from_nanos("at", *nanos)?,
         Stamp::Absent => {
-            return newest.ok_or_else(|| Invalid::new("at", "absent", "no time is known yet"));
+            return Err(Invalid::new("at", "absent", "a record of a file says when it happened"));
         }
     };
     match newest {
@@ -124,8 +124,9 @@ fn slots(available: &[[String; 2]], at: Time, params: &Params) -> Result<SlotSet
 
 fn store(it: &wire::Store, params: &Params) -> Result<Event, Invalid> {
     let place = Position::new(it.lat, it.lng)?;
-    if it.name.chars().count() > limits::MAX_NAME_CHARS {
-        let reason = format!("a name has at most {} characters", limits::MAX_NAME_CHARS);
+    let length = it.name.chars().count();
+    if length == 0 || length > limits::MAX_NAME_CHARS || it.name.contains(char::is_control) {
+        let reason = format!("a name is 1 to {} printable characters", limits::MAX_NAME_CHARS);
         return Err(Invalid::new("name", &it.name, reason));
     }
     let closed = it.closed_dates.as_deref().unwrap_or_default();

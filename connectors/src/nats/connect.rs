@@ -209,7 +209,7 @@ impl Connection {
                 {
                     Err(NatsError::NoStream { stream: stream.to_owned() })
                 }
-                _ => Err(self.request_failed("get the state", stream, &error)),
+                _ => Err(self.request_failed("get its state", stream, &error)),
             },
         }
     }

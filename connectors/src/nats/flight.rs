@@ -9,8 +9,8 @@
 //! how far it got, so that no message is in it twice however long the trouble took. A *free*
 //! flight shares its streams; its messages arrive at least once.
 //!
-//! No task of its own: acknowledgements are read while the caller pushes or flushes. Dropping a
-//! future of this module loses nothing; the next call goes on.
+//! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
+//! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -272,8 +272,8 @@ impl Flight {
         }
     }
 
-    /// Hands one pending message to the client; a client that is stuck counts as a lost message.
-    async fn send(&self, index: usize) -> Result<(), NatsError> {
+    /// Hands one pending message to the client; false if the client is stuck.
+    async fn send(&self, index: usize) -> Result<bool, NatsError> {
         let Outgoing { subject, headers, payload } = &self.pending[index].message;
         let reply = format!("{}.{}-{}", self.inbox, self.epoch, self.first + index as u64);
         let sent = self.connection.client().publish_with_reply_and_headers(
@@ -290,7 +290,8 @@ impl Flight {
                 let (subject, reason) = (subject.clone(), error.to_string());
                 Err(NatsError::Refused { subject, reason })
             }
-            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Ok(())) => Ok(true),
+            Err(_) => Ok(false),
         }
     }
 
@@ -323,8 +324,9 @@ impl Flight {
         self.epoch += 1;
         self.connects = self.connection.connects();
         for index in 0..self.pending.len() {
-            if !self.pending[index].acknowledged {
-                self.send(index).await?;
+            // Those behind a message that is not sent wait for the next attempt with it.
+            if !self.pending[index].acknowledged && !self.send(index).await? {
+                break;
             }
         }
         self.waiting_since = Instant::now();
@@ -393,9 +395,4 @@ pub(super) async fn message_id(
         Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(failed(&error)),
     }
-}
-
-/// Text as a header's value: a line end would end the header.
-pub(super) fn header_text(text: &str) -> String {
-    text.replace(|letter: char| letter.is_control(), "?")
 }

@@ -1,7 +1,8 @@
 //! Publishing a file of records into a city's input stream.
 //!
 //! One record per message and one message per line that is not blank, in order: in an empty stream
-//! a file without blank lines gets sequences equal to its line numbers. Lines that are no good
+//! a file without blank lines gets sequences equal to its line numbers (after trouble with the
+//! broker only if `exclusive`). Lines that are no good
 //! record go along, raw, so that the engine gives them their receipt. A line over the limit goes as
 //! its beginning with [`TRUNCATED_HEADER`].
 //!
@@ -14,8 +15,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::flight::{Flight, FlightSettings, Outgoing, header_text};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use super::flight::{Flight, FlightSettings, Outgoing};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, header_text};
 use crate::codec::batch::COUNT_HEADER;
 use crate::codec::{MAX_BODY_BYTES, json};
 use crate::file::{FileError, Lines, TextLine};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::{FutureExt, StreamExt};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Connection, NatsError};
@@ -48,6 +49,15 @@ pub enum Start {
     New,
 }
 
+/// A consumer that was just made.
+struct Attached {
+    messages: pull::Stream,
+    /// Whether it has nothing to hand out.
+    caught_up: bool,
+    /// The connection's count of connects before it was made.
+    connects: u64,
+}
+
 /// Reads one stream.
 pub(super) struct Reader {
     connection: Connection,
@@ -59,6 +69,8 @@ pub(super) struct Reader {
     fresh: bool,
     /// Whether the broker had nothing more when the last message (or the consumer) was made.
     caught_up: bool,
+    /// The consumer that is being made. A task, so that a caller who stops waiting does not stop it.
+    attaching: Option<JoinHandle<Result<Attached, NatsError>>>,
     /// The connection's count of connects when `messages` was made.
     connects: u64,
     /// Failed attempts in a row.
@@ -85,20 +97,20 @@ impl Reader {
             Start::First => state.first_sequence.max(1),
             Start::New => state.last_sequence + 1,
         };
-        let mut reader = Reader {
+        let attached = attach(connection.clone(), stream.clone(), next).await?;
+        Ok(Reader {
             connection,
             stream,
             next,
-            messages: None,
+            messages: Some(attached.messages),
             fresh: true,
-            caught_up: false,
-            connects: 0,
+            caught_up: attached.caught_up,
+            attaching: None,
+            connects: attached.connects,
             failures: 0,
             retry_at: Instant::now(),
             holes: 0,
-        };
-        reader.attach().await?;
-        Ok(reader)
+        })
     }
 
     /// The stream's name.
@@ -208,63 +220,75 @@ impl Reader {
             return Ok(false);
         }
         sleep_until(self.retry_at).await;
-        match timeout_at(deadline.max(Instant::now() + RETRY_DELAY), self.attach()).await {
-            Ok(Ok(())) => return Ok(true),
+        let task = self.attaching.get_or_insert_with(|| {
+            let (connection, stream) = (self.connection.clone(), self.stream.clone());
+            tokio::spawn(attach(connection, stream, self.next))
+        });
+        let Ok(joined) = timeout_at(deadline, task).await else { return Ok(false) };
+        self.attaching = None;
+        match joined {
+            Ok(Ok(attached)) => {
+                self.messages = Some(attached.messages);
+                self.caught_up = attached.caught_up;
+                self.connects = attached.connects;
+                self.fresh = true;
+                self.failures = 0;
+                return Ok(true);
+            }
+            Ok(Err(NatsError::NoStream { .. })) if self.failures < MAX_MISSING => {}
             Ok(Err(NatsError::Request { reason, .. })) => {
                 tracing::debug!(stream = self.stream, reason, "no consumer yet");
             }
-            Ok(Err(NatsError::NoStream { .. })) if self.failures < MAX_MISSING => {}
             Ok(Err(error)) => return Err(error),
-            Err(_) => {}
+            Err(error) => tracing::error!(%error, "making a consumer panicked"),
         }
         self.failures += 1;
         self.retry_at = Instant::now() + RETRY_DELAY;
-        Ok(self.messages.is_some())
+        Ok(false)
     }
+}
 
-    /// Makes a consumer that begins at the next sequence.
-    async fn attach(&mut self) -> Result<(), NatsError> {
-        let connects = self.connection.connects();
-        let state = self.connection.stream_info(&self.stream).await?.state;
-        let (stream, wanted) = (self.stream.clone(), self.next);
-        if state.first_sequence > wanted {
-            return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(task) = &self.attaching {
+            task.abort();
         }
-        if state.last_sequence + 1 < wanted {
-            let (wanted, last) = (wanted - 1, state.last_sequence);
-            return Err(NatsError::StreamShort { stream, wanted, last });
-        }
-        let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: wanted },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: INACTIVE_THRESHOLD,
-            memory_storage: true,
-            num_replicas: 1,
-            ..pull::Config::default()
-        };
-        let consumer = self
-            .connection
-            .jetstream()
-            .create_consumer_on_stream(config, self.stream.as_str())
-            .await
-            .map_err(|error| {
-                self.connection.request_failed("make a consumer", &self.stream, &error)
-            })?;
-        self.caught_up = consumer.cached_info().num_pending == 0;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(PULL_MESSAGES)
-            .heartbeat(HEARTBEAT)
-            .expires(PULL_EXPIRES)
-            .messages()
-            .await
-            .map_err(|error| {
-                self.connection.request_failed("pull messages", &self.stream, &error)
-            })?;
-        self.messages = Some(messages);
-        self.fresh = true;
-        self.connects = connects;
-        self.failures = 0;
-        Ok(())
     }
+}
+
+/// Makes a consumer that begins at `wanted`.
+async fn attach(
+    connection: Connection,
+    stream: String,
+    wanted: u64,
+) -> Result<Attached, NatsError> {
+    let connects = connection.connects();
+    let state = connection.stream_info(&stream).await?.state;
+    if state.first_sequence > wanted {
+        return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
+    }
+    if state.last_sequence + 1 < wanted {
+        let (wanted, last) = (wanted - 1, state.last_sequence);
+        return Err(NatsError::StreamShort { stream, wanted, last });
+    }
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: wanted },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: INACTIVE_THRESHOLD,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let made = connection.jetstream().create_consumer_on_stream(config, stream.as_str()).await;
+    let consumer =
+        made.map_err(|error| connection.request_failed("make a consumer", &stream, &error))?;
+    let messages = consumer
+        .stream()
+        .max_messages_per_batch(PULL_MESSAGES)
+        .heartbeat(HEARTBEAT)
+        .expires(PULL_EXPIRES)
+        .messages()
+        .await
+        .map_err(|error| connection.request_failed("pull messages", &stream, &error))?;
+    Ok(Attached { messages, caught_up: consumer.cached_info().num_pending == 0, connects })
 }

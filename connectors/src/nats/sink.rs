@@ -5,17 +5,24 @@
 //! replays pushes what OUT already holds, and nothing happens. Receipts and dead letters arrive at
 //! least once; within the duplicate window exactly once.
 //!
-//! **Contract** the engine is the only writer of OUT.
+//! **Contract** the engine is the only writer of OUT. The futures of [`Sink::decision`],
+//! [`Sink::receipt`] and [`Sink::dead_letter`] run to their end: a dropped one may lose its message.
+//! [`Sink::flush`] may be dropped.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::flight::{Flight, FlightSettings, Outgoing, header_text, message_id};
-use super::{Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError};
+use super::flight::{Flight, FlightSettings, Outgoing, message_id};
+use super::{
+    Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER, header_text,
+};
 use crate::codec::{CONTENT_JSON, json};
 use crate::inbound::DeadLetter;
 use crate::subject::Subjects;
 use crate::wire::{Decision, Receipt};
+
+/// The room that a dead letter's headers may need, in bytes.
+const HEADER_ROOM_BYTES: usize = 8 * 1024;
 
 /// Publishes what an engine says.
 pub struct Sink {
@@ -33,6 +40,8 @@ pub struct Sink {
     receipt_stream: String,
     /// `/iceshop/<city>`
     event_source: String,
+    /// The broker's limit for a message with its headers, in bytes.
+    max_payload: usize,
     buffer: Vec<u8>,
 }
 
@@ -68,6 +77,7 @@ impl Sink {
             dlq_stream: subjects.dlq_stream(),
             receipt_stream: subjects.receipt_stream(),
             event_source: format!("/iceshop/{}", subjects.city()),
+            max_payload: connection.client().max_payload(),
             buffer: Vec::new(),
             out_stream,
             subjects: subjects.clone(),
@@ -124,7 +134,8 @@ impl Sink {
         self.notes.push(Outgoing { subject, headers, payload }).await
     }
 
-    /// Publishes a dead letter, byte for byte.
+    /// Publishes a dead letter, byte for byte; only what the broker would refuse as too long is cut
+    /// to its beginning, with [`TRUNCATED_HEADER`].
     ///
     /// # Errors
     /// An earlier message was refused for good.
@@ -140,7 +151,12 @@ impl Sink {
             headers.insert("Iceshop-Subject", header_text(subject));
         }
         let subject = self.subjects.dead_letter(letter.reason);
-        self.notes.push(Outgoing { subject, headers, payload: letter.bytes.clone() }).await
+        let limit = self.max_payload.saturating_sub(HEADER_ROOM_BYTES);
+        if letter.bytes.len() > limit {
+            headers.insert(TRUNCATED_HEADER, "1");
+        }
+        let payload = letter.bytes.slice(..letter.bytes.len().min(limit));
+        self.notes.push(Outgoing { subject, headers, payload }).await
     }
 
     /// Returns when everything that was given to this sink is acknowledged by the broker.

@@ -80,7 +80,7 @@ pub async fn init(
             // It exists, with another configuration: `check` says in what.
             CreateStreamErrorKind::JetStream(cause)
                 if cause.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
-            _ => return Err(connection.request_failed("make the state", &stream, &error)),
+            _ => return Err(connection.request_failed("make it", &stream, &error)),
         }
     }
     check(connection, subjects, settings).await

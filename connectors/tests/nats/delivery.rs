@@ -1,11 +1,13 @@
 //! Decisions, receipts and dead letters, whatever happens to the server.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use connectors::inbound::DeadLetter;
 use connectors::nats::*;
 use connectors::wire::Receipt;
 
-use crate::support::{City, PATIENCE, assert_out, city, decision};
+use crate::support::{City, PATIENCE, assert_out, city, city_with, decision};
 
 async fn sink(city: &City, decided: u64) -> Result<Sink, NatsError> {
     Sink::open(&city.connection, &city.subjects, decided, FlightSettings::default()).await
@@ -44,11 +46,14 @@ async fn decisions_arrive_in_order_with_their_headers() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_survive_restarts_of_the_server() {
-    let mut city = city().await;
+    // A window so short that the broker forgets the ids before it is back.
+    let settings =
+        StreamSettings { duplicate_window: Duration::from_millis(100), ..Default::default() };
+    let mut city = city_with(&settings).await;
     let mut sink = sink(&city, 0).await.unwrap();
-    for n in 1..=6_000 {
+    for n in 1..=12_000 {
         sink.decision(&decision(n)).await.unwrap();
         // With up to a thousand decisions under way.
         if n % 2_000 == 1_500 {
@@ -57,7 +62,7 @@ async fn decisions_survive_restarts_of_the_server() {
         }
     }
     tokio::time::timeout(PATIENCE, sink.flush()).await.unwrap().unwrap();
-    assert_out(&city, 6_000).await;
+    assert_out(&city, 12_000).await;
 }
 
 #[tokio::test]
@@ -156,4 +161,23 @@ async fn receipts_survive_a_restart_of_the_server() {
     let found = stream.get_raw_message(1).await.unwrap();
     assert_eq!(found.subject.as_str(), "iceshop.test-city.receipt.late");
     assert_eq!(&found.payload[..], br#"{"v":1,"sequence":1,"outcome":"late","kind":"intent"}"#);
+}
+
+#[tokio::test]
+async fn a_dead_letter_at_the_servers_limit_is_cut() {
+    let city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    let letter = DeadLetter {
+        reason: "too_long",
+        sequence: 1,
+        index: None,
+        subject: None,
+        bytes: Bytes::from(vec![b'x'; city.connection.client().max_payload()]),
+    };
+    sink.dead_letter(&letter).await.unwrap();
+    sink.flush().await.unwrap();
+    let dlq = city.connection.jetstream().get_stream(city.subjects.dlq_stream()).await.unwrap();
+    let found = dlq.get_raw_message(1).await.unwrap();
+    assert_eq!(found.headers.get(TRUNCATED_HEADER).map(|it| it.as_str()), Some("1"));
+    assert!(found.payload.len() > 1_000_000 && letter.bytes.starts_with(&found.payload));
 }

@@ -56,6 +56,49 @@ async fn a_wrong_password_is_denied() {
 }
 
 #[tokio::test]
+async fn tokens_and_nkeys_let_in() {
+    let server = NatsServer::start_with("authorization { token: secret }");
+    let settings =
+        |login: Login, url: String| ConnectSettings { login, ..ConnectSettings::new(url) };
+    connect(&settings(Login::Token("secret".into()), server.url())).await.unwrap();
+    // The pair of the NATS documentation: no secret.
+    let (public, seed) = (
+        "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4",
+        "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY",
+    );
+    let server =
+        NatsServer::start_with(&format!("authorization {{ users: [ {{ nkey: {public} }} ] }}"));
+    connect(&settings(Login::Nkey(seed.into()), server.url())).await.unwrap();
+    let missing = settings(Login::Credentials("no/such.creds".into()), server.url());
+    let error = connect(&missing).await.map(|_| ());
+    assert!(matches!(error, Err(NatsError::Credentials { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn tls_asks_for_both_certificates() {
+    let pem = |name: &str| {
+        std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/nats/tls").join(name)
+    };
+    let server = NatsServer::start_with(&format!(
+        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}",
+        pem("server.pem"),
+        pem("server.key"),
+        pem("ca.pem"),
+    ));
+    let full = ConnectSettings {
+        tls_ca: Some(pem("ca.pem")),
+        tls_client: Some((pem("client.pem"), pem("client.key"))),
+        tls_required: true,
+        ..ConnectSettings::new(server.url())
+    };
+    connect(&full).await.unwrap().readiness().unwrap();
+    let without_client = ConnectSettings { tls_client: None, ..full.clone() };
+    assert!(connect(&without_client).await.is_err());
+    let without_ca = ConnectSettings { tls_ca: None, ..full };
+    assert!(connect(&without_ca).await.is_err());
+}
+
+#[tokio::test]
 async fn a_denied_publish_ends_the_sink_and_readiness() {
     let server = NatsServer::start_with(
         "authorization { users: [

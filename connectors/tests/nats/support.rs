@@ -25,9 +25,13 @@ pub(crate) fn subjects() -> Subjects {
 }
 
 pub(crate) async fn city() -> City {
+    city_with(&StreamSettings::default()).await
+}
+
+pub(crate) async fn city_with(settings: &StreamSettings) -> City {
     let server = NatsServer::start();
     let connection = connect(&ConnectSettings::new(server.url())).await.unwrap();
-    let rows = init(&connection, &subjects(), &StreamSettings::default()).await.unwrap();
+    let rows = init(&connection, &subjects(), settings).await.unwrap();
     assert!(rows.iter().all(|row| row.good), "{rows:?}");
     City { server, connection, subjects: subjects() }
 }

@@ -113,10 +113,10 @@ impl Engine {
         self.horizon = self.horizon.max(self.params.tick(at));
     }
 
-    /// The log is at its end: its last tick is over.
-    pub fn finish(&mut self) {
+    /// The log is at its end: its last tick is over. What is due is brought about by
+    /// [`Engine::step`].
+    pub fn close(&mut self) {
         self.horizon = self.horizon.next();
-        while self.step() {}
     }
 
     /// Brings about the next tick that is over and in which something is due; false if there is

@@ -1,0 +1,73 @@
+//! `iceshop publish`: a file's records to a city's input stream.
+
+use super::nats::{NatsArgs, block_on, failure};
+use crate::failure::{Failure, Kind, OrFail};
+use connectors::file::Lines;
+use connectors::nats::{FlightSettings, PublishSettings, publish_file};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  iceshop publish day.jsonl.zst --nats nats://localhost:4222 --city istanbul
+  iceshop generate | iceshop publish - --nats nats://localhost:4222 --city demo --rate 1000
+
+Every line becomes one message, in order, with its time in the header Iceshop-At; a stream that
+begins so is a recorded one, and the engine takes its times from there.";
+
+/// What `iceshop publish` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The file of records, plain or zstd; - is standard input
+    pub file: String,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: NatsArgs,
+    /// Records a second, at most; absent: as fast as the server takes them
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Records in one message, at most
+    #[arg(long, default_value_t = 1, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub batch: u32,
+    /// Give message n the id PREFIX:n, so that a file published twice within the duplicate window
+    /// is in the stream once
+    #[arg(long, value_name = "PREFIX")]
+    pub message_ids: Option<String>,
+}
+
+/// Publishes the file, and says how much that was.
+///
+/// # Errors
+/// The file cannot be read, NATS is not reached, or refuses a message.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let lines =
+        Lines::open(&args.file).or_fail(Kind::Data, || format!("cannot read {}", args.file))?;
+    let settings = PublishSettings {
+        rate_per_s: args.rate,
+        batch: args.batch as usize,
+        message_ids: args.message_ids.clone(),
+        exclusive: false,
+        flight: FlightSettings::default(),
+    };
+    let bar = if std::io::stderr().is_terminal() {
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}");
+        bar.set_style(style.expect("a valid template"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    } else {
+        ProgressBar::hidden()
+    };
+    let published = block_on(async {
+        let (connection, subjects) = args.connect.connect("iceshop publish").await?;
+        let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
+        publish_file(&connection, &subjects, lines, &settings, tell).await.map_err(failure)
+    })?;
+    bar.finish_and_clear();
+    let (records, raw) = (published.records, published.raw);
+    eprintln!("published {records} records in {} messages, {raw} of them raw", published.messages);
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `iceshop run`: the engine, from a file, from NATS, or on the embedded city.
+
+use super::city::CityArgs;
+use super::nats::NatsArgs;
+use crate::failure::{Failure, Kind, OrFail};
+use crate::params_args::ParamArgs;
+use crate::run::files::{Form, Output, run_city, run_file};
+use crate::run::pipeline::Pipeline;
+use crate::run::summary::Summary;
+use crate::run::{end_on_panic, nats};
+use crate::scenario::City;
+use crate::translate::Dating;
+use std::io::IsTerminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  iceshop run                                        the embedded city, about a minute
+  iceshop run --record city.jsonl > decisions.jsonl  and keep both sides of it
+  iceshop run --input day.jsonl.zst --output out.jsonl --receipts receipts.jsonl
+  iceshop run --nats nats://localhost:4222 --city istanbul
+
+A file holds one record a line, {\"at\": ..., \"kind\": ..., ...}, plain or zstd; - is standard
+input or output. The same records give the same decisions, byte for byte, whatever --workers,
+--batch and --h3-resolution are.";
+
+/// What `iceshop run` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Read records from this file (- is standard input) instead of the embedded city
+    #[arg(long, short, value_name = "FILE", conflicts_with = "nats")]
+    pub input: Option<String>,
+    /// Write decisions to this file (compressed if it ends in .zst), - is standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: String,
+    /// Write every record's receipt to this file
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<String>,
+    /// Write what cannot be decoded to this file, byte for byte
+    #[arg(long, value_name = "FILE")]
+    pub dead_letters: Option<String>,
+    /// Write the run's figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<String>,
+    /// Write decisions as JSON lines even on a terminal
+    #[arg(long)]
+    pub json: bool,
+    /// Worker threads of the dataflow
+    #[arg(long, short, default_value_t = 1, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+    /// Records decoded and handed on at a time; it changes no decision
+    #[arg(long, default_value_t = 1_024, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: u32,
+    /// The engine's parameters.
+    #[command(flatten)]
+    pub params: ParamArgs,
+    /// Where NATS is.
+    #[command(flatten)]
+    pub nats: nats::RunArgs,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: NatsArgs,
+    /// How much faster than the clock the embedded city runs
+    #[arg(long, default_value_t = 240.0, value_name = "FACTOR", value_parser = speed,
+          help_heading = "Embedded city")]
+    pub speed: f64,
+    /// Keep the embedded city's records in this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "nats"],
+          help_heading = "Embedded city")]
+    pub record: Option<String>,
+    /// The embedded city.
+    #[command(flatten, next_help_heading = "Embedded city")]
+    pub city: CityArgs,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.001..=1e9).contains(&speed) => Ok(speed),
+        _ => Err("a factor is 0.001 to 1000000000".into()),
+    }
+}
+
+/// Runs the engine to the end of its input.
+///
+/// # Errors
+/// Parameters out of range, an input that cannot be read, an output that cannot be written, NATS
+/// that cannot be reached.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    end_on_panic();
+    let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
+    let workers = args.workers as usize;
+    let summary = if args.connect.nats.is_some() {
+        nats::run(args, params)?
+    } else {
+        let pipeline = Pipeline::new(params, workers, Dating::Required);
+        let terminal = args.output == "-" && std::io::stdout().is_terminal();
+        let form = if terminal && !args.json { Form::Readable } else { Form::Json };
+        let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
+        let output = Output::create(&args.output, form, receipts, dead)?;
+        match &args.input {
+            Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
+            None => {
+                let city = City::from(&args.city);
+                run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
+            }
+        }
+    };
+    report(&summary, args.summary.as_deref())
+}
+
+/// The closing summary: for people on standard error, in JSON where asked for.
+fn report(summary: &Summary, path: Option<&str>) -> Result<(), Failure> {
+    eprint!("{}", summary.text());
+    let Some(path) = path else { return Ok(()) };
+    let json = serde_json::to_string_pretty(summary).expect("figures are JSON");
+    std::fs::write(path, json + "\n").or_fail(Kind::Data, || format!("cannot write {path}"))
+}

@@ -1,0 +1,29 @@
+//! Source to engine to sink.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`pipeline`] | one batch of input through translation, engine and announcement |
+//! | [`files`] | a file, or the embedded city on an accelerated clock |
+//! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
+//! | [`summary`] | what a run did, in figures |
+
+pub mod files;
+
+pub mod nats;
+
+pub mod pipeline;
+
+pub mod summary;
+
+use std::panic::PanicHookInfo;
+
+/// Ends the process with status 101 when any thread panics, after its message.
+///
+/// A panicking worker thread would leave the others waiting for it for ever.
+pub fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        report(info);
+        std::process::exit(101);
+    }));
+}

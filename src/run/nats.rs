@@ -1,0 +1,231 @@
+//! Runs on NATS JetStream.
+//!
+//! ```text
+//! input stream -> reader (task) -> engine (thread) -> writer (task) -> decisions, receipts, dead letters
+//! ```
+//! At most [`BATCHES_AHEAD`] batches wait on either arrow. The run begins at the first record of
+//! the input stream; decisions that the output stream holds already are not published again.
+//!
+//! A live stream gets a clock record when it has been quiet for a second. A recorded one (its
+//! first message carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet for
+//! [`RECORDED_QUIET`]: that ends its last tick, and lets no further time pass.
+
+use super::pipeline::{Pipeline, Produce};
+use super::summary::{Summary, live_line};
+use crate::commands::nats::{block_on, failure};
+use crate::commands::run::Args;
+use crate::failure::Failure;
+use crate::translate::{Dating, outbound};
+use connectors::inbound::Inbound;
+use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
+use connectors::subject::Subjects;
+use dataflows::market::{Params, Tick};
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// How many batches may wait for the engine, and for the writer.
+const BATCHES_AHEAD: usize = 8;
+/// How long the reader waits for records before it looks at the clock.
+const WAIT: Duration = Duration::from_millis(100);
+/// How long a recorded stream must be quiet before its last tick is ended.
+const RECORDED_QUIET: Duration = Duration::from_secs(2);
+
+/// What only a run on NATS is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "NATS")]
+pub struct RunArgs {
+    /// Publish every record's receipt, not only those of records that were not applied
+    #[arg(long)]
+    pub all_receipts: bool,
+    /// Stop when the input has been quiet for so long and everything is published
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_when_idle: Option<f64>,
+    /// Messages published and not yet acknowledged, at most
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub in_flight: u32,
+}
+
+/// How far the engine's thread has come, as the reader sees it.
+#[derive(Default)]
+struct Shared {
+    /// The last sequence taken in.
+    sequence: AtomicU64,
+    /// The newest time seen, in milliseconds; 0 before the first.
+    newest_ms: AtomicI64,
+    line: Mutex<String>,
+}
+
+/// Runs the engine on a city's streams until it is told to stop.
+///
+/// # Errors
+/// NATS is not reached, a stream is missing, or the broker refuses what is published for good.
+pub fn run(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let started = Instant::now();
+    block_on(async {
+        let (connection, subjects) = args.connect.connect("iceshop run").await?;
+        let mut source =
+            InputSource::open(&connection, &subjects, 1, None).await.map_err(failure)?;
+        let flight =
+            FlightSettings { in_flight: args.nats.in_flight as usize, ..FlightSettings::default() };
+        let sink = Sink::open(&connection, &subjects, 0, flight).await.map_err(failure)?;
+        let (to_engine, batches) = channel(BATCHES_AHEAD);
+        let (to_writer, produced) = channel(BATCHES_AHEAD);
+        let shared = Arc::new(Shared::default());
+        let engine = {
+            let (params, workers) = (params.clone(), args.workers as usize);
+            let shared = shared.clone();
+            std::thread::spawn(move || work(params, workers, batches, &to_writer, &shared, started))
+        };
+        let writer = tokio::spawn(write(sink, produced, args.nats.all_receipts));
+        let reader = Reader { args, params: &params, shared: &shared };
+        let read = reader.read(&connection, &subjects, &mut source, to_engine).await;
+        let written = writer.await.expect("the writer does not panic");
+        let summary = engine.join().expect("a panic has ended the process");
+        read.and(written).map(|()| summary)
+    })
+}
+
+struct Reader<'a> {
+    args: &'a Args,
+    params: &'a Params,
+    shared: &'a Shared,
+}
+
+impl Reader<'_> {
+    /// Hands on what comes, tells the time when nothing does, and stops when it is told to.
+    async fn read(
+        &self,
+        connection: &Connection,
+        subjects: &Subjects,
+        source: &mut InputSource,
+        engine: Sender<Vec<Inbound>>,
+    ) -> Result<(), Failure> {
+        let clock = Clock::new(connection, subjects);
+        let stop = stop_signal();
+        tokio::pin!(stop);
+        let live = std::io::stderr().is_terminal();
+        let (mut quiet, mut heard, mut shown) =
+            (Quiet::new(Instant::now()), Instant::now(), Instant::now());
+        let mut ended = None;
+        loop {
+            let mut batch = Vec::new();
+            let limit = self.args.batch as usize;
+            let progress = tokio::select! {
+                progress = source.next_batch(limit, WAIT, &mut batch) => progress.map_err(failure)?,
+                () = &mut stop => return Ok(()),
+            };
+            let now = Instant::now();
+            if !batch.is_empty() {
+                quiet.heard(now);
+                if ended != Some(progress.last_sequence) {
+                    heard = now;
+                }
+                if engine.send(batch).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if live && shown.elapsed() >= Duration::from_secs(1) {
+                shown = now;
+                eprint!("\r\x1b[2K{}", self.shared.line.lock().expect("only text"));
+            }
+            let done = self.shared.sequence.load(Ordering::Acquire) == progress.last_sequence;
+            if !progress.caught_up || !done {
+                continue;
+            }
+            connection.readiness().map_err(failure)?;
+            if source.recorded() == Some(true) {
+                if ended != Some(progress.last_sequence) && heard.elapsed() >= RECORDED_QUIET {
+                    ended = Some(clock.at(&self.next_tick()).await.map_err(failure)?);
+                }
+            } else if quiet.is_due(now) {
+                quiet.heard(now);
+                clock.tick(progress.last_sequence).await.map_err(failure)?;
+            }
+            let recorded = source.recorded() == Some(true);
+            let complete = !recorded || ended == Some(progress.last_sequence);
+            let idle = self.args.nats.stop_when_idle.map(Duration::from_secs_f64);
+            if complete && idle.is_some_and(|idle| heard.elapsed() >= idle) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When the tick after the newest record's begins.
+    fn next_tick(&self) -> String {
+        let newest = self.shared.newest_ms.load(Ordering::Acquire);
+        let tick = self.params.tick(dataflows::market::Time(newest));
+        outbound::utc(self.params.start(Tick(tick.0 + 1)))
+    }
+}
+
+/// The engine's thread: a batch at a time, until nobody sends any more.
+fn work(
+    params: Params,
+    workers: usize,
+    mut batches: Receiver<Vec<Inbound>>,
+    writer: &Sender<Produce>,
+    shared: &Shared,
+    started: Instant,
+) -> Summary {
+    let mut pipeline = Pipeline::new(params, workers, Dating::Newest);
+    let mut shown = Instant::now();
+    while let Some(batch) = batches.blocking_recv() {
+        let last = batch.last().map_or(0, |inbound| inbound.sequence);
+        let produce = pipeline.take(batch);
+        if writer.blocking_send(produce).is_err() {
+            break;
+        }
+        let newest = pipeline.newest().map_or(0, |time| time.0);
+        shared.newest_ms.store(newest, Ordering::Release);
+        shared.sequence.store(last, Ordering::Release);
+        if shown.elapsed() >= Duration::from_millis(500) {
+            shown = Instant::now();
+            *shared.line.lock().expect("only text") = live_line(&pipeline.figures(), started);
+        }
+    }
+    Summary::of(&pipeline.figures(), started)
+}
+
+/// Publishes what the engine brings forth; returns when all of it is acknowledged.
+async fn write(
+    mut sink: Sink,
+    mut produced: Receiver<Produce>,
+    all_receipts: bool,
+) -> Result<(), Failure> {
+    while let Some(produce) = produced.recv().await {
+        for decision in &produce.decisions {
+            sink.decision(decision).await.map_err(failure)?;
+        }
+        for receipt in &produce.receipts {
+            if all_receipts || receipt.outcome != "applied" {
+                sink.receipt(receipt).await.map_err(failure)?;
+            }
+        }
+        for letter in &produce.dead_letters {
+            sink.dead_letter(letter).await.map_err(failure)?;
+        }
+        if produced.is_empty() {
+            sink.flush().await.map_err(failure)?;
+        }
+    }
+    sink.flush().await.map_err(failure)
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler the signal ends the process, as it would anyway.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,163 @@
+//! One batch of input through translation, engine and announcement. No I/O.
+
+use super::summary::Figures;
+use crate::translate::{Announcer, Dating, Translator, outbound};
+use connectors::inbound::{DeadLetter, Inbound, Refused};
+use connectors::wire::{self, Record};
+use dataflows::engine::{Engine, Tagged};
+use dataflows::flow::Flow;
+use dataflows::market::{Outcome, Params, Time};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a batch of input brought forth.
+#[derive(Debug, Default)]
+pub struct Produce {
+    /// Decisions, in order.
+    pub decisions: Vec<wire::Decision>,
+    /// Receipts of records whose outcome is known now.
+    pub receipts: Vec<wire::Receipt>,
+    /// What could not be decoded.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// The engine with what surrounds it.
+pub struct Pipeline {
+    translator: Translator,
+    engine: Engine,
+    announcer: Announcer,
+    /// Kind and id of records that the engine has not judged yet.
+    open: BTreeMap<(u64, u32), (Option<u32>, &'static str, Option<String>)>,
+    figures: Figures,
+}
+
+impl Pipeline {
+    /// An engine on that many workers, and nothing seen.
+    pub fn new(params: Params, workers: usize, dating: Dating) -> Self {
+        let flow = Flow::start(&params, workers);
+        Self {
+            translator: Translator::new(params.clone(), dating),
+            announcer: Announcer::new(params.slot),
+            engine: Engine::new(params, flow),
+            open: BTreeMap::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    /// Takes in a batch, and brings about every tick that it has closed.
+    pub fn take(&mut self, batch: Vec<Inbound>) -> Produce {
+        let mut produce = Produce::default();
+        let started = Instant::now();
+        for inbound in batch {
+            self.admit(inbound, &mut produce);
+        }
+        self.figures.translate += started.elapsed();
+        self.run(&mut produce);
+        produce
+    }
+
+    /// The log is at its end: its last tick is over.
+    pub fn finish(&mut self) -> Produce {
+        let mut produce = Produce::default();
+        self.engine.close();
+        self.run(&mut produce);
+        produce
+    }
+
+    /// Translates a record and hands it to the engine, or refuses it.
+    fn admit(&mut self, inbound: Inbound, produce: &mut Produce) {
+        self.figures.records += 1;
+        produce.dead_letters.extend(inbound.dead_letter());
+        let Inbound { sequence, index, at, record, .. } = inbound;
+        let record = match record {
+            Ok(record) => record,
+            Err(refused) => {
+                self.give(refusal(sequence, index, refused), produce);
+                return;
+            }
+        };
+        match self.translator.event(&at, &record) {
+            Ok((time, event)) => {
+                let place = index.unwrap_or(0);
+                self.open.insert((sequence, place), (index, record.kind(), subject_id(&record)));
+                self.engine.apply(time, Tagged { event, sequence, index: place });
+            }
+            Err(invalid) => {
+                let mut receipt = outbound::receipt(sequence, index, Outcome::from(invalid));
+                receipt.kind = Some(record.kind().into());
+                receipt.id = subject_id(&record);
+                self.give(receipt, produce);
+            }
+        }
+    }
+
+    /// Steps the engine as far as its log goes.
+    fn run(&mut self, produce: &mut Produce) {
+        loop {
+            let started = Instant::now();
+            if !self.engine.step() {
+                break;
+            }
+            let took = started.elapsed();
+            self.figures.tick(took);
+            let decisions = self.engine.drain_decisions();
+            for verdict in self.engine.drain_verdicts() {
+                let key = (verdict.sequence, verdict.index);
+                let (index, kind, id) = self.open.remove(&key).expect("judged once");
+                let mut receipt = outbound::receipt(verdict.sequence, index, verdict.outcome);
+                (receipt.kind, receipt.id) = (Some(kind.into()), id);
+                self.give(receipt, produce);
+            }
+            let started = Instant::now();
+            for decision in &decisions {
+                self.figures.decided(decision);
+                produce.decisions.extend(self.announcer.messages(decision));
+            }
+            self.figures.announce += started.elapsed();
+        }
+    }
+
+    fn give(&mut self, receipt: wire::Receipt, produce: &mut Produce) {
+        self.figures.receipt(&receipt.outcome);
+        produce.receipts.push(receipt);
+    }
+
+    /// The newest time seen on a good record.
+    pub fn newest(&self) -> Option<Time> {
+        self.translator.newest()
+    }
+
+    /// What the run has done so far.
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.figures.clone();
+        figures.engine_now = self.engine.stats();
+        figures.newest = self.newest();
+        figures
+    }
+
+    /// The engine, to be read between batches.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+}
+
+fn refusal(sequence: u64, index: Option<u32>, refused: Refused) -> wire::Receipt {
+    let Refused { field, value, reason, kind, id, .. } = refused;
+    let mut receipt =
+        outbound::receipt(sequence, index, Outcome::Invalid { field, value, reason });
+    (receipt.kind, receipt.id) = (kind, id);
+    receipt
+}
+
+/// What a record is about, as its receipt names it.
+fn subject_id(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Intent(intent) => intent.id.clone(),
+        Record::Store(store) => store.id.clone(),
+        Record::Offer(offer) => format!("{}_{}", offer.store, offer.product),
+        Record::Stock(stock) => format!("{}_{}", stock.store, stock.product),
+        Record::Reply(reply) => reply.window.clone(),
+        Record::Arrival(arrival) => arrival.window.clone(),
+        Record::Clock(_) => return None,
+    })
+}

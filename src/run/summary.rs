@@ -1,0 +1,261 @@
+//! What a run did, in figures: the live line, the closing summary, the summary file.
+
+use dataflows::engine::Stats;
+use dataflows::market::{Decision, State, Time};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+/// Figures gathered while a run goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Records read, good or bad.
+    pub records: u64,
+    /// Receipts by outcome.
+    pub receipts: BTreeMap<String, u64>,
+    /// Decisions by the state that they announce.
+    pub decisions: BTreeMap<&'static str, u64>,
+    /// Buyers in windows that locked, and the value of those.
+    pub locked_buyers: u64,
+    /// The same, as value.
+    pub locked_value: i64,
+    /// Value and bound of the markets of windows, summed over the windows at their lock.
+    pub at_lock: (i128, i128),
+    /// Time in translation.
+    pub translate: Duration,
+    /// Time in the engine's steps.
+    pub engine: Duration,
+    /// Time in writing decisions out as messages.
+    pub announce: Duration,
+    /// Steps by duration.
+    pub ticks: Histogram,
+    /// The engine as it is now.
+    pub engine_now: Stats,
+    /// The newest time seen on a good record.
+    pub newest: Option<Time>,
+}
+
+impl Figures {
+    pub(super) fn tick(&mut self, took: Duration) {
+        self.engine += took;
+        self.ticks.record(took);
+    }
+
+    pub(super) fn receipt(&mut self, outcome: &str) {
+        match self.receipts.get_mut(outcome) {
+            Some(count) => *count += 1,
+            None => {
+                self.receipts.insert(outcome.to_string(), 1);
+            }
+        }
+    }
+
+    pub(super) fn decided(&mut self, decision: &Decision) {
+        *self.decisions.entry(decision.state.word()).or_default() += 1;
+        if decision.state == State::Locked {
+            self.locked_buyers += decision.members.len() as u64;
+            self.locked_value += decision.value;
+            self.at_lock.0 += decision.market.value as i128;
+            self.at_lock.1 += decision.market.bound as i128;
+        }
+    }
+}
+
+/// Durations in buckets of about 7 % width.
+#[derive(Debug, Clone, Default)]
+pub struct Histogram {
+    buckets: BTreeMap<u32, u64>,
+    count: u64,
+    longest: Duration,
+}
+
+impl Histogram {
+    fn record(&mut self, took: Duration) {
+        let micros = (took.as_nanos() as f64 / 1_000.0).max(0.1);
+        *self.buckets.entry((micros.log2() * 10.0 + 100.0) as u32).or_default() += 1;
+        self.count += 1;
+        self.longest = self.longest.max(took);
+    }
+
+    /// The duration that this share of all did not exceed, in microseconds, to about 7 %.
+    pub fn quantile_us(&self, share: f64) -> f64 {
+        let rank = (self.count as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        for (bucket, count) in &self.buckets {
+            seen += count;
+            if seen >= rank {
+                return ((*bucket as f64 + 1.0 - 100.0) / 10.0).exp2();
+            }
+        }
+        0.0
+    }
+}
+
+/// A run in figures, as the summary file holds it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Records read, good or bad.
+    pub records: u64,
+    /// Receipts by outcome.
+    pub receipts: BTreeMap<String, u64>,
+    /// Decisions by the state that they announce.
+    pub decisions: BTreeMap<&'static str, u64>,
+    /// Buyers in windows that locked.
+    pub locked_buyers: u64,
+    /// The value of those windows.
+    pub locked_value: i64,
+    /// Gap of the markets of windows at their lock, in millionths.
+    pub gap_at_lock_ppm: u64,
+    /// Intents in the market at the end.
+    pub live_intents: usize,
+    /// Objective of all markets at the end.
+    pub market_value: i64,
+    /// Bound of all markets at the end.
+    pub market_bound: i64,
+    /// Gap between the two, in millionths.
+    pub gap_ppm: u64,
+    /// Ticks brought about.
+    pub ticks: u64,
+    /// Wall time.
+    pub wall_ms: u64,
+    /// CPU time of the process.
+    pub cpu_ms: u64,
+    /// Records a second of wall time.
+    pub updates_per_s: u64,
+    /// Median duration of a tick.
+    pub tick_p50_us: u64,
+    /// 99th percentile of it.
+    pub tick_p99_us: u64,
+    /// The longest tick.
+    pub tick_max_us: u64,
+    /// Wall time in translation, in the engine, in announcing.
+    pub translate_ms: u64,
+    /// The same, in the engine.
+    pub engine_ms: u64,
+    /// The same, in announcing.
+    pub announce_ms: u64,
+    /// The most memory resident at any time.
+    pub peak_rss_kib: u64,
+}
+
+impl Summary {
+    /// The summary of a run that began at `started`.
+    pub fn of(figures: &Figures, started: Instant) -> Self {
+        let wall = started.elapsed();
+        let now = &figures.engine_now;
+        let (value, bound) = figures.at_lock;
+        Self {
+            records: figures.records,
+            receipts: figures.receipts.clone(),
+            decisions: figures.decisions.clone(),
+            locked_buyers: figures.locked_buyers,
+            locked_value: figures.locked_value,
+            gap_at_lock_ppm: if bound > 0 { ((bound - value) * 1_000_000 / bound) as u64 } else { 0 },
+            live_intents: now.live_intents,
+            market_value: now.market.value,
+            market_bound: now.market.bound,
+            gap_ppm: now.market.gap_ppm(),
+            ticks: now.ticks,
+            wall_ms: wall.as_millis() as u64,
+            cpu_ms: cpu_ms(),
+            updates_per_s: (figures.records as f64 / wall.as_secs_f64().max(1e-6)) as u64,
+            tick_p50_us: figures.ticks.quantile_us(0.5) as u64,
+            tick_p99_us: figures.ticks.quantile_us(0.99) as u64,
+            tick_max_us: figures.ticks.longest.as_micros() as u64,
+            translate_ms: figures.translate.as_millis() as u64,
+            engine_ms: figures.engine.as_millis() as u64,
+            announce_ms: figures.announce.as_millis() as u64,
+            peak_rss_kib: peak_rss_kib(),
+        }
+    }
+
+    /// The summary for people, several lines.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let count = |n: u64| indicatif::HumanCount(n).to_string();
+        let pairs = |pairs: Vec<(String, u64)>| {
+            pairs.iter().map(|(k, n)| format!("{} {k}", count(*n))).collect::<Vec<_>>().join(", ")
+        };
+        let receipts = self.receipts.iter().map(|(k, n)| (k.clone(), *n)).collect();
+        let decisions = self.decisions.iter().map(|(k, n)| (k.to_string(), *n)).collect();
+        let all: u64 = self.decisions.values().sum();
+        let lines = [
+            format!("records    {} read: {}", count(self.records), pairs(receipts)),
+            format!("decisions  {}: {}", count(all), pairs(decisions)),
+            format!(
+                "locked     {} buyers, value {}, markets' gap at lock {:.2} %",
+                count(self.locked_buyers),
+                count(self.locked_value.max(0) as u64),
+                self.gap_at_lock_ppm as f64 / 10_000.0
+            ),
+            format!(
+                "at the end {} live intents, value {}, bound {}, gap {:.2} %",
+                count(self.live_intents as u64),
+                self.market_value,
+                self.market_bound,
+                self.gap_ppm as f64 / 10_000.0
+            ),
+            format!(
+                "time       {:.1} s wall, {:.1} s CPU, {} updates/s; {} ticks, p50 {} us, p99 {} us, max {} us",
+                self.wall_ms as f64 / 1e3,
+                self.cpu_ms as f64 / 1e3,
+                count(self.updates_per_s),
+                count(self.ticks),
+                self.tick_p50_us,
+                self.tick_p99_us,
+                self.tick_max_us
+            ),
+            format!(
+                "of it      {} ms translating, {} ms in the engine, {} ms announcing; peak memory {} MiB",
+                self.translate_ms,
+                self.engine_ms,
+                self.announce_ms,
+                self.peak_rss_kib / 1_024
+            ),
+        ];
+        for line in lines {
+            writeln!(text, "{line}").expect("writing to a string");
+        }
+        text
+    }
+}
+
+/// The live line: what goes on right now.
+pub fn live_line(figures: &Figures, started: Instant) -> String {
+    let now = &figures.engine_now;
+    let windows = &now.windows;
+    let clock = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
+    format!(
+        "{clock}  {} live intents  windows {} forming {} proposed {} locked {} active {} closed  \
+         {} buyers grouped  value {}  gap {:.1} %  {} updates/s  tick p50 {:.1} ms p99 {:.1} ms",
+        now.live_intents,
+        windows.forming,
+        windows.proposed,
+        windows.locked,
+        windows.active,
+        windows.closed,
+        now.grouped_buyers,
+        now.market.value,
+        now.market.gap_ppm() as f64 / 10_000.0,
+        (figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6)) as u64,
+        figures.ticks.quantile_us(0.5) / 1e3,
+        figures.ticks.quantile_us(0.99) / 1e3,
+    )
+}
+
+/// CPU time of this process so far, in milliseconds, from /proc; 0 where there is none.
+fn cpu_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|t| t.parse::<u64>().ok()).unwrap_or(0);
+    // Fields 14 and 15 of the whole line, in hundredths of a second.
+    (ticks(11) + ticks(12)) * 10
+}
+
+/// The most memory resident so far, in KiB, from /proc; 0 where there is none.
+fn peak_rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
