@@ -52,8 +52,6 @@ pub mod failure;
 
 pub mod instance;
 
-pub mod params_args;
-
 pub mod scenario;
 
 pub mod params_args;
