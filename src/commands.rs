@@ -1,5 +1,7 @@
 //! The subcommands, one file each: typed arguments in, effects and a typed failure out.
 
+pub mod check;
+
 pub mod city;
 
 pub mod generate;
@@ -26,6 +28,8 @@ pub enum Command {
     /// accelerated clock for about a minute: decisions on standard output, figures on standard
     /// error.
     Run(Box<run::Args>),
+    /// Hold decisions against the log they were made from
+    Check(check::Args),
     /// Write the records of a seeded, realistic city
     Generate(generate::Args),
     /// Publish a file of records to a city's input stream
@@ -52,6 +56,10 @@ impl Command {
             Command::Publish(args) => publish::run(args),
             Command::Tap(args) => tap::run(args),
             Command::Nats(args) => nats::run(args),
+            Command::Check(args) => match check::run(args).map_err(failed)? {
+                true => Ok(()),
+                false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("a rule is violated"))),
+            },
             Command::Generate(args) => generate::run(args).map_err(failed),
             Command::Solve(args) => solve::run(args),
         }

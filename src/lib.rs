@@ -19,8 +19,10 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cli`] | the command line as typed |
+//! | [`params_args`] | the engine's parameters as flags |
 //! | [`commands`] | one file per subcommand, dispatch, results on stdout |
 //! | [`failure`] | how a command fails, and with which exit code |
+//! | [`check`] | decisions held against their log; shares only the market's values with the engine |
 //! | [`instance`] | a market in a file: parsed, solved, its grouping and certificate |
 //!
 //! # Invariants
@@ -39,6 +41,8 @@
 //!    written there.
 //! 8. What leaves the engine carries what a reader needs to check it: revision, reason, value,
 //!    bound, input sequence.
+
+pub mod check;
 
 pub mod cli;
 

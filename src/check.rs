@@ -1,0 +1,284 @@
+//! The checker: holds an engine's decisions against the log they were made from.
+//!
+//! It replays the log into a reference state of its own and holds every decision against
+//! `market.md` and the protocol as of the decision's tick: every rule of the group (R1 to R8),
+//! every step of a window's life, and what must be there and is not. It shares the market's types
+//! with the engine, and nothing else: not the solver, not the dataflow, not the life cycle.
+//!
+//! **Contract** sound both ways: what it reports is a breach of the law, and what it can know of a
+//! breach it reports. Where the protocol leaves a record's outcome open, every outcome is allowed
+//! (`intents.rs`). It does not judge how good a grouping is, nor whether an upper bound is true.
+//!
+//! **Cost** streams both files; memory is bounded by what is live (stores, offers, live intents,
+//! versions of intents within two horizons, windows of the last day).
+//!
+//! | file | what |
+//! |---|---|
+//! | `facts.rs`, `instant.rs` | records to facts: what the protocol allows |
+//! | `log.rs` | facts tick by tick, in canonical order |
+//! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
+//! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
+//! | `across.rs` | the rules across a tick's messages, and of what is missing |
+//! | `receipts.rs`, `outcome.rs` | the rules of receipts |
+//! | `report.rs` | what was checked, and what is wrong |
+
+mod across;
+mod facts;
+mod group;
+mod instant;
+mod intents;
+mod left;
+mod life;
+mod log;
+mod message;
+mod outcome;
+mod receipts;
+mod replies;
+mod report;
+mod state;
+mod stock;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use across::Across;
+use anyhow::Result;
+use connectors::file::{FileSource, Lines};
+use dataflows::market::{Event, Invalid, Params, Tick, Time};
+use log::{Fact, Log};
+use message::{Message, Messages};
+use outcome::Outcomes;
+use receipts::Receipts;
+use report::Case;
+use state::Reference;
+use std::cell::Cell;
+
+pub use report::{Report, Violation};
+
+/// How often what is dead is forgotten, in milliseconds of the log.
+const FORGET_MS: i64 = 3_600_000;
+
+/// Holds the decisions, and the receipts if there are some, against the log.
+///
+/// # Errors
+/// A file cannot be read. A breach of a rule is no error: it stands in the report.
+pub fn check(
+    params: &Params,
+    events: FileSource,
+    decisions: Lines,
+    receipts: Option<Lines>,
+) -> Result<Report> {
+    let rules = Cell::new(0);
+    let mut check = Check {
+        log: Log::new(events, params),
+        messages: Messages::new(decisions),
+        receipts: receipts.map(Receipts::new),
+        reference: Reference::new(params),
+        report: Report::default(),
+        rules: &rules,
+        facts: Vec::new(),
+        before: Tick(0),
+        line: 0,
+        hour: 0,
+    };
+    let checked = check.run();
+    let mut report = check.report;
+    (report.records, report.refused) = check.log.counts();
+    report.windows = check.reference.windows.count;
+    report.rules = rules.get();
+    if let Some(receipts) = &check.receipts {
+        report.receipts = receipts.count;
+    }
+    match checked.and_then(|()| check.receipts.map_or(Ok(0), Receipts::finish)) {
+        Ok(0) => {}
+        Ok(count) => report.receipts = count,
+        Err(error) => report.violation = Some(error.downcast::<Violation>()?),
+    }
+    Ok(report)
+}
+
+/// A check under way.
+struct Check<'a> {
+    log: Log<'a>,
+    messages: Messages,
+    receipts: Option<Receipts>,
+    reference: Reference<'a>,
+    report: Report,
+    rules: &'a Cell<u64>,
+    /// The facts of the tick at hand.
+    facts: Vec<Fact>,
+    /// The last tick before the one at hand that the engine certainly processed.
+    before: Tick,
+    /// The last line of the decisions that was read.
+    line: u64,
+    /// The hour in which what is dead was forgotten last.
+    hour: i64,
+}
+
+impl Check<'_> {
+    fn run(&mut self) -> Result<()> {
+        while let Some(message) = self.messages.take()? {
+            let tick = self.tick_of(&message)?;
+            self.advance(tick)?;
+            let mut batch = vec![message];
+            while let Some(next) = self.messages.peek()?
+                && next.decision.decided_at == batch[0].decision.decided_at
+            {
+                batch.extend(self.messages.take()?);
+            }
+            self.decide(tick, batch)?;
+        }
+        while let Some(tick) = self.log.next_tick()? {
+            self.advance(tick)?;
+        }
+        self.judge_refused()?;
+        Ok(across::overdue(&self.reference, self.reference.newest, self.line)?)
+    }
+
+    /// The tick of a decision, which never falls and starts exactly then.
+    fn tick_of(&self, message: &Message) -> Result<Tick> {
+        let (d, params) = (&message.decision, self.reference.params);
+        let case = Case { line: message.line, subject: &d.window, rules: self.rules };
+        let now: Time = message::time(&case, "decided_at", &d.decided_at)?;
+        let tick = params.tick(now);
+        let (rule, field) = ("decided at the start of a tick", "decided_at");
+        case.equal(rule, field, params.start(tick).0, now.0)?;
+        let rule = "decisions are in the order of their ticks";
+        let expected = format_args!("tick {} or later", self.before.0).to_string();
+        case.holds(rule, field, tick >= self.before, expected, tick.0)?;
+        Ok(tick)
+    }
+
+    /// Applies the log up to and with that tick.
+    fn advance(&mut self, tick: Tick) -> Result<()> {
+        while let Some(next) = self.log.next_tick()?
+            && next <= tick
+        {
+            let mut facts = std::mem::take(&mut self.facts);
+            self.log.take_tick(&mut facts)?;
+            if next < tick {
+                self.before = next;
+            }
+            self.apply(next, &mut facts)?;
+            self.facts = facts;
+            let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
+            if hour != self.hour {
+                self.hour = hour;
+                self.reference.forget(next);
+            }
+        }
+        self.judge_refused()?;
+        if let Some(before) = tick.0.checked_sub(1) {
+            across::overdue(&self.reference, Tick(before), self.line)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one tick's facts; of equal ones, either may be called a duplicate.
+    fn apply(&mut self, tick: Tick, facts: &mut Vec<Fact>) -> Result<()> {
+        let mut equal: Vec<(u64, Outcomes)> = Vec::new();
+        let mut facts = facts.drain(..).peekable();
+        while let Some(fact) = facts.next() {
+            let kind = kind(&fact.event);
+            let again = facts.peek().is_some_and(|next| next.event == fact.event);
+            let outcomes = self.reference.apply(fact.event, tick);
+            equal.push((fact.sequence, outcomes));
+            if again {
+                continue;
+            }
+            let all = equal.iter().fold(outcomes, |all, one| all | one.1);
+            for (sequence, _) in equal.drain(..) {
+                if let Some(receipts) = &mut self.receipts {
+                    receipts.expect(sequence, Some(kind), all, self.rules)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the protocol refuses is `invalid`.
+    fn judge_refused(&mut self) -> Result<()> {
+        for sequence in self.log.take_refused() {
+            if let Some(receipts) = &mut self.receipts {
+                receipts.expect(sequence, None, Outcomes::INVALID, self.rules)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the decisions of one tick against the state, one by one and together.
+    fn decide(&mut self, tick: Tick, batch: Vec<Message>) -> Result<()> {
+        let (least, most) = self.log.reflected();
+        let mut seen = Vec::with_capacity(batch.len());
+        for message in batch {
+            let (line, id) = (message.line, message.decision.window.clone());
+            self.line = line;
+            self.count(&message);
+            let case = Case { line, subject: &id, rules: self.rules };
+            let found = message.decision.input_sequence;
+            let right = (least..=most).contains(&found);
+            let expected = format_args!("{least} to {most}").to_string();
+            let rule = "every input up to the sequence is reflected";
+            case.holds(rule, "input_sequence", right, expected, found)?;
+            let known = tick <= self.reference.newest || self.log.next_tick()?.is_some();
+            let rule = "time does not go on after the log";
+            case.holds(rule, "decided_at", known, "a tick of the log", tick.0)?;
+            let step = life::step(&case, message, tick, self.before, &mut self.reference);
+            let one = step.map_err(|error| named(error, &case))?;
+            left::check(&case, &one, &self.reference).map_err(|error| named(error, &case))?;
+            seen.push(one);
+        }
+        for one in &seen {
+            across::release(one, &mut self.reference)?;
+        }
+        for one in &seen {
+            let case = Case { line: one.line, subject: &one.id, rules: self.rules };
+            let held = group::check(&case, one, &mut self.reference);
+            held.map_err(|error| named(error, &case))?;
+        }
+        let across = Across { seen: &seen, rules: self.rules };
+        across.check(&mut self.reference, &mut self.report)?;
+        across::overdue(&self.reference, tick, self.line)?;
+        self.before = tick;
+        Ok(())
+    }
+
+    fn count(&mut self, message: &Message) {
+        let (d, report) = (&message.decision, &mut self.report);
+        report.decisions += 1;
+        report.members += d.members.len() as u64;
+        report.left += d.left.len() as u64;
+        if let Some(state) = message::state_of(&d.state) {
+            *report.states.entry(state.word()).or_default() += 1;
+        }
+    }
+}
+
+/// An id or a cell that cannot be is a breach as well.
+fn named(error: anyhow::Error, case: &Case<'_>) -> anyhow::Error {
+    match error.downcast::<Invalid>() {
+        Ok(Invalid { field, value, reason }) => Violation {
+            line: case.line,
+            subject: case.subject.to_string(),
+            rule: "protocol",
+            field,
+            expected: reason,
+            actual: value,
+        }
+        .into(),
+        Err(error) => error,
+    }
+}
+
+/// The word for a fact's kind.
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Store(..) => "store",
+        Event::Offer { .. } => "offer",
+        Event::Stock { .. } => "stock",
+        Event::Intent { .. } => "intent",
+        Event::Reply { .. } => "reply",
+        Event::Arrival { .. } => "arrival",
+        Event::Clock => "clock",
+    }
+}

@@ -1,0 +1,314 @@
+//! One intent as the log tells it: the wishes that it may have at this tick.
+//!
+//! Where the protocol leaves open what became of a record (a put in the very tick in which its
+//! window closes, a version that may have been forgotten), an intent is in more than one *world*.
+//! A message that shows the intent keeps the worlds that agree with it; a message that agrees with
+//! none is wrong. So nothing legal is rejected, and nothing certain is let go.
+
+use super::outcome::Outcomes;
+use dataflows::market::{BuyerId, Intent, Slot, SlotLength, Tick, Time};
+use std::rc::Rc;
+
+/// The most worlds of one intent; beyond it the oldest are dropped.
+const MAX_WORLDS: usize = 64;
+
+/// A put intent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// The market's part.
+    pub(super) intent: Intent,
+    /// Whose it is.
+    pub(super) buyer: BuyerId,
+    /// When it lapses.
+    pub(super) expires: Option<Time>,
+}
+
+impl Wish {
+    /// Whether it has lapsed by its own word.
+    pub(super) fn lapsed(&self, now: Time) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it has lapsed, by its own word or since its last slot has started.
+    pub(super) fn over(&self, now: Time, length: SlotLength) -> bool {
+        let last = self.intent.slots.end().map(|end| length.start(Slot(end.0 - 1)));
+        self.lapsed(now) || last.is_none_or(|start| start <= now)
+    }
+}
+
+/// An accepted window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// The window's id.
+    pub(super) window: Rc<str>,
+    /// The unit price accepted.
+    pub(super) price: i64,
+}
+
+/// What an intent may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct World {
+    /// The wish; `None`: the intent has left.
+    pub(super) wish: Option<Rc<Wish>>,
+    /// The window it accepted.
+    pub(super) pin: Option<Accepted>,
+}
+
+impl World {
+    /// A wish without promises, or none.
+    fn of(wish: Option<Rc<Wish>>) -> Self {
+        Self { wish, pin: None }
+    }
+
+    fn alive(&self, now: Time, length: SlotLength) -> bool {
+        self.wish.as_ref().is_some_and(|wish| !wish.over(now, length))
+    }
+}
+
+/// A version of an intent: a wish, or its cancellation.
+pub(super) struct Version {
+    /// Its number.
+    pub(super) number: u64,
+    /// The wish; `None`: a cancellation.
+    pub(super) wish: Option<Rc<Wish>>,
+}
+
+/// When something is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// The tick.
+    pub(super) tick: Tick,
+    /// Its start.
+    pub(super) now: Time,
+    /// The tick one horizon before.
+    pub(super) remembered: Tick,
+    /// How long slots are.
+    pub(super) length: SlotLength,
+}
+
+/// What the log says of one intent.
+pub(super) struct Entry {
+    /// The greatest version that was certainly applied, and the greatest that may have been.
+    certain: u64,
+    possible: u64,
+    /// When it was cancelled last, if that was its last word.
+    cancelled: Option<Tick>,
+    /// What it may be; never empty.
+    pub(super) worlds: Vec<World>,
+    /// The tick at which it was first heard of.
+    pub(super) born: Tick,
+    /// The tick since which it lives.
+    pub(super) since: Tick,
+    /// The ticks of the last put, the last cancellation and the last known lapse.
+    pub(super) edited_at: Option<Tick>,
+    pub(super) cancelled_at: Option<Tick>,
+    pub(super) lapsed_at: Option<Tick>,
+    /// Windows declined, and when.
+    pub(super) declined: Vec<(Rc<str>, Tick)>,
+    /// Windows that may have been declined: nothing is held against them.
+    pub(super) declined_perhaps: Vec<(Rc<str>, Tick)>,
+    /// What came while its window was locked: it may count if the window ends in that tick.
+    late: Option<(Tick, Version)>,
+}
+
+impl Entry {
+    /// An intent that nothing is known of.
+    pub(super) fn new(tick: Tick) -> Self {
+        Self {
+            certain: 0,
+            possible: 0,
+            cancelled: None,
+            worlds: Vec::new(),
+            born: tick,
+            since: tick,
+            edited_at: None,
+            cancelled_at: None,
+            lapsed_at: None,
+            declined: Vec::new(),
+            declined_perhaps: Vec::new(),
+            late: None,
+        }
+    }
+
+    /// Whether it may still be grouped or edited in some world.
+    pub(super) fn alive(&self, moment: Moment) -> bool {
+        self.worlds.iter().any(|world| world.alive(moment.now, moment.length))
+    }
+
+    /// Whether, in every world, that window is the one it accepted.
+    pub(super) fn surely_accepted(&self, window: &str) -> bool {
+        !self.worlds.is_empty()
+            && self.worlds.iter().all(|w| w.pin.as_ref().is_some_and(|pin| &*pin.window == window))
+    }
+
+    /// A put or a cancellation; `locked`: it is a member of a locked window; `fits`: whether a wish
+    /// could stay in the window that was accepted.
+    pub(super) fn apply(
+        &mut self,
+        version: Version,
+        moment: Moment,
+        locked: bool,
+        fits: impl Fn(&Accepted, &Wish) -> bool,
+    ) -> Outcomes {
+        let fresh = self.worlds.is_empty();
+        if locked {
+            let older = version.number <= self.possible;
+            self.late = Some((moment.tick, version));
+            return if older {
+                Outcomes::LATE | Outcomes::SUPERSEDED | Outcomes::DUPLICATE
+            } else {
+                Outcomes::LATE
+            };
+        }
+        match &version.wish {
+            Some(_) if fresh || version.number > self.possible => self.put(version, moment, fits),
+            Some(_) => self.put_again(version, moment),
+            None => self.cancel(&version, moment, fresh),
+        }
+    }
+
+    /// A put with a new version.
+    fn put(
+        &mut self,
+        version: Version,
+        moment: Moment,
+        fits: impl Fn(&Accepted, &Wish) -> bool,
+    ) -> Outcomes {
+        let Version { number, wish } = version;
+        if !self.alive(moment) {
+            self.note_lapse(moment);
+            self.since = moment.tick;
+            self.declined.clear();
+            self.declined_perhaps.clear();
+        }
+        let old = std::mem::take(&mut self.worlds);
+        for world in old {
+            let alive = world.alive(moment.now, moment.length);
+            let pin = world.pin.filter(|_| world.wish.is_some());
+            let kept = pin.zip(wish.as_ref()).map(|(pin, wish)| (fits(&pin, wish), pin));
+            let firm = alive && kept.as_ref().is_some_and(|kept| kept.0);
+            if let Some((_, pin)) = kept {
+                self.add(World { wish: wish.clone(), pin: Some(pin) });
+            }
+            if !firm {
+                self.add(World::of(wish.clone()));
+            }
+        }
+        if self.worlds.is_empty() {
+            self.add(World::of(wish));
+        }
+        (self.certain, self.possible, self.cancelled) = (number, number, None);
+        self.edited_at = Some(moment.tick);
+        Outcomes::APPLIED
+    }
+
+    /// A put with a version that may be known.
+    fn put_again(&mut self, version: Version, moment: Moment) -> Outcomes {
+        let known = version.number <= self.certain;
+        // A cancellation is remembered within the horizon; a lapsed intent may be forgotten.
+        let remembered = match self.cancelled {
+            Some(tick) => tick >= moment.remembered,
+            None => self.worlds.iter().all(|w| w.alive(moment.now, moment.length)),
+        };
+        if known && remembered {
+            return match self.cancelled {
+                None if version.number == self.certain => Outcomes::DUPLICATE,
+                _ => Outcomes::SUPERSEDED,
+            };
+        }
+        self.note_lapse(moment);
+        self.add(World::of(version.wish));
+        self.edited_at = Some(moment.tick);
+        Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE
+    }
+
+    fn cancel(&mut self, version: &Version, moment: Moment, fresh: bool) -> Outcomes {
+        let number = version.number;
+        let any = Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
+        if !fresh && number < self.certain {
+            return if self.alive(moment) || self.cancelled.is_some() {
+                Outcomes::SUPERSEDED
+            } else {
+                any
+            };
+        }
+        let outcomes = match self.cancelled {
+            _ if fresh => Outcomes::APPLIED | Outcomes::SUPERSEDED,
+            Some(_) if number == self.certain => Outcomes::DUPLICATE,
+            Some(_) => any,
+            None if self.alive(moment) => Outcomes::APPLIED,
+            None => any,
+        };
+        if number < self.possible {
+            self.add(World::of(None));
+            self.cancelled_at = Some(moment.tick);
+            return any;
+        }
+        if self.alive(moment) {
+            self.cancelled_at = Some(moment.tick);
+        } else {
+            self.note_lapse(moment);
+        }
+        self.worlds.clear();
+        self.add(World::of(None));
+        (self.certain, self.possible, self.cancelled) = (number, number, Some(moment.tick));
+        outcomes
+    }
+
+    /// The intent's window is closed: it is gone, unless something came in that very tick.
+    pub(super) fn end(&mut self, tick: Tick) {
+        self.worlds.clear();
+        self.add(World::of(None));
+        self.lapsed_at = Some(tick);
+        self.reopen(tick);
+    }
+
+    /// The intent's locked window is cancelled: it is free again.
+    pub(super) fn free(&mut self, tick: Tick) {
+        for world in &mut self.worlds {
+            world.pin = None;
+        }
+        self.reopen(tick);
+    }
+
+    /// What was late in this very tick may have been applied instead.
+    fn reopen(&mut self, tick: Tick) {
+        if let Some((_, version)) = self.late.take_if(|late| late.0 == tick) {
+            self.possible = self.possible.max(version.number);
+            self.add(World::of(version.wish));
+            self.edited_at = Some(tick);
+            self.cancelled_at = Some(tick);
+        }
+        self.late = None;
+    }
+
+    /// Adds a world, if it is none of those that are there.
+    pub(super) fn add(&mut self, world: World) {
+        if !self.worlds.contains(&world) {
+            self.worlds.push(world);
+        }
+        if self.worlds.len() > MAX_WORLDS {
+            self.worlds.remove(0);
+        }
+    }
+
+    fn note_lapse(&mut self, moment: Moment) {
+        let wishes = self.worlds.iter().filter_map(|world| world.wish.as_ref());
+        if wishes.into_iter().any(|wish| wish.over(moment.now, moment.length)) {
+            self.lapsed_at = Some(moment.tick);
+        }
+    }
+
+    /// Keeps nothing of a dead intent but its versions, and when it ended.
+    pub(super) fn shrink(&mut self, moment: Moment) {
+        self.note_lapse(moment);
+        self.worlds.clear();
+        self.add(World::of(None));
+    }
+
+    /// The last tick at which something was said of it.
+    pub(super) fn touched(&self) -> Tick {
+        let last = self.edited_at.max(self.cancelled_at).max(self.lapsed_at);
+        last.map_or(self.since, |tick| tick.max(self.since))
+    }
+}

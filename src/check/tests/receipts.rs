@@ -1,0 +1,90 @@
+//! Receipts: exactly one for each record, and the right one.
+
+use super::*;
+
+fn receipt(sequence: u64, outcome: &str) -> Value {
+    json!({"v": 1, "sequence": sequence, "outcome": outcome})
+}
+
+/// The day with more records at its end, and receipts.
+fn told(records: &[(Value, &str)]) -> Day {
+    let mut day = day();
+    day.receipts = (1..=11).map(|n| receipt(n, "applied")).collect();
+    for (n, (record, outcome)) in (12..).zip(records) {
+        day.events.push(record.clone());
+        let mut receipt = receipt(n, outcome);
+        if *outcome == "invalid" {
+            receipt["field"] = json!("f");
+            receipt["value"] = json!("v");
+            receipt["reason"] = json!("r");
+        }
+        day.receipts.push(receipt);
+    }
+    day
+}
+
+#[test]
+fn every_record_has_its_outcome() {
+    let end = "12:00:00";
+    let unknown = json!({"at": at(end), "kind": "stock", "store": "s9", "product": "coffee",
+        "version": 1, "units": 1});
+    let arrival = |n: usize| {
+        json!({"at": at(end), "kind": "arrival", "window": WINDOW, "intent": format!("i{n}"),
+            "outcome": "bought", "event": format!("a{n}")})
+    };
+    let day = told(&[
+        (json!({"at": at(end), "kind": "intent"}), "invalid"),
+        (json!("no record"), "invalid"),
+        (unknown, "invalid"),
+        (store("s1"), "duplicate"),
+        (cancel(end, 2, 1), "duplicate"),
+        (cancel(end, 2, 0), "superseded"),
+        (intent(end, 2, 1), "superseded"),
+        (reply(end, 1, 4, "accept", "e7"), "late"),
+        (arrival(1), "applied"),
+        (arrival(2), "invalid"),
+        (clock(end), "applied"),
+    ]);
+    assert_eq!(day.verdict(), "");
+    assert_eq!(day.check().receipts, 22);
+    for line in 12..=22 {
+        let mut wrong = day.clone();
+        let receipt = &mut wrong.receipts[line - 1];
+        receipt["outcome"] = json!(if receipt["outcome"] == "late" { "applied" } else { "late" });
+        let verdict = wrong.verdict();
+        assert!(verdict.contains(&format!("line {line}: record: the outcome")), "{verdict}");
+    }
+}
+
+#[test]
+fn a_record_has_one_receipt() {
+    let mut missing = told(&[]);
+    missing.receipts.remove(6);
+    assert!(missing.verdict().contains("line 7: record: exactly one receipt"));
+    let mut twice = told(&[]);
+    twice.receipts.push(receipt(3, "applied"));
+    assert!(twice.verdict().contains("line 3: record: exactly one receipt"));
+    let mut backwards = told(&[]);
+    backwards.receipts.reverse();
+    assert_eq!(backwards.verdict(), "");
+}
+
+#[test]
+fn what_is_invalid_is_told_why() {
+    let mut day = told(&[(json!({"kind": "nothing"}), "invalid")]);
+    day.receipts[11]["field"] = json!(null);
+    assert!(day.verdict().contains("field"), "{}", day.verdict());
+}
+
+#[test]
+fn a_locked_group_is_not_edited() {
+    let mut day = day();
+    day.events.insert(10, intent("10:45:00", 3, 2));
+    for line in 4..6 {
+        day.decisions[line]["input_sequence"] = json!(11);
+    }
+    day.receipts = (1..=12).map(|n| receipt(n, "applied")).collect();
+    assert!(day.verdict().contains("expected late, found applied"), "{}", day.verdict());
+    day.receipts[10] = receipt(11, "late");
+    assert_eq!(day.verdict(), "");
+}

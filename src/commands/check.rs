@@ -1,0 +1,44 @@
+//! `iceshop check`: whether decisions obey the rules, told by a program that shares no solver with
+//! the engine.
+
+use crate::check::check;
+use crate::params_args::ParamArgs;
+use anyhow::Context;
+use connectors::file::{FileSource, Lines};
+
+/// Hold decisions against the log they were made from, rule by rule.
+///
+/// Replays the events, and checks every decision as of its tick: distances, prices, tiers, budgets,
+/// opening hours, stock, promises, revisions, locks, and what is missing. Prints what was checked
+/// and the first violation; exit code 1 if there is one. Use the parameters the engine ran with.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The log: one record a line, as given to the engine; zstd is understood, `-` is standard
+    /// input.
+    #[arg(long, value_name = "FILE")]
+    pub events: String,
+    /// What the engine decided: one decision a line, in the order of publication.
+    #[arg(long, value_name = "FILE")]
+    pub decisions: String,
+    /// All of the engine's receipts: one a line, in any order. Without it, receipts are not
+    /// checked.
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<String>,
+    /// The parameters the engine ran with.
+    #[command(flatten)]
+    pub params: ParamArgs,
+}
+
+/// Checks, prints the report, and says whether everything holds.
+///
+/// # Errors
+/// A parameter is out of range, or a file cannot be read.
+pub fn run(args: &Args) -> anyhow::Result<bool> {
+    let params = args.params.params().context("cannot use the engine parameters")?;
+    let events = FileSource::open(&args.events)?;
+    let decisions = Lines::open(&args.decisions)?;
+    let receipts = args.receipts.as_deref().map(Lines::open).transpose()?;
+    let report = check(&params, events, decisions, receipts)?;
+    println!("{report}");
+    Ok(report.violation.is_none())
+}
