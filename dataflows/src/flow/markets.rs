@@ -263,6 +263,11 @@ impl Shard {
             if self.emitted.get(&key) == now.as_ref() {
                 continue;
             }
+            if let Some(window) = &now
+                && let Err(violation) = self.market.verify_window(window)
+            {
+                panic!("an infeasible window must not leave the market: {violation}");
+            }
             let before = match &now {
                 Some(window) => self.emitted.insert(key, window.clone()),
                 None => self.emitted.remove(&key),

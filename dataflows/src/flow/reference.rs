@@ -86,6 +86,6 @@ pub fn from_scratch<'a>(
     for intent in intents {
         market.put_intent(intent.as_ref().clone());
     }
-    market.solve(Budget { price_rounds: 50 });
+    market.solve(Budget { price_rounds: 50, search_steps: 200 });
     market
 }

@@ -91,8 +91,6 @@ impl Market {
         self.dirty.clear();
         self.reprice();
         self.price_fresh();
-        debug_assert_eq!(self.verify(), Ok(self.value));
-        debug_assert_eq!(self.audit(), Ok(()));
     }
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
@@ -201,6 +199,52 @@ impl Market {
     /// The offer of that store, as the market knows it.
     pub fn placed_offer(&self, store: &StoreId) -> Option<&PlacedOffer> {
         self.by_store.get(store).map(|&o| &self.offer(o).placed)
+    }
+
+    /// Holds one window against R1-R7, R8 and its offer's stock, from the records alone: every
+    /// group that leaves the market passes here.
+    ///
+    /// **Cost** the distances of the offer's members in the window.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify_window(&self, window: &GroupedWindow) -> Result<(), feasible::Violation> {
+        let placed = self.placed_offer(&window.key.store).expect("a window has its offer");
+        let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &self.node(i).intent);
+        feasible::check_window(&self.params, placed, window, intent_of)?;
+        let offer = self.offer(self.by_store[&window.key.store]);
+        let used: i64 =
+            offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity as i64).sum();
+        let homes = window.members.iter().all(|(id, _)| {
+            let home = self.hot[self.by_id[id] as usize].home;
+            home == plan::Home::In(self.by_store[&window.key.store], window.key.slot)
+        });
+        let broken = |what: String| feasible::Violation {
+            rule: "R7",
+            store: window.key.store.clone(),
+            slot: window.key.slot.0,
+            what,
+        };
+        if !homes {
+            return Err(broken("an intent is in two windows".into()));
+        }
+        if used > placed.stock.max(0) {
+            return Err(broken(format!("{used} units, stock {}", placed.stock)));
+        }
+        Ok(())
+    }
+
+    /// Adds every kept sum up anew, and holds the whole grouping against the rules: for tests.
+    ///
+    /// # Errors
+    /// The first difference, or the first rule that is broken.
+    pub fn inspect(&self) -> Result<(), String> {
+        self.audit()?;
+        match self.verify() {
+            Ok(value) if value == self.value => Ok(()),
+            Ok(value) => Err(format!("value {}, found {value}", self.value)),
+            Err(violation) => Err(violation.to_string()),
+        }
     }
 
     /// Holds the grouping against R1-R9, from the records alone; returns its objective.
