@@ -15,7 +15,7 @@ Examples:
   iceshop solve market.json
     {\"value\":8262,\"bound\":8262,\"gap_ppm\":0,\"windows\":4,\"buyers\":31,\"elapsed_us\":5210}
   iceshop solve market.json --out grouping.json --certificate certificate.json
-  iceshop solve market.json --budget 2000     four times the rounds for the bound
+  iceshop solve market.json --budget 2000     five times the work
 
 The instance is one JSON object:
   {\"params\":  {\"travel_cost_per_km\": 30, \"slot_minutes\": 20},
@@ -27,6 +27,9 @@ The instance is one JSON object:
 Ids are numbers or strings. A time is a slot's number or RFC 3339 (then params.epoch is the start of
 slot 0, 1970-01-01T00:00:00Z if absent). Optional: an intent's \"intervals\" instead of from and to,
 a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].";
+
+/// Steps of search to a round of prices.
+const SEARCH: u32 = 5;
 
 /// What `solve` is told.
 #[derive(Debug, clap::Args)]
@@ -71,7 +74,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let instance =
         Instance::parse(&text).or_fail(Kind::Data, || format!("instance: {name}: not usable"))?;
     let started = Instant::now();
-    let budget = Budget { price_rounds: args.budget };
+    let budget =
+        Budget { price_rounds: args.budget, search_steps: args.budget.saturating_mul(SEARCH) };
     let solution = Solution::of(&instance, budget, args.greedy);
     let elapsed_us = started.elapsed().as_micros() as u64;
     if let Some(path) = &args.out {

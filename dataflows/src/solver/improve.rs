@@ -29,6 +29,11 @@ pub(crate) enum Greedy {
 impl Market {
     /// Improves the windows of `list` and those that they disturb; returns the steps used.
     pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>) -> u64 {
+        self.improve_within(&mut Trial::default(), list)
+    }
+
+    /// The same, as a part of a greater trial.
+    pub(crate) fn improve_within(&mut self, whole: &mut Trial, list: Vec<(Slot, u32)>) -> u64 {
         let mut steps = 0;
         let mut pending = list;
         for _ in 0..PASSES {
@@ -40,6 +45,7 @@ impl Market {
                     for i in self.set_free(&trial) {
                         disturbed.extend(self.windows_of(i));
                     }
+                    whole.absorb(trial);
                 }
             }
             if disturbed.is_empty() {
@@ -117,7 +123,7 @@ impl Market {
             }
             let Some(offers) = self.component(o, &mut seen) else { continue };
             for greedy in [Greedy::Window, Greedy::Buyer] {
-                steps += self.from_scratch(&offers, greedy);
+                steps += self.restart(&offers, greedy);
             }
         }
         steps
@@ -147,7 +153,7 @@ impl Market {
 
     /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps
     /// it if it beats the incumbent.
-    pub(crate) fn from_scratch(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
+    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
         let mut trial = Trial::default();
         let mut windows: Vec<(Slot, u32)> = Vec::new();
         for &o in offers {

@@ -20,6 +20,8 @@ mod repair;
 
 mod improve;
 
+mod search;
+
 mod price;
 
 pub mod feasible;
@@ -48,16 +50,21 @@ pub struct GroupedWindow {
     pub members: Vec<(IntentId, u32)>,
 }
 
+/// What the search's chance starts from.
+const SEED: u64 = 0x1ce5_0b0b;
+
 /// How much work a solve may do, in counted steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Rounds of dual prices over the whole market.
     pub price_rounds: u32,
+    /// Steps of search over the whole market.
+    pub search_steps: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { price_rounds: 400 }
+        Self { price_rounds: 400, search_steps: 2_000 }
     }
 }
 
@@ -93,10 +100,12 @@ impl Market {
         self.refresh();
         let offers: Vec<u32> = self.by_store.values().copied().collect();
         for greedy in [Greedy::Window, Greedy::Buyer] {
-            self.from_scratch(&offers, greedy);
+            self.restart(&offers, greedy);
         }
+        self.tighten(budget.price_rounds / 2);
+        self.search(budget.search_steps, SEED);
         self.dirty.clear();
-        self.tighten(budget.price_rounds);
+        self.tighten(budget.price_rounds - budget.price_rounds / 2);
         debug_assert_eq!(self.verify(), Ok(self.value));
         debug_assert_eq!(self.audit(), Ok(()));
     }

@@ -39,6 +39,17 @@ pub(crate) struct Trial {
     before: Vec<(u32, Slot, Vec<Candidate>)>,
 }
 
+impl Trial {
+    /// Takes a later trial into this one.
+    pub(crate) fn absorb(&mut self, later: Trial) {
+        for (o, slot, members) in later.before {
+            if !self.before.iter().any(|b| b.0 == o && b.1 == slot) {
+                self.before.push((o, slot, members));
+            }
+        }
+    }
+}
+
 impl Market {
     /// The objective's part of a member at the window's tier; negative gain is left as it is.
     #[inline]

@@ -10,7 +10,7 @@
 //! what its window's candidates and prices make it is in `market.stale`, or would be but for intents
 //! that are fresh: those have no price, and no term has them.
 
-use super::market::Market;
+use super::market::{Market, OfferNode};
 use crate::market::Slot;
 
 /// Prices are in 1/256 of a minor unit.
@@ -21,7 +21,11 @@ const MAX_PRICE: i64 = 1 << 48;
 /// The greatest price of a unit of stock: above anything that a unit can be worth.
 const MAX_UNIT_PRICE: i64 = 1 << 38;
 /// How many subgradient rounds may pass without a better bound before the step is halved.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 8;
+/// How often the step is halved before the rounds end early.
+const MAX_HALVINGS: u32 = 12;
+/// Directions are kept in 1/16.
+const TREND: i64 = 16;
 
 /// The price of an intent that has none yet: it takes no part in any term.
 pub(crate) const UNPRICED: i64 = -1;
@@ -46,6 +50,36 @@ struct Reduced {
     /// The gain at price 0.
     base: i64,
     intent: u32,
+}
+
+/// What a subgradient step goes over.
+struct Places {
+    windows: Vec<(Slot, u32)>,
+    intents: Vec<u32>,
+    offers: Vec<u32>,
+}
+
+/// What the windows' best groups ask for.
+struct Demand {
+    /// How many of them want each intent.
+    wanted: Vec<i64>,
+    /// How many units of each offer they want.
+    units: Vec<i64>,
+}
+
+/// A number for each of the intents and offers of [`Places`].
+struct Prices {
+    intents: Vec<i64>,
+    offers: Vec<i64>,
+}
+
+/// A direction in which prices move.
+type Trend = Prices;
+
+impl Prices {
+    fn zero(at: &Places) -> Self {
+        Self { intents: vec![0; at.intents.len()], offers: vec![0; at.offers.len()] }
+    }
 }
 
 impl Market {
@@ -205,52 +239,57 @@ impl Market {
     /// Tightens the bound by `rounds` of subgradient steps over the whole market; keeps the best
     /// prices found, those from before among them.
     ///
-    /// **Cost** `rounds` times the terms of all windows.
+    /// **Contract** no intent is fresh. **Cost** `rounds` times the terms of all windows.
     pub(crate) fn tighten(&mut self, rounds: u32) {
-        let windows: Vec<(Slot, u32)> = self
-            .by_store
-            .values()
-            .flat_map(|&o| self.offer(o).windows.iter().map(move |w| (w.slot, o)))
-            .collect();
-        let intents: Vec<u32> = self.by_id.values().copied().collect();
-        let offers: Vec<u32> = self.by_store.values().copied().collect();
-        let mut best = (self.dual, self.prices(&intents, &offers));
-        let floor = self.value as i128 * SCALE as i128;
-        let (mut halvings, mut waited) = (0u32, 0);
+        let at = Places {
+            windows: self
+                .by_store
+                .values()
+                .flat_map(|&o| self.offer(o).windows.iter().map(move |w| (w.slot, o)))
+                .collect(),
+            intents: self.by_id.values().copied().collect(),
+            offers: self.by_store.values().copied().collect(),
+        };
+        let mut best = (self.dual, self.prices(&at));
+        let mut trend = Prices::zero(&at);
+        let (mut halvings, mut waited) = (0, 0);
         for _ in 0..rounds {
-            let (wanted, units) = self.demand(&windows);
+            let demand = self.demand(&at);
             if self.dual < best.0 {
-                best = (self.dual, self.prices(&intents, &offers));
+                best = (self.dual, self.prices(&at));
                 waited = 0;
             } else {
                 waited += 1;
-                if waited > PATIENCE {
-                    halvings += 1;
-                    waited = 0;
-                    self.set_prices(&intents, &offers, &best.1);
-                }
             }
-            if best.0 <= floor
-                || halvings > 12
-                || !self.step(&intents, &offers, &wanted, &units, halvings, floor)
-            {
+            if waited > PATIENCE {
+                waited = 0;
+                halvings += 1;
+                self.set_prices(&at, &best.1);
+                trend = Prices::zero(&at);
+                continue;
+            }
+            let floor = self.value as i128 * SCALE as i128;
+            if best.0 < floor + SCALE as i128 || halvings > MAX_HALVINGS {
                 break;
             }
+            if !self.step(&at, &demand, &mut trend, halvings) {
+                waited = PATIENCE;
+            }
         }
-        self.demand(&windows);
+        self.demand(&at);
         if self.dual > best.0 {
-            self.set_prices(&intents, &offers, &best.1);
-            self.demand(&windows);
+            self.set_prices(&at, &best.1);
+            self.demand(&at);
         }
         debug_assert!(self.dual <= best.0);
     }
 
-    /// Computes every term; returns how many windows want each intent, and each offer's units.
-    fn demand(&mut self, windows: &[(Slot, u32)]) -> (Vec<i64>, Vec<i64>) {
+    /// Computes every term, and what the best groups ask for.
+    fn demand(&mut self, at: &Places) -> Demand {
         let mut scratch = Scratch::default();
         let mut wanted = vec![0; self.intents.len()];
         let mut units = vec![0; self.offers.len()];
-        for &(slot, o) in windows {
+        for &(slot, o) in &at.windows {
             let term = self.term(o, slot, &mut scratch);
             for &n in &scratch.chosen {
                 let item = &scratch.items[n as usize];
@@ -260,22 +299,22 @@ impl Market {
             self.set_term(o, slot, term);
         }
         self.stale.clear();
-        (wanted, units)
+        Demand { wanted, units }
     }
 
-    fn prices(&self, intents: &[u32], offers: &[u32]) -> (Vec<i64>, Vec<i64>) {
-        (
-            intents.iter().map(|&i| self.hot[i as usize].price).collect(),
-            offers.iter().map(|&o| self.offer(o).price).collect(),
-        )
+    fn prices(&self, at: &Places) -> Prices {
+        Prices {
+            intents: at.intents.iter().map(|&i| self.hot[i as usize].price).collect(),
+            offers: at.offers.iter().map(|&o| self.offer(o).price).collect(),
+        }
     }
 
-    fn set_prices(&mut self, intents: &[u32], offers: &[u32], prices: &(Vec<i64>, Vec<i64>)) {
-        for (&i, &price) in intents.iter().zip(&prices.0) {
+    fn set_prices(&mut self, at: &Places, prices: &Prices) {
+        for (&i, &price) in at.intents.iter().zip(&prices.intents) {
             self.dual += (price - self.hot[i as usize].price) as i128;
             self.hot[i as usize].price = price;
         }
-        for (&o, &price) in offers.iter().zip(&prices.1) {
+        for (&o, &price) in at.offers.iter().zip(&prices.offers) {
             let offer = self.offer_mut(o);
             let stock = offer.placed.stock.max(0);
             let old = std::mem::replace(&mut offer.price, price);
@@ -283,46 +322,52 @@ impl Market {
         }
     }
 
-    /// One step against the subgradient, of Polyak's length; false where there is none.
-    fn step(
-        &mut self,
-        intents: &[u32],
-        offers: &[u32],
-        wanted: &[i64],
-        units: &[i64],
-        halvings: u32,
-        floor: i128,
-    ) -> bool {
-        let slack = |m: &Self, i: u32| {
-            let slack = 1 - wanted[i as usize];
-            if slack > 0 && m.hot[i as usize].price == 0 { 0 } else { slack }
+    /// One step against the deflected subgradient, of Polyak's length; false where there is none.
+    ///
+    /// Each direction keeps three quarters of the one before, so that prices do not zigzag.
+    fn step(&mut self, at: &Places, demand: &Demand, trend: &mut Trend, halvings: u32) -> bool {
+        let most = MAX_PRICE as i128;
+        let turn = |trend: &mut i64, slack: i64, price: i64| {
+            let to = TREND * slack + *trend * 3 / 4;
+            *trend = if to > 0 && price == 0 { 0 } else { to };
+            (*trend as i128).pow(2)
         };
-        let spare = |m: &Self, o: u32| {
-            let offer = m.offer(o);
-            let spare = offer.placed.stock.max(0) - units[o as usize];
-            if spare > 0 && offer.price == 0 { 0 } else { spare }
-        };
-        let norm: i128 = intents.iter().map(|&i| (slack(self, i) as i128).pow(2)).sum::<i128>()
-            + offers.iter().map(|&o| (spare(self, o) as i128).pow(2)).sum::<i128>();
+        let mut norm = 0;
+        for (trend, &i) in trend.intents.iter_mut().zip(&at.intents) {
+            norm += turn(trend, 1 - demand.wanted[i as usize], self.hot[i as usize].price);
+        }
+        for (trend, &o) in trend.offers.iter_mut().zip(&at.offers) {
+            let offer = self.offer(o);
+            let spare = offer.placed.stock.max(0) - demand.units[o as usize];
+            norm += turn(trend, spare / span(offer), offer.price);
+        }
         if norm == 0 {
             return false;
         }
-        let length = (self.dual - floor).max(1);
-        let most = MAX_PRICE as i128;
-        let along = |by: i64| (by as i128 * length / (norm << halvings)).clamp(-most, most) as i64;
+        let length = (self.dual - self.value as i128 * SCALE as i128).max(1);
+        let along = |trend: i64| {
+            let by = trend as i128 * TREND as i128 * length / norm;
+            (by >> halvings).clamp(-most, most) as i64
+        };
         let mut moved = false;
-        let mut next = self.prices(intents, offers);
-        for (price, &i) in next.0.iter_mut().zip(intents) {
-            let to = (*price - along(slack(self, i))).clamp(0, MAX_PRICE);
+        let mut next = self.prices(at);
+        for (price, &trend) in next.intents.iter_mut().zip(&trend.intents) {
+            let to = (*price - along(trend)).clamp(0, MAX_PRICE);
             moved |= to != *price;
             *price = to;
         }
-        for (price, &o) in next.1.iter_mut().zip(offers) {
-            let to = (*price - along(spare(self, o))).clamp(0, MAX_UNIT_PRICE);
+        for ((price, &trend), &o) in next.offers.iter_mut().zip(&trend.offers).zip(&at.offers) {
+            let to = (*price - along(trend) / span(self.offer(o))).clamp(0, MAX_UNIT_PRICE);
             moved |= to != *price;
             *price = to;
         }
-        self.set_prices(intents, offers, &next);
+        self.set_prices(at, &next);
         moved
     }
+}
+
+/// By how much a unit price counts for less than an intent's: a stock has many units, and without
+/// this its direction would drown those of all intents.
+fn span(offer: &OfferNode) -> i64 {
+    offer.placed.stock.clamp(1, offer.demand.max(1)).isqrt().max(1)
 }
