@@ -206,6 +206,7 @@ impl Market {
         if let Home::In(o, slot) = self.hot[i as usize].home {
             self.leave(i);
             self.dirty.insert((slot, o));
+            self.mark_scarce(o);
         }
         let windows = self.windows_of(i);
         if self.hot[i as usize].price != UNPRICED {
@@ -320,6 +321,7 @@ impl Market {
                 let slot = self.offer(o).windows[n].slot;
                 for i in self.disband(o, slot) {
                     self.mark_intent(i);
+                    self.mark_scarce(o);
                 }
             }
             for n in 0..past {
@@ -329,6 +331,15 @@ impl Market {
             }
             let gone: i128 = self.offer_mut(o).windows.drain(..past).map(|w| w.term as i128).sum();
             self.dual -= gone;
+        }
+    }
+
+    /// Units of the offer may have come free: where its stock binds, that concerns all its windows.
+    pub(crate) fn mark_scarce(&mut self, o: u32) {
+        let offer = self.offer(o);
+        if offer.demand > offer.placed.stock {
+            let marks: Vec<_> = offer.windows.iter().map(|w| (w.slot, o)).collect();
+            self.dirty.extend(marks);
         }
     }
 

@@ -46,12 +46,15 @@ impl Market {
         let mut offers: Vec<u32> = list.iter().map(|d| d.1).collect();
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         offers.dedup();
-        for o in offers {
+        for &o in &offers {
             self.fit_stock(o, &mut freed);
         }
         self.release_homeless();
         freed.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
         freed.dedup();
+        if !freed.is_empty() {
+            offers.iter().for_each(|&o| self.mark_scarce(o));
+        }
         for i in freed {
             if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
                 self.mark_intent(i);
@@ -163,6 +166,9 @@ impl Market {
     }
 
     fn release(&mut self, i: u32) {
+        if let Home::In(o, _) = self.hot[i as usize].home {
+            self.mark_scarce(o);
+        }
         self.leave(i);
         self.hot[i as usize].released = true;
         let windows = self.windows_of(i);

@@ -285,6 +285,7 @@ fn live(seed: u64) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a test's seed may come from outside")]
 fn a_changing_market_stands_every_comparison() {
     let read = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = read("ICESHOP_SEED") {
