@@ -91,7 +91,8 @@ fn intent(it: &wire::Intent, at: Time, params: &Params) -> Result<Event, Invalid
         promise: Promise::default(),
     };
     let buyer = BuyerId::new(&need("buyer", &it.buyer)?)?;
-    Ok(Event::Intent { id, version: it.version, put: Put::Intent { intent, buyer, expires } })
+    let put = Put::Intent { intent: Box::new(intent), buyer, expires };
+    Ok(Event::Intent { id, version: it.version, put })
 }
 
 /// The whole slots of an availability.

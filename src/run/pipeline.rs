@@ -21,13 +21,20 @@ pub struct Produce {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// What a receipt needs of a record that the engine has not judged yet.
+struct Open {
+    index: Option<u32>,
+    kind: &'static str,
+    id: Option<String>,
+}
+
 /// The engine with what surrounds it.
 pub struct Pipeline {
     translator: Translator,
     engine: Engine,
     announcer: Announcer,
-    /// Kind and id of records that the engine has not judged yet.
-    open: BTreeMap<(u64, u32), (Option<u32>, &'static str, Option<String>)>,
+    /// Records that the engine has not judged yet, by sequence and index.
+    open: BTreeMap<(u64, u32), Open>,
     figures: Figures,
 }
 
@@ -79,7 +86,8 @@ impl Pipeline {
         match self.translator.event(&at, &record) {
             Ok((time, event)) => {
                 let place = index.unwrap_or(0);
-                self.open.insert((sequence, place), (index, record.kind(), subject_id(&record)));
+                let open = Open { index, kind: record.kind(), id: subject_id(&record) };
+                self.open.insert((sequence, place), open);
                 self.engine.apply(time, Tagged { event, sequence, index: place });
             }
             Err(invalid) => {
@@ -103,7 +111,7 @@ impl Pipeline {
             let decisions = self.engine.drain_decisions();
             for verdict in self.engine.drain_verdicts() {
                 let key = (verdict.sequence, verdict.index);
-                let (index, kind, id) = self.open.remove(&key).expect("judged once");
+                let Open { index, kind, id } = self.open.remove(&key).expect("judged once");
                 let mut receipt = outbound::receipt(verdict.sequence, index, verdict.outcome);
                 (receipt.kind, receipt.id) = (Some(kind.into()), id);
                 self.give(receipt, produce);

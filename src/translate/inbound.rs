@@ -110,7 +110,7 @@ impl Translator {
             None => None,
         };
         let promise = Promise::default();
-        let intent = Intent {
+        let intent = Box::new(Intent {
             id: id.clone(),
             product,
             place,
@@ -120,7 +120,7 @@ impl Translator {
             quantity,
             reach_m,
             promise,
-        };
+        });
         Ok(Event::Intent { id, version, put: Put::Intent { intent, buyer, expires } })
     }
 

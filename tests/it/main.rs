@@ -1,1 +1,22 @@
-fn main(){}
+//! The whole of Iceshop from outside: its engine, its command line, and both against the law.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `determinism` | equal logs give equal decisions, whatever runs them |
+//! | `market_properties` | random streams against the rules, tick by tick |
+//! | `life_cycle` | a window's life, one case at a time |
+//! | `fuzz` | bad lines change nothing, and every line has its receipt |
+//! | `command_line` | the binary: flags, files, figures, exit codes |
+//! | `delivery` | the binary on a real nats-server |
+//!
+//! A random test prints its seed when it dies.
+
+#![allow(clippy::unwrap_used)]
+
+
+
+mod determinism;
+
+
+
+mod support;

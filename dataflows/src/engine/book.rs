@@ -271,7 +271,7 @@ impl Book {
         match put {
             Put::Cancel => self.cancel(tick, id, version),
             Put::Intent { intent, buyer, expires } => {
-                self.put_intent(tick, version, intent, buyer, expires)
+                self.put_intent(tick, version, *intent, buyer, expires)
             }
         }
         Outcome::Applied

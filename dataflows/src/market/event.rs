@@ -73,7 +73,7 @@ pub enum Put {
     /// The intent as it is now.
     Intent {
         /// The market's part.
-        intent: Intent,
+        intent: Box<Intent>,
         /// Whose it is.
         buyer: BuyerId,
         /// When it lapses, if it says so.
