@@ -18,6 +18,7 @@ impl Reference<'_> {
         tick: Tick,
     ) -> Outcomes {
         let moment = self.moment(tick);
+        let event = (id.to_string(), event);
         let known = self.events.get(&event).copied();
         let Some(window) = self.windows.get_mut(id) else {
             // It may be a window that ended long ago.
@@ -78,6 +79,7 @@ impl Reference<'_> {
         };
         let after = matches!(window.state, State::Locked | State::Active | State::Closed);
         let right = after && window.has_member(intent.as_str());
+        let event = (id.to_string(), event);
         match self.events.get(&event) {
             Some(true) if right => Outcomes::DUPLICATE,
             Some(_) if right => Outcomes::DUPLICATE | Outcomes::APPLIED,

@@ -61,8 +61,8 @@ pub(super) struct Reference<'a> {
     /// Intents by product, in the order of their first put; an edited one may occur twice.
     pub(super) by_product: HashMap<ProductId, Vec<IntentId>>,
     pub(super) windows: Windows,
-    /// Events of replies and arrivals: whether one certainly counted.
-    pub(super) events: HashMap<EventId, bool>,
+    /// Events of replies and arrivals, by window: whether one certainly counted.
+    pub(super) events: HashMap<(String, EventId), bool>,
     /// The last tick with a good record, and the one before the tick at hand.
     pub(super) newest: Tick,
 }

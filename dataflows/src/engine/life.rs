@@ -289,13 +289,15 @@ impl Life {
         if window.events.contains(&event) {
             return Outcome::Duplicate;
         }
-        if revision > window.revision || revision == 0 {
-            return Invalid::new("revision", revision, "no such revision of the window").into();
-        }
         match window.state {
-            State::Locked | State::Active | State::Closed => return Outcome::Late,
-            State::Withdrawn | State::Cancelled | State::Forming => return Outcome::Superseded,
+            State::Locked | State::Active | State::Closed | State::Cancelled => {
+                return Outcome::Late;
+            }
+            State::Withdrawn | State::Forming => return Outcome::Superseded,
             State::Proposed => {}
+        }
+        if answer == Answer::Accept && revision > window.revision {
+            return Invalid::new("revision", revision, "no such revision of the window").into();
         }
         if book.intent(intent).is_none() {
             return Invalid::new("intent", intent, "no such live intent").into();
