@@ -277,6 +277,7 @@ impl Market {
                 extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
                 quantity: c.quantity,
                 distance_m: c.distance_m,
+                limit: c.limit,
                 bound_here: self.pinned(c.intent),
             });
         }
@@ -310,8 +311,8 @@ impl Market {
         }
         self.touch(trial, o, slot);
         let members = group.chosen.iter().map(|&n| {
-            let Item { base, intent, quantity, distance_m, .. } = items[n];
-            Candidate { base, intent, quantity, distance_m }
+            let Item { base, intent, quantity, distance_m, limit, .. } = items[n];
+            Candidate { base, intent, quantity, distance_m, limit }
         });
         self.seat(o, slot, members.collect());
         robbed
