@@ -266,12 +266,14 @@ impl Market {
         let accepted = node.intent.promise.pin.as_ref().map_or(i64::MAX, |pin| pin.price.minor());
         let limit = base.div_euclid(quantity as i64).min(accepted);
         let limit = limit.clamp(-1, i32::MAX as i64) as i32;
+        let Hot { from, until, .. } = self.hot[i as usize];
+        let candidate = Candidate { base, intent: i, quantity, distance_m, limit, from, until };
         let store = offer.placed.offer.key.store.clone();
         let id = node.intent.id.clone();
         let edge = node.edges.partition_point(|e| self.offer(*e).placed.offer.key.store < store);
         let at = self.candidate_at(o, &id).expect_err("a pair is connected once");
         let offer = self.offer_mut(o);
-        offer.candidates.insert(at, Candidate { base, intent: i, quantity, distance_m, limit });
+        offer.candidates.insert(at, candidate);
         offer.demand += quantity as i64;
         self.intents[i as usize].as_mut().expect("in use").edges.insert(edge, o);
         for slot in self.slots_of_pair(o, i) {

@@ -48,9 +48,20 @@ pub(crate) struct Candidate {
     /// The greatest unit price at which the buyer may be in the window: what leaves no loss (R5),
     /// and no more than the price accepted (R8). Below 0: none.
     pub limit: i32,
+    /// First slot of the intent's availability: kept here too, so that a scan over candidates need
+    /// not look further for most of them.
+    pub from: Slot,
+    /// Slot after the last one.
+    pub until: Slot,
 }
 
 impl Candidate {
+    /// Whether the slot lies between the first and the last of the intent's.
+    #[inline]
+    pub(crate) fn in_time(&self, slot: Slot) -> bool {
+        self.from <= slot && slot < self.until
+    }
+
     /// Whether the buyer may be in the window at that unit price.
     #[inline]
     pub(crate) fn pays(&self, price: i64) -> bool {

@@ -107,7 +107,7 @@ impl Market {
             return false;
         }
         let stock = offer.placed.stock.max(0);
-        for c in &offer.candidates {
+        for c in offer.candidates.iter().filter(|c| c.in_time(slot)) {
             let quantity = c.quantity as i64;
             let price = match self.hot[c.intent as usize].price {
                 UNPRICED if guest == Some(c.intent) => 0,
