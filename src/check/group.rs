@@ -192,16 +192,13 @@ impl Terms<'_> {
         let at_most = format_args!("at most {accepted}, as accepted").to_string();
         case.holds("R8 promises: the price", "price.unit", price <= accepted, at_most, price)?;
         let list = self.offer.offer.list_price.minor();
-        // What is shown and summed takes the accepted price for the budget (R8). That this leaves
-        // an accepted buyer a gain of minus the travel is no reason to release it: whether the way
-        // is worth it is asked of its own budget.
         let shown = gain(intent, accepted, price, list, travel);
         let budget = format_args!("at most the budget {}", intent.budget.minor()).to_string();
         case.holds("R5 value: the budget", "price.unit", shown.is_some(), budget, price)?;
         let saving = shown.unwrap_or(0) + travel;
         case.equal("R5 value", &field("saving"), saving, member.saving)?;
-        let own = gain(intent, i64::MAX, price, list, travel).unwrap_or(-1);
-        case.holds("R5 value", &field("saving"), own >= 0, "at least the travel", member.saving)
+        let gains = shown.unwrap_or(-1) >= 0;
+        case.holds("R5 value", &field("saving"), gains, "at least the travel", member.saving)
     }
 }
 

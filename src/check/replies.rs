@@ -33,6 +33,10 @@ impl Reference<'_> {
         if known == Some(true) {
             return Outcomes::DUPLICATE;
         }
+        if revision > window.revision {
+            // Nobody can answer what has not been said.
+            return Outcomes::INVALID | Outcomes::SUPERSEDED;
+        }
         let doubt = known.is_some() || window.declines > limits::MAX_DECLINED;
         let window = &*window;
         let member = window.has_member(intent.as_str());
@@ -43,11 +47,7 @@ impl Reference<'_> {
                 let announced = window.message.price.unit;
                 let price = price.filter(|price| member && *price >= announced);
                 let (Some(price), State::Proposed) = (price, window.state) else {
-                    let most = if revision > window.revision {
-                        Outcomes::SUPERSEDED | Outcomes::INVALID
-                    } else {
-                        Outcomes::SUPERSEDED
-                    };
+                    let most = Outcomes::SUPERSEDED;
                     return if doubt { most | Outcomes::DUPLICATE } else { most };
                 };
                 let pin = Accepted { window: window.id.clone(), price };

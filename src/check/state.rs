@@ -263,7 +263,8 @@ pub(super) fn fits(
         && gain(intent, i64::MAX, price.unit, price.list, params.travel(distance_m)) >= Some(0)
 }
 
-/// R5 without the visit value; `None` where the effective budget is below the price.
+/// R5 without the visit value; `None` where the price is above the budget, or above what was
+/// accepted (R8). Acceptance limits the price; what it is worth is measured by the budget.
 pub(super) fn gain(
     intent: &Intent,
     accepted: i64,
@@ -271,8 +272,8 @@ pub(super) fn gain(
     list: i64,
     travel: i64,
 ) -> Option<i64> {
-    let budget = intent.budget.minor().min(accepted);
-    (budget >= price).then(|| intent.quantity as i64 * (budget.min(list) - price) - travel)
+    let budget = intent.budget.minor();
+    (budget.min(accepted) >= price).then(|| intent.quantity as i64 * (budget.min(list) - price) - travel)
 }
 
 /// The outcome of a put that is not newer than what is known.

@@ -107,7 +107,8 @@ impl Windows {
         self.count += old.is_none() as u64;
         let (mut prices, declines, due) =
             old.map_or((Vec::new(), 0, None), |old| (old.prices, old.declines, old.due));
-        prices.push(unit);
+        // What was withdrawn cannot be accepted at any price.
+        prices.push(if window.state == State::Withdrawn { i64::MIN } else { unit });
         let of_store = self.by_store.entry(store.clone()).or_default();
         if is_live(window.state) {
             of_store.insert(id.clone());

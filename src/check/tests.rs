@@ -106,7 +106,7 @@ fn decision(
             let place = Position::new(PLACES[n - 1].0, PLACES[n - 1].1).unwrap();
             let distance = place.distance_m(home);
             let quantity = if n == 3 { 2 } else { 1 };
-            let budget = if accepted { unit } else { 950 };
+            let budget = 950;
             json!({"intent": format!("i{n}"), "buyer": format!("b{n}"), "quantity": quantity,
                 "distance_m": distance, "saving": quantity * (budget - unit),
                 "travel": 20 * distance / 1000, "accepted": accepted, "change": change})

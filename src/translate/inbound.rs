@@ -298,10 +298,39 @@ fn within(field: &str, value: i64, least: i64, most: i64) -> Result<i64, Invalid
     }
 }
 
+/// Whether the text has RFC 3339's form: the parser takes more than that.
+fn is_rfc3339(text: &str) -> bool {
+    let b = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| {
+        b.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+    };
+    let date = digits(0..4) && b.get(4) == Some(&b'-') && digits(5..7) && b.get(7) == Some(&b'-');
+    let time = matches!(b.get(10), Some(b'T' | b't')) && digits(11..13) && digits(14..16);
+    let colons = b.get(13) == Some(&b':') && b.get(16) == Some(&b':') && digits(17..19);
+    if !(date && digits(8..10) && time && colons) {
+        return false;
+    }
+    let mut rest = &b[19..];
+    if let [b'.', fraction @ ..] = rest {
+        let length = fraction.iter().take_while(|c| c.is_ascii_digit()).count();
+        if length == 0 {
+            return false;
+        }
+        rest = &fraction[length..];
+    }
+    match rest {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', h1, h2, b':', m1, m2] => {
+            [h1, h2, m1, m2].iter().all(|c| c.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
 /// Nanoseconds since 1970 of an RFC 3339 time with offset.
 fn nanos(field: &str, text: &str) -> Result<i128, Invalid> {
     match text.parse::<Timestamp>() {
-        Ok(time) => Ok(time.as_nanosecond()),
-        Err(_) => Err(Invalid::new(field, text, "not an RFC 3339 time with offset")),
+        Ok(time) if is_rfc3339(text) => Ok(time.as_nanosecond()),
+        _ => Err(Invalid::new(field, text, "not an RFC 3339 time with offset")),
     }
 }

@@ -10,6 +10,7 @@ use crate::market::{
     BuyerId, Intent, IntentId, Invalid, Money, Offer, OfferKey, Outcome, Params, Pin, ProductId,
     Promise, Put, Slot, StockChange, Store, StoreId, Tick, Time, WindowKey, limits,
 };
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -51,6 +52,15 @@ pub struct IntentEntry {
     pub put_at: Tick,
 }
 
+/// What is remembered of an intent that is gone.
+#[derive(Debug, Clone, Copy)]
+struct Tombstone {
+    version: u64,
+    /// Whether its buyer took it back: that wins over a put of the same version.
+    cancelled: bool,
+    forget_at: Tick,
+}
+
 /// Why an intent is no longer in the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
@@ -69,8 +79,8 @@ pub struct Book {
     /// Offers by their part of a window's id, which must be unique.
     names: BTreeMap<String, OfferKey>,
     intents: BTreeMap<IntentId, IntentEntry>,
-    /// Versions of intents that are gone, and when they may be forgotten.
-    tombstones: BTreeMap<IntentId, (u64, Tick)>,
+    /// Intents that are gone, and may not come again with the same version or an older one.
+    tombstones: BTreeMap<IntentId, Tombstone>,
     forget: BTreeSet<(Tick, IntentId)>,
     leaving: BTreeMap<Tick, Vec<IntentId>>,
     live: usize,
@@ -262,14 +272,21 @@ impl Book {
             Some(old) if version == old && !cancels => return Outcome::Duplicate,
             _ => {}
         }
-        match self.tombstones.get(&id) {
-            Some((old, _)) if version < *old => return Outcome::Superseded,
-            Some((old, _)) if version == *old && cancels => return Outcome::Duplicate,
-            Some((old, _)) if version == *old => return Outcome::Superseded,
-            _ => {}
+        if let Some(gone) = self.tombstones.get(&id) {
+            match (version.cmp(&gone.version), gone.cancelled, cancels) {
+                (Ordering::Less, ..) => return Outcome::Superseded,
+                (Ordering::Equal, true, false) => return Outcome::Superseded,
+                (Ordering::Equal, true, true) | (Ordering::Equal, false, false) => {
+                    return Outcome::Duplicate;
+                }
+                _ => {}
+            }
         }
         match put {
-            Put::Cancel => self.cancel(tick, id, version),
+            Put::Cancel => {
+                self.take_out(&id, Removal::Cancelled);
+                self.bury(tick, id, version, true);
+            }
             Put::Intent { intent, buyer, expires } => {
                 self.put_intent(tick, version, *intent, buyer, expires)
             }
@@ -277,23 +294,24 @@ impl Book {
         Outcome::Applied
     }
 
-    fn cancel(&mut self, tick: Tick, id: IntentId, version: u64) {
-        if let Some(entry) = self.intents.remove(&id) {
+    /// Takes a live intent out, if it is in.
+    fn take_out(&mut self, id: &IntentId, why: Removal) {
+        if let Some(entry) = self.intents.remove(id) {
             self.live -= 1;
             self.changes.intents.push((entry.intent, -1));
-            self.removed.push((id.clone(), Removal::Cancelled));
+            self.removed.push((id.clone(), why));
         }
-        self.bury(tick, id, version);
     }
 
     /// Remembers the version of an intent that is gone, for as long as it could come again.
-    fn bury(&mut self, tick: Tick, id: IntentId, version: u64) {
+    fn bury(&mut self, tick: Tick, id: IntentId, version: u64, cancelled: bool) {
         let days = self.params.horizon_days as i64 * 86_400_000;
-        let until = self.params.tick_from(self.params.start(tick).plus_ms(days));
-        if let Some((_, old)) = self.tombstones.insert(id.clone(), (version, until)) {
-            self.forget.remove(&(old, id.clone()));
+        let forget_at = self.params.tick_from(self.params.start(tick).plus_ms(days));
+        let tombstone = Tombstone { version, cancelled, forget_at };
+        if let Some(old) = self.tombstones.insert(id.clone(), tombstone) {
+            self.forget.remove(&(old.forget_at, id.clone()));
         }
-        self.forget.insert((until, id));
+        self.forget.insert((forget_at, id));
         if self.tombstones.len() > MAX_TOMBSTONES
             && let Some((_, id)) = self.forget.pop_first()
         {
@@ -309,6 +327,19 @@ impl Book {
         buyer: BuyerId,
         expires: Option<Time>,
     ) {
+        let last = intent.slots.end().map(|end| self.params.slot.start(Slot(end.0 - 1)));
+        let leaves = match (last, expires) {
+            (Some(last), Some(expires)) => last.min(expires),
+            (Some(last), None) => last,
+            (None, _) => self.params.start(tick),
+        };
+        let leaves_at = self.params.tick_from(leaves);
+        if leaves_at <= tick {
+            // Over before it began: it is in no market, and known only by its version.
+            self.take_out(&intent.id, Removal::Expired);
+            self.bury(tick, intent.id, version, false);
+            return;
+        }
         let old = self.intents.remove(&intent.id);
         if let Some(old) = &old {
             self.live -= 1;
@@ -318,18 +349,13 @@ impl Book {
                 intent.promise = old.intent.promise.clone();
             }
         }
-        let last = intent.slots.end().map(|end| self.params.slot.start(Slot(end.0 - 1)));
-        let leaves = match (last, expires) {
-            (Some(last), Some(expires)) => last.min(expires),
-            (Some(last), None) => last,
-            (None, _) => self.params.start(tick),
-        };
-        let leaves_at = self.params.tick_from(leaves).max(tick.next());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
         let id = intent.id.clone();
-        self.tombstones.remove(&id);
+        if let Some(gone) = self.tombstones.remove(&id) {
+            self.forget.remove(&(gone.forget_at, id.clone()));
+        }
         let entry =
             IntentEntry { version, buyer, intent, leaves_at, locked_in: None, put_at: tick };
         self.intents.insert(id, entry);
@@ -469,7 +495,7 @@ impl Book {
         self.changes.locked.push((Lock { key: window.clone(), units }, -1));
         for id in members {
             if let Some(entry) = self.intents.remove(id) {
-                self.bury(tick, id.clone(), entry.version);
+                self.bury(tick, id.clone(), entry.version, false);
             }
         }
     }

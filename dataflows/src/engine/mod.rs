@@ -182,7 +182,10 @@ impl Engine {
     /// The events of the tick, in canonical order.
     fn take_in(&mut self, tick: Tick) {
         let mut events = self.inbox.remove(&tick).unwrap_or_default();
-        events.sort();
+        events.sort_by(|a, b| {
+            let place = (a.sequence, a.index).cmp(&(b.sequence, b.index));
+            a.event.canonical(&b.event).then(place)
+        });
         self.events += events.len() as u64;
         for Tagged { event, sequence, index } in events {
             self.sequence = self.sequence.max(sequence);

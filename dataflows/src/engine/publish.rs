@@ -450,7 +450,7 @@ fn announced(
     let mut value = 0;
     for (id, distance_m) in &group.members {
         let entry = book.intent(id).expect("a grouped intent is in the book");
-        let unit = entry.intent.effective_budget().min(offer.list_price).minor();
+        let unit = entry.intent.budget.min(offer.list_price).minor();
         let saving = entry.intent.quantity as i64 * (unit - group.price.minor());
         let travel = params.travel(*distance_m);
         value += saving - travel + visit_value;

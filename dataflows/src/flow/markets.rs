@@ -20,8 +20,10 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::progress::Timestamp;
 
-/// Rounds of dual prices over a market at every minute in which it changed.
-const ROUNDS_A_MINUTE: u32 = 2;
+/// How often the bound of a market that has changed is tightened, in minutes.
+const TIGHTENED_EVERY_MINUTES: i64 = 10;
+/// Rounds of dual prices over the whole market that this takes.
+const TIGHTENING_ROUNDS: u32 = 4;
 
 type Update = ((Key, MarketInput), T, isize);
 type Emission = (Output, T, isize);
@@ -117,7 +119,10 @@ fn take_in(
             }
         }
     }
+    let mut tighten = false;
     if let Some(m) = new_minute {
+        let period = |m: i64| m.div_euclid(TIGHTENED_EVERY_MINUTES);
+        tighten = period(m) != period(*minute);
         *minute = m;
         for (product, shard) in shards.iter_mut() {
             shard.market.advance(Time(m * 60_000));
@@ -131,8 +136,8 @@ fn take_in(
         shard.stale |= !records.is_empty();
         shard.apply(records);
         shard.market.refresh();
-        if new_minute.is_some() && std::mem::take(&mut shard.stale) {
-            shard.market.tighten_bound(ROUNDS_A_MINUTE);
+        if tighten && std::mem::take(&mut shard.stale) {
+            shard.market.tighten_bound(TIGHTENING_ROUNDS);
         }
         shard.emit(&product, out);
         if shard.is_empty() {

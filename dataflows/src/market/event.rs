@@ -4,9 +4,9 @@ use super::{
     BuyerId, EventId, Intent, IntentId, Offer, OfferKey, Store, Time,
 };
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
-/// One checked event. Its order is the canonical order within a tick: by kind, then by what it is
-/// about, then by version, then by content; so the order of arrival inside a tick decides nothing.
+/// One checked event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// Puts a store.
@@ -65,6 +65,22 @@ pub enum Event {
     },
     /// Time passes.
     Clock,
+}
+
+impl Event {
+    /// The canonical order of one tick's events: by kind, by what they are about, by version, then
+    /// by content. So the order of arrival inside a tick decides nothing.
+    pub fn canonical(&self, other: &Self) -> Ordering {
+        let version_first = match (self, other) {
+            (Event::Store(a, v), Event::Store(b, w)) => (&a.id, v).cmp(&(&b.id, w)),
+            (
+                Event::Offer { offer: a, version: v, .. },
+                Event::Offer { offer: b, version: w, .. },
+            ) => (&a.key, v).cmp(&(&b.key, w)),
+            _ => Ordering::Equal,
+        };
+        version_first.then_with(|| self.cmp(other))
+    }
 }
 
 /// What an intent event brings.

@@ -51,8 +51,13 @@ pub struct Pin {
 }
 
 impl Intent {
-    /// The greatest unit price that counts: the budget, or the accepted price if that is less (R8).
-    pub fn effective_budget(&self) -> Money {
+    /// The greatest unit price that the buyer pays: the budget, or the accepted price if that is
+    /// less (R8).
+    ///
+    /// It limits the price and nothing else: what a window is worth to the buyer (R5) is measured
+    /// by the budget, before and after accepting. Were the accepted price put in its place, whoever
+    /// accepted would gain minus the way, and no window could hold them.
+    pub fn most(&self) -> Money {
         match &self.promise.pin {
             Some(pin) => self.budget.min(pin.price),
             None => self.budget,
@@ -71,11 +76,10 @@ impl Intent {
     /// R5 without the seller's visit value: what the buyer gains in a window at `price`, at
     /// `distance_m` metres; `None` where the buyer must not be in it (R5, R6).
     pub fn gain(&self, list_price: Money, price: Money, distance_m: u32, travel: i64) -> Option<i64> {
-        let budget = self.effective_budget();
-        if distance_m > self.reach_m || budget < price {
+        if distance_m > self.reach_m || self.most() < price {
             return None;
         }
-        let unit = budget.min(list_price).minor() - price.minor();
+        let unit = self.budget.min(list_price).minor() - price.minor();
         let gain = self.quantity as i64 * unit - travel;
         (gain >= 0).then_some(gain)
     }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Market {
     /// Puts an offer in, or puts it anew; its windows keep the members who still fit.
     pub fn put_offer(&mut self, placed: PlacedOffer) {
+        self.unsettled = true;
         if let Some(&o) = self.by_store.get(&placed.offer.key.store) {
             let old = &self.offer(o).placed;
             let same_terms = old.offer == placed.offer
@@ -40,6 +41,7 @@ impl Market {
 
     /// Takes an offer out; its buyers are free.
     pub fn remove_offer(&mut self, store: &StoreId) {
+        self.unsettled = true;
         if let Some(&o) = self.by_store.get(store) {
             for (_, members) in self.take_offer(o) {
                 for i in members {
@@ -178,6 +180,7 @@ impl Market {
     }
 
     fn insert_intent(&mut self, intent: Intent) -> u32 {
+        self.unsettled = true;
         let i = self.free_intents.pop().unwrap_or_else(|| {
             self.intents.push(None);
             self.hot.push(Hot::vacant());
@@ -203,6 +206,7 @@ impl Market {
     }
 
     fn take_intent(&mut self, i: u32) {
+        self.unsettled = true;
         if let Home::In(o, slot) = self.hot[i as usize].home {
             self.leave(i);
             self.dirty.insert((slot, o));
@@ -257,14 +261,19 @@ impl Market {
             return;
         }
         let quantity = node.intent.quantity;
-        let worth = node.intent.effective_budget().min(offer.list_price()).minor();
+        let worth = node.intent.budget.min(offer.list_price()).minor();
         let base = quantity as i64 * worth - travel;
+        let accepted = node.intent.promise.pin.as_ref().map_or(i64::MAX, |pin| pin.price.minor());
+        let limit = base.div_euclid(quantity as i64).min(accepted);
+        let limit = limit.clamp(-1, i32::MAX as i64) as i32;
+        let Hot { from, until, .. } = self.hot[i as usize];
+        let candidate = Candidate { base, intent: i, quantity, distance_m, limit, from, until };
         let store = offer.placed.offer.key.store.clone();
         let id = node.intent.id.clone();
         let edge = node.edges.partition_point(|e| self.offer(*e).placed.offer.key.store < store);
         let at = self.candidate_at(o, &id).expect_err("a pair is connected once");
         let offer = self.offer_mut(o);
-        offer.candidates.insert(at, Candidate { base, intent: i, quantity, distance_m });
+        offer.candidates.insert(at, candidate);
         offer.demand += quantity as i64;
         self.intents[i as usize].as_mut().expect("in use").edges.insert(edge, o);
         for slot in self.slots_of_pair(o, i) {
@@ -309,6 +318,7 @@ impl Market {
             return;
         }
         self.closed_at = until;
+        self.unsettled = true;
         for o in self.by_store.values().copied().collect::<Vec<_>>() {
             let first_open = self.first_open(&self.offer(o).placed.offer);
             let offer = self.offer_mut(o);

@@ -23,6 +23,8 @@ pub(crate) struct Item {
     pub quantity: u32,
     /// Metres; carried, not used.
     pub distance_m: u32,
+    /// The greatest unit price that the buyer pays.
+    pub limit: i32,
     /// Whether the group must hold this buyer (R8).
     pub bound_here: bool,
 }
@@ -68,8 +70,8 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         let (mut bound, mut wanted, mut most) = (0, 0, 0);
         let mut lost = false;
         for (n, item) in items.iter().enumerate() {
-            let gain = item.base - item.quantity as i64 * step.price.minor();
-            if gain >= 0 {
+            if step.price.minor() <= item.limit as i64 {
+                let gain = item.base - item.quantity as i64 * step.price.minor();
                 let worth = gain + item.extra;
                 order.push((worth, n));
                 bound += item.bound_here as usize;
@@ -130,8 +132,8 @@ pub(crate) fn may_reach(items: &[Item], frame: Frame<'_>, least_worth: i64) -> b
     let Some(deepest) = frame.tiers.iter().rev().find(reachable) else { return false };
     let (mut most, mut buyers) = (0, 0);
     for item in items {
-        let gain = item.base - item.quantity as i64 * deepest.price.minor();
-        if gain >= 0 {
+        if deepest.price.minor() <= item.limit as i64 {
+            let gain = item.base - item.quantity as i64 * deepest.price.minor();
             buyers += 1;
             let worth = gain + item.extra;
             most += if item.bound_here { worth } else { worth.max(0) };
@@ -307,7 +309,8 @@ mod tests {
             let tiers = tiers(&[(2, 60), (2 + second, 45)]);
             let items: Vec<Item> = raw.iter().enumerate()
                 .map(|(n, &(base, extra, quantity, bound_here))| {
-                    Item { intent: n as u32, base, extra, quantity, distance_m: 0, bound_here }
+                    let limit = base.div_euclid(quantity as i64) as i32;
+                    Item { intent: n as u32, base, extra, quantity, distance_m: 0, limit, bound_here }
                 }).collect();
             let frame = Frame { tiers: &tiers, least_tier, max_group, units };
             let found = best_group(&items, frame);

@@ -5,7 +5,7 @@
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
 use super::group::{Frame, Group, Item, best_group, may_reach};
-use super::market::Market;
+use super::market::{Market, WindowNode};
 use super::plan::{Gain, Home, Trial};
 use super::repair::Whom;
 use crate::market::Slot;
@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 
 /// A component of at most this many (candidate, slot) pairs is also solved from scratch by both
 /// greedies at every change of it, so that the incumbent is never worse than either.
-const SMALL_PAIRS: usize = 2_000;
+const SMALL_PAIRS: usize = 1_000;
+/// The most offers of such a component.
+const SMALL_OFFERS: usize = 64;
 /// How often the dirty windows are gone through before improvement stops.
 const PASSES: usize = 4;
 
@@ -24,6 +26,15 @@ pub(crate) enum Greedy {
     Window,
     /// By its worth per buyer.
     Buyer,
+}
+
+/// How far a restart goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// The greedy's grouping is improved, whatever its value.
+    Full,
+    /// Only if it is ahead of the incumbent already.
+    IfAhead,
 }
 
 impl Market {
@@ -112,8 +123,8 @@ impl Market {
         None
     }
 
-    /// For every small component that holds one of the windows: both greedies from scratch,
-    /// improved; whichever of them and the incumbent is best stays. Returns the steps used.
+    /// For every small component that holds one of the windows: both greedies from scratch; one
+    /// that beats the incumbent is improved and replaces it. Returns the steps used.
     pub(crate) fn rethink(&mut self, list: &[(Slot, u32)]) -> u64 {
         let mut seen: BTreeSet<u32> = BTreeSet::new();
         let mut steps = 0;
@@ -123,13 +134,15 @@ impl Market {
             }
             let Some(offers) = self.component(o, &mut seen) else { continue };
             for greedy in [Greedy::Window, Greedy::Buyer] {
-                steps += self.restart(&offers, greedy);
+                steps += self.restart(&offers, greedy, Effort::IfAhead);
             }
         }
         steps
     }
 
     /// The offers connected with `o` through shared candidates, if they are few enough.
+    ///
+    /// **Cost** bounded by [`SMALL_OFFERS`] and [`SMALL_PAIRS`], whatever the market's size.
     fn component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
         let mut offers = vec![o];
         let mut inside: BTreeSet<u32> = BTreeSet::from([o]);
@@ -137,7 +150,14 @@ impl Market {
         let mut next = 0;
         while next < offers.len() {
             let offer = self.offer(offers[next]);
-            pairs += offer.windows.iter().map(|w| w.eligible as usize).sum::<usize>();
+            // A cheap look first: every candidate has a slot, so it counts for one pair at least.
+            pairs += offer.candidates.len();
+            if pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
+                seen.extend(&inside);
+                return None;
+            }
+            let eligible: usize = offer.windows.iter().map(|w| w.eligible as usize).sum();
+            pairs += eligible.saturating_sub(offer.candidates.len());
             if pairs > SMALL_PAIRS {
                 seen.extend(&inside);
                 return None;
@@ -153,11 +173,14 @@ impl Market {
 
     /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps
     /// it if it beats the incumbent.
-    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
+    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy, effort: Effort) -> u64 {
         let mut trial = Trial::default();
         let mut windows: Vec<(Slot, u32)> = Vec::new();
         for &o in offers {
-            windows.extend(self.offer(o).windows.iter().map(|w| (w.slot, o)));
+            let offer = self.offer(o);
+            let least = offer.tiers()[0].min_buyers;
+            let useful = |w: &&WindowNode| w.eligible >= least || !w.members.is_empty();
+            windows.extend(offer.windows.iter().filter(useful).map(|w| (w.slot, o)));
         }
         let windows = self.in_order(&windows);
         for &(slot, o) in &windows {
@@ -169,6 +192,10 @@ impl Market {
             self.disband(o, slot);
         }
         let mut steps = self.greedy(&mut trial, &windows, greedy);
+        if effort == Effort::IfAhead && self.gain(&trial) <= Gain::default() {
+            self.roll_back(trial);
+            return steps;
+        }
         // Windows that hold a promise were left alone; improvement may still change them.
         for &(slot, o) in &windows {
             self.touch(&mut trial, o, slot);

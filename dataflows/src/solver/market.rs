@@ -45,6 +45,28 @@ pub(crate) struct Candidate {
     pub quantity: u32,
     /// Metres between them.
     pub distance_m: u32,
+    /// The greatest unit price at which the buyer may be in the window: what leaves no loss (R5),
+    /// and no more than the price accepted (R8). Below 0: none.
+    pub limit: i32,
+    /// First slot of the intent's availability: kept here too, so that a scan over candidates need
+    /// not look further for most of them.
+    pub from: Slot,
+    /// Slot after the last one.
+    pub until: Slot,
+}
+
+impl Candidate {
+    /// Whether the slot lies between the first and the last of the intent's.
+    #[inline]
+    pub(crate) fn in_time(&self, slot: Slot) -> bool {
+        self.from <= slot && slot < self.until
+    }
+
+    /// Whether the buyer may be in the window at that unit price.
+    #[inline]
+    pub(crate) fn pays(&self, price: i64) -> bool {
+        price <= self.limit as i64
+    }
 }
 
 /// What the inner loops read of an intent.
@@ -162,6 +184,9 @@ pub struct Market {
     pub(crate) longest_reach_m: u32,
     /// Windows that lock at this instant or before take no more part.
     pub(crate) closed_at: Time,
+    /// Whether anything but a bonus for staying has changed since the last refresh: that alone
+    /// puts no other grouping ahead of the incumbent.
+    pub(crate) unsettled: bool,
     /// Windows whose candidates or members must be looked at again.
     pub(crate) dirty: BTreeSet<(Slot, u32)>,
     /// Windows whose terms must be computed again.
@@ -195,6 +220,7 @@ impl Market {
             intent_cells: BTreeMap::new(),
             longest_reach_m: 0,
             closed_at: Time(i64::MIN / 4),
+            unsettled: false,
             dirty: BTreeSet::new(),
             stale: BTreeSet::new(),
             changed: BTreeSet::new(),

@@ -35,7 +35,7 @@ pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
 
 use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, WindowKey};
-use improve::Greedy;
+use improve::{Effort, Greedy};
 use plan::Trial;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,9 @@ impl Market {
     pub fn refresh(&mut self) {
         self.repair();
         let list = self.in_order(&self.dirty);
-        self.rethink(&list);
+        if std::mem::take(&mut self.unsettled) {
+            self.rethink(&list);
+        }
         self.improve(list);
         self.dirty.clear();
         self.reprice();
@@ -98,7 +100,7 @@ impl Market {
         self.refresh();
         let offers: Vec<u32> = self.by_store.values().copied().collect();
         for greedy in [Greedy::Window, Greedy::Buyer] {
-            self.restart(&offers, greedy);
+            self.restart(&offers, greedy, Effort::Full);
         }
         self.tighten(budget.price_rounds / 2);
         self.search(budget.search_steps, SEED);

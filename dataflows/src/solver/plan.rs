@@ -6,6 +6,7 @@
 
 use super::market::{Candidate, Market, WindowNode};
 use crate::market::Slot;
+use std::collections::BTreeSet;
 
 /// Where an intent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +38,15 @@ pub(crate) struct Gain {
 #[derive(Debug, Default)]
 pub(crate) struct Trial {
     before: Vec<(u32, Slot, Vec<Candidate>)>,
+    /// Which windows those are.
+    noted: BTreeSet<(u32, Slot)>,
 }
 
 impl Trial {
     /// Takes a later trial into this one.
     pub(crate) fn absorb(&mut self, later: Trial) {
         for (o, slot, members) in later.before {
-            if !self.before.iter().any(|b| b.0 == o && b.1 == slot) {
+            if self.noted.insert((o, slot)) {
                 self.before.push((o, slot, members));
             }
         }
@@ -180,9 +183,9 @@ impl Market {
                 break;
             };
             let price = offer.tiers()[tier].price.minor();
-            let poor = members.iter().position(|c| c.base < c.quantity as i64 * price);
+            let poor = members.iter().position(|c| !c.pays(price));
             let Some(_) = poor else { break };
-            let pays = |c: &Candidate| c.base >= c.quantity as i64 * price;
+            let pays = |c: &Candidate| c.pays(price);
             if members.iter().any(|c| !pays(c) && self.pinned(c.intent)) {
                 return Err(Broken);
             }
@@ -214,7 +217,7 @@ impl Market {
                 return (!held).then_some(window.value);
             };
             let price = self.offer(o).tiers()[tier].price.minor();
-            let stays = |c: &&Candidate| c.base >= c.quantity as i64 * price;
+            let stays = |c: &&Candidate| c.pays(price);
             let staying = rest().filter(stays).count();
             if staying == count || tiers.reached(staying) == Some(tier) {
                 if rest().any(|c| !stays(&c) && self.pinned(c.intent)) {
@@ -229,7 +232,7 @@ impl Market {
 
     /// Notes the window as it is, once, before the trial changes it.
     pub(crate) fn touch(&mut self, trial: &mut Trial, o: u32, slot: Slot) {
-        if !trial.before.iter().any(|b| b.0 == o && b.1 == slot) {
+        if trial.noted.insert((o, slot)) {
             let members = self.offer(o).window(slot).map_or(Vec::new(), |w| w.members.clone());
             trial.before.push((o, slot, members));
         }
@@ -325,7 +328,7 @@ impl Market {
         let offer = self.offer(o);
         let tier = offer.placed.offer.tiers.reached(window.members.len() + 1)?;
         let price = offer.tiers()[tier].price.minor();
-        if c.base < c.quantity as i64 * price {
+        if !c.pays(price) {
             return None;
         }
         let own = self.weight(o, c, window, tier);

@@ -47,8 +47,8 @@ struct Reduced {
     /// Scaled, at price 0.
     worth: i64,
     quantity: i64,
-    /// The gain at price 0.
-    base: i64,
+    /// The greatest unit price that the buyer pays.
+    limit: i32,
     intent: u32,
 }
 
@@ -107,7 +107,7 @@ impl Market {
             return false;
         }
         let stock = offer.placed.stock.max(0);
-        for c in &offer.candidates {
+        for c in offer.candidates.iter().filter(|c| c.in_time(slot)) {
             let quantity = c.quantity as i64;
             let price = match self.hot[c.intent as usize].price {
                 UNPRICED if guest == Some(c.intent) => 0,
@@ -117,7 +117,7 @@ impl Market {
             if quantity <= stock && self.eligible(o, c.intent, slot) {
                 let extra = window.visit_value + self.bonus(o, c.intent, slot);
                 let worth = (c.base + extra) * SCALE - price - offer.price * quantity;
-                scratch.items.push(Reduced { worth, quantity, base: c.base, intent: c.intent });
+                scratch.items.push(Reduced { worth, quantity, limit: c.limit, intent: c.intent });
             }
         }
         scratch.items.len() >= least
@@ -135,7 +135,7 @@ impl Market {
             at_tier.clear();
             let mut positive = 0;
             for (n, item) in items.iter().enumerate() {
-                if item.base >= item.quantity * price {
+                if price <= item.limit as i64 {
                     let worth = item.worth - item.quantity * price * SCALE;
                     positive += (worth > 0) as usize;
                     at_tier.push((worth, n as u32));

@@ -5,7 +5,7 @@
 //! released: the buyer leaves, and is in no window until the promise itself has changed.
 
 use super::group::{Frame, Group, Item, best_group};
-use super::market::{Candidate, Market};
+use super::market::{Candidate, Hot, Market};
 use super::plan::{Broken, Home, Trial};
 use crate::market::{Slot, StoreId};
 
@@ -259,7 +259,7 @@ impl Market {
         }
         let mut items: Vec<Item> = Vec::with_capacity(window.eligible as usize);
         for c in &offer.candidates {
-            if !self.eligible(o, c.intent, slot) {
+            if !c.in_time(slot) || !self.eligible(o, c.intent, slot) {
                 continue;
             }
             let cost = match self.hot[c.intent as usize].home {
@@ -277,6 +277,7 @@ impl Market {
                 extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
                 quantity: c.quantity,
                 distance_m: c.distance_m,
+                limit: c.limit,
                 bound_here: self.pinned(c.intent),
             });
         }
@@ -310,8 +311,9 @@ impl Market {
         }
         self.touch(trial, o, slot);
         let members = group.chosen.iter().map(|&n| {
-            let Item { base, intent, quantity, distance_m, .. } = items[n];
-            Candidate { base, intent, quantity, distance_m }
+            let Item { base, intent, quantity, distance_m, limit, .. } = items[n];
+            let Hot { from, until, .. } = self.hot[intent as usize];
+            Candidate { base, intent, quantity, distance_m, limit, from, until }
         });
         self.seat(o, slot, members.collect());
         robbed

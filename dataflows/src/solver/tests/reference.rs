@@ -59,15 +59,15 @@ impl World {
         };
         let here = (store.clone(), slot);
         let promise = &intent.promise;
-        let mut budget = intent.budget;
+        let mut most = intent.budget;
         if let Some(pin) = &promise.pin {
-            budget = budget.min(pin.price);
+            most = most.min(pin.price);
             if (&pin.store, pin.slot) != (store, slot) {
                 return None;
             }
         }
         let metres = intent.place.distance_m(placed.place);
-        let unit = budget.min(offer.list_price).minor() - tier.price.minor();
+        let unit = intent.budget.min(offer.list_price).minor() - tier.price.minor();
         let travel = self.params.travel_cost_per_km * metres as i64 / 1_000;
         let own = intent.quantity as i64 * unit - travel;
         let fits = open
@@ -76,7 +76,7 @@ impl World {
             && intent.slots.contains(slot)
             && !promise.declined.contains(&here)
             && metres <= intent.reach_m
-            && budget >= tier.price
+            && most >= tier.price
             && own >= 0;
         let visit =
             offer.slot_values.iter().find(|v| v.0 == slot).map_or(offer.visit_value, |v| v.1);
