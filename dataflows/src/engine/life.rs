@@ -229,13 +229,7 @@ impl Life {
     }
 
     /// A window is in the grouping: it is known, and its timers run.
-    fn join(
-        &mut self,
-        tick: Tick,
-        key: &WindowKey,
-        anew: bool,
-        book: &Book,
-    ) {
+    fn join(&mut self, tick: Tick, key: &WindowKey, anew: bool, book: &Book) {
         let settled = self.after_settle(tick);
         let lead = book.offer(&key.offer()).and_then(|offer| offer.lead_minutes);
         let lock_at = self.params.lock_at(key.slot, lead);
@@ -296,7 +290,7 @@ impl Life {
             State::Withdrawn | State::Forming => return Outcome::Superseded,
             State::Proposed => {}
         }
-        if answer == Answer::Accept && revision > window.revision {
+        if revision > window.revision {
             return Invalid::new("revision", revision, "no such revision of the window").into();
         }
         if book.intent(intent).is_none() {
