@@ -13,10 +13,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-
-
 mod determinism;
-
-
-
+mod market_properties;
 mod support;

@@ -296,11 +296,14 @@ impl Life {
             State::Withdrawn | State::Forming => return Outcome::Superseded,
             State::Proposed => {}
         }
-        if answer == Answer::Accept && revision > window.revision {
+        if revision > window.revision {
             return Invalid::new("revision", revision, "no such revision of the window").into();
         }
         if book.intent(intent).is_none() {
-            return Invalid::new("intent", intent, "no such live intent").into();
+            return match answer {
+                Answer::Accept => Outcome::Superseded,
+                Answer::Decline => Invalid::new("intent", intent, "no such live intent").into(),
+            };
         }
         let announced = window.announced.as_ref().expect("a proposed window is announced");
         match answer {
