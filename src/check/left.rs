@@ -110,7 +110,9 @@ fn released(seen: &Seen, code: &str, reference: &Reference<'_>) -> bool {
         _ => {
             let others = seen.message.left.len() > 1;
             let dearer = seen.message.price.unit > prior.message.price.unit;
-            others || dearer || edited || seen.state == State::Withdrawn
+            // A store that moves may be out of a member's reach.
+            let moved = store.changed > prior.tick;
+            others || dearer || edited || moved || seen.state == State::Withdrawn
         }
     }
 }

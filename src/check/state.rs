@@ -123,7 +123,7 @@ impl<'a> Reference<'a> {
             return outcome;
         }
         let since = match known {
-            Some(entry) if !entry.store.paused => entry.since,
+            Some(entry) if !entry.store.paused || entry.changed == tick => entry.since,
             _ => tick,
         };
         let id = store.id.clone();
@@ -160,7 +160,8 @@ impl<'a> Reference<'a> {
             None => (Stock::default(), tick, tick, tick),
             Some(old) => (
                 old.stock,
-                if old.offer.withdrawn { tick } else { old.since },
+                // What was withdrawn and put back within a tick was there all the time.
+                if old.offer.withdrawn && old.changed < tick { tick } else { old.since },
                 if lead(&old.offer) == lead(&offer) { old.lead_changed } else { tick },
                 if stock.is_some() { tick } else { old.stock_changed },
             ),

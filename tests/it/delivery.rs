@@ -1,1 +1,105 @@
-//! To come.
+//! The binary on a real nats-server: what goes in comes out, once, as from a file.
+
+use crate::support::{output, succeed};
+use connectors::nats::{ConnectSettings, connect};
+use connectors::subject::Subjects;
+use connectors::testing::NatsServer;
+use std::path::Path;
+
+const CITY: &str = "test-town";
+
+/// Runs a command on the city's streams.
+#[track_caller]
+fn on(server: &NatsServer, args: &[&str]) -> String {
+    succeed(&[args, &["--nats", &server.url(), "--city", CITY]].concat())
+}
+
+fn generate(folder: &Path) -> String {
+    let path = folder.join("events.jsonl").to_str().unwrap().to_string();
+    let size = ["--intents", "600", "--stores", "60", "--products", "4", "--hours", "2"];
+    succeed(&[&["generate", "--output", &path], &size[..]].concat());
+    path
+}
+
+/// How many messages the streams OUT, receipts and dead letters hold.
+fn messages(server: &NatsServer) -> [u64; 3] {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = connect(&ConnectSettings::new(server.url())).await.unwrap();
+        let subjects = Subjects::new(CITY.parse().unwrap());
+        let mut counts = [0; 3];
+        let streams = [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()];
+        for (count, stream) in counts.iter_mut().zip(streams) {
+            let stream = connection.jetstream().get_stream(stream).await.unwrap();
+            *count = stream.cached_info().state.messages;
+        }
+        counts
+    })
+}
+
+#[test]
+fn a_city_through_nats_is_the_city_from_its_file() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let expected = succeed(&["run", "--input", &events]);
+    let lines = expected.lines().count() as u64;
+    assert!(lines > 100);
+
+    let rows = on(&server, &["nats", "init"]);
+    assert!(rows.lines().all(|row| row.starts_with("ok ")), "{rows}");
+    assert_eq!(on(&server, &["nats", "check"]), rows);
+    on(&server, &["publish", &events]);
+    on(&server, &["run", "--stop-when-idle", "1"]);
+    assert_eq!(messages(&server)[0], lines);
+    let tapped = on(&server, &["tap", "--all", "--json", "--count", &lines.to_string()]);
+    assert!(tapped == expected, "the decisions differ from the file's");
+
+    // Another engine decides the same once more, and adds nothing.
+    let before = messages(&server);
+    on(&server, &["run", "--stop-when-idle", "1", "--workers", "2"]);
+    assert_eq!(messages(&server)[0], before[0]);
+    let tapped = on(&server, &["tap", "--all", "--json", "--idle", "1"]);
+    assert!(tapped == expected);
+}
+
+#[test]
+fn what_is_not_applied_has_its_receipt_and_what_is_no_record_its_letter() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let intent = |id: &str, budget: i64| {
+        format!(
+            r#"{{"at":"2026-06-12T08:00:00Z","kind":"intent","id":"{id}","version":1,"buyer":"b",
+            "product":"latte","lat":41.0,"lng":29.0,"budget":{budget},
+            "available":[["2026-06-12T09:00:00Z","2026-06-12T10:00:00Z"]]}}"#
+        )
+        .replace('\n', "")
+    };
+    let lines =
+        [intent("i1", 100), intent("i1", 100), intent("i2", -1), "{nonsense".into(), "7".into()];
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let path = path.to_str().unwrap();
+    on(&server, &["nats", "init"]);
+    on(&server, &["publish", path]);
+    on(&server, &["run", "--stop-when-idle", "1"]);
+    // A duplicate, a debt, and two that are no records.
+    assert_eq!(messages(&server), [0, 4, 2]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_exit_code_4() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let nowhere = ["--nats", "nats://127.0.0.1:1", "--city", CITY];
+    for args in [&["run"][..], &["tap"], &["publish", &events], &["nats", "init"]] {
+        let output = output(&[args, &nowhere[..]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {errors}");
+        assert!(errors.contains("127.0.0.1:1"), "{errors}");
+    }
+    // Streams that nobody has made are the configuration's fault.
+    let server = NatsServer::start();
+    let args = ["run", "--nats", &server.url(), "--city", CITY];
+    assert_eq!(output(&args).status.code(), Some(3));
+}

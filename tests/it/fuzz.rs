@@ -1,1 +1,236 @@
-//! To come.
+//! Ten thousand bad and stale lines in a good stream: the decisions stay, and every line has its
+//! receipt.
+
+use crate::support::{Dice, Seed, decision_lines, iceshop, record_lines, run, small_city};
+use connectors::file::FileSource;
+use connectors::inbound::Inbound;
+use dataflows::market::Params;
+use iceshop::run::pipeline::Produce;
+use iceshop::scenario::City;
+use serde_json::{Value, json};
+use std::io::{Cursor, Write};
+use std::process::Stdio;
+
+const BAD_LINES: usize = 10_000;
+
+/// What must become of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is one of the good stream's own.
+    Good,
+    /// It is refused, with field and value.
+    Invalid,
+    /// It is understood, and changes nothing.
+    Stale,
+}
+
+fn inbounds(lines: &[Vec<u8>]) -> Vec<Inbound> {
+    let mut text = lines.join(&b'\n');
+    text.push(b'\n');
+    let mut source = FileSource::new(Cursor::new(text), "fuzz").unwrap();
+    let mut all = Vec::new();
+    while source.read_batch(1_000, &mut all).unwrap() > 0 {}
+    all
+}
+
+/// The lines of a good stream.
+fn good_lines(city: &City) -> Vec<Vec<u8>> {
+    let records: Vec<_> = city.records().map(|d| (d.at.to_string(), d.record)).collect();
+    let text = record_lines(&records);
+    text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// The decisions, whatever input they have seen.
+fn decided(mut produce: Produce) -> Vec<u8> {
+    for decision in &mut produce.decisions {
+        decision.input_sequence = 0;
+    }
+    decision_lines(&produce.decisions)
+}
+
+#[test]
+fn bad_lines_change_nothing_and_have_their_receipts() {
+    let seed = 5;
+    let _seed = Seed(seed);
+    let dice = &mut Dice::new(seed);
+    let good = good_lines(&small_city(700));
+    let (mut lines, mut fates) = (Vec::new(), Vec::new());
+    for (n, line) in good.iter().enumerate() {
+        lines.push(line.clone());
+        fates.push(Fate::Good);
+        let until = BAD_LINES * (n + 1) / good.len();
+        while fates.len() - (n + 1) < until {
+            let known = &good[dice.roll(0, n as i64) as usize];
+            let (line, fate) = bad(dice, known);
+            lines.push(line);
+            fates.push(fate);
+        }
+    }
+    assert_eq!(lines.len(), good.len() + BAD_LINES);
+    let params = Params::default();
+    let usual = decided(run(&params, 1, 1_000, &inbounds(&good)));
+    let fuzzed = run(&params, 1, 1_000, &inbounds(&lines));
+    let mut receipts = vec![None; lines.len()];
+    for receipt in &fuzzed.receipts {
+        let n = receipt.sequence as usize - 1;
+        assert_eq!(receipts[n].replace(receipt), None, "one receipt a line");
+    }
+    for (n, fate) in fates.iter().enumerate() {
+        let receipt = receipts[n].unwrap_or_else(|| panic!("line {} has no receipt", n + 1));
+        let line = String::from_utf8_lossy(&lines[n][..lines[n].len().min(500)]);
+        let invalid = receipt.outcome == "invalid";
+        assert_eq!(invalid, *fate == Fate::Invalid, "{receipt:?}\n{line}");
+        let named = receipt.field.is_some() && receipt.value.is_some() && receipt.reason.is_some();
+        assert_eq!(invalid, named, "{receipt:?}\n{line}");
+    }
+    assert!(decided(fuzzed) == usual, "the decisions have changed");
+}
+
+/// A line that is no good, or no news, made of one that came before.
+fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
+    let text = std::str::from_utf8(known).unwrap();
+    let mut value: Value = serde_json::from_slice(known).unwrap();
+    let invalid = |line: Vec<u8>| (line, Fate::Invalid);
+    match dice.roll(0, 13) {
+        0 => invalid(known[..dice.roll(1, known.len() as i64 - 1) as usize].to_vec()),
+        1 => invalid(text.replacen(':', &format!(":{}", dice.pick(&["NaN,", "-", "'", "{"])), 1).into()),
+        2 => {
+            let mut line = known.to_vec();
+            let at = dice.roll(1, line.len() as i64 - 1) as usize;
+            line.insert(at, *dice.pick(&[0xff, 0xc0, 0x80, 0xfe]));
+            invalid(line)
+        }
+        3 => {
+            let depth = dice.roll(200, 5_000) as usize;
+            let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let key = "\"version\":";
+            invalid(text.replacen(key, &format!("{key}{nested},\"more\":"), 1).into())
+        }
+        4 => {
+            // The first key again.
+            let at = value["at"].as_str().unwrap();
+            invalid(text.replacen('{', &format!("{{\"at\":\"{at}\","), 1).into())
+        }
+        5 => {
+            let kind = *dice.pick(&["intents", "", "Intent", "window", "iceshop"]);
+            value["kind"] = kind.into();
+            invalid(value.to_string().into())
+        }
+        6 => {
+            value["v"] = dice.pick(&[json!(0), json!(2), json!("1"), json!(-1)]).clone();
+            invalid(value.to_string().into())
+        }
+        7 => {
+            let times = [
+                json!("1726-06-12T08:00:00Z"), json!("2326-06-12T08:00:00Z"), json!(7),
+                json!("2099-12-31T23:59:59Z"), json!("2026-06-12"), json!("yesterday"),
+                json!("2026-06-12T08:00:00"), json!(null), json!("2026-13-12T08:00:00Z"),
+            ];
+            value["at"] = dice.pick(&times).clone();
+            invalid(value.to_string().into())
+        }
+        // A few are very long.
+        8 if dice.chance(3) => {
+            value["id"] = "x".repeat(1 << 20).into();
+            invalid(value.to_string().into())
+        }
+        9 => (known.to_vec(), Fate::Stale),
+        10 => older(dice, value),
+        _ => {
+            let (field, wrong) = wrong(dice, &value);
+            value[field] = wrong;
+            invalid(value.to_string().into())
+        }
+    }
+}
+
+/// A lower version, or the same one, with another content.
+fn older(dice: &mut Dice, mut value: Value) -> (Vec<u8>, Fate) {
+    let version = value["version"].as_u64().unwrap();
+    // Of a relative stock change only its event tells that it is known.
+    if value["kind"] != "stock" {
+        value["version"] = dice.roll(0, version as i64).into();
+        for money in ["budget", "list_price"] {
+            if value.get(money).is_some() {
+                value[money] = 999_999.into();
+            }
+        }
+    }
+    (value.to_string().into(), Fate::Stale)
+}
+
+/// A field of the record, and what it cannot hold.
+fn wrong(dice: &mut Dice, value: &Value) -> (&'static str, Value) {
+    let kind = value["kind"].as_str().unwrap();
+    let cancels = value.get("cancel").is_some();
+    let tier = |least: i64, price: i64| json!({"min_buyers": least, "price": price});
+    let any: Vec<(&str, Value)> = match kind {
+        "intent" if cancels => vec![
+            ("id", json!("a.b")), ("id", json!("")), ("id", json!(7)), ("version", json!("1")),
+            ("version", json!(-1)), ("cancel", json!("yes")),
+        ],
+        "intent" => vec![
+            ("id", json!("a.b")), ("id", json!("*")), ("id", json!("x".repeat(65))),
+            ("version", json!(1.5)), ("buyer", json!(">")), ("buyer", json!(null)),
+            ("product", json!("la te")), ("lat", json!(90.1)), ("lat", json!("41")),
+            ("lng", json!(-181)), ("lng", json!(null)), ("budget", json!(-1)),
+            ("budget", json!(1_000_000_001)), ("budget", json!("100")), ("quantity", json!(0)),
+            ("quantity", json!(1_001)), ("reach_m", json!(-1)), ("reach_m", json!(1e9)),
+            ("available", json!([])), ("available", json!([["2026-06-12T13:00:00Z"]])),
+            ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T12:00:00Z"]])),
+            ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
+            ("available", json!([["2026-06-12T13:00:00Z", "2026-09-12T13:00:00Z"]])),
+            ("available", json!([["1926-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
+            ("expires", json!("never")), ("expires", json!("1826-06-12T13:00:00Z")),
+        ],
+        "store" => vec![
+            ("id", json!("s 1")), ("name", json!("")), ("name", json!("x".repeat(257))),
+            ("lat", json!(-90.5)), ("lng", json!(180.01)), ("timezone", json!("Mars/Olympus")),
+            ("hours", json!("sometimes")), ("hours", json!("PH off")), ("paused", json!(1)),
+            ("closed_dates", json!(["31.12.2026"])), ("version", json!(true)),
+        ],
+        "offer" => vec![
+            ("store", json!("nowhere")), ("store", json!("a.b")), ("product", json!("")),
+            ("list_price", json!(-5)), ("list_price", json!(null)), ("tiers", json!([])),
+            ("tiers", json!([tier(0, 5)])), ("tiers", json!([tier(2, -5)])),
+            ("tiers", json!([tier(3, 5), tier(2, 4)])), ("tiers", json!([tier(2, 5), tier(3, 5)])),
+            ("tiers", json!([{"min_buyers": 2}])), ("tiers", json!(vec![tier(2, 5); 17])),
+            ("stock", json!(-1)), ("max_group", json!(0)), ("visit_value", json!(-1)),
+            ("lead_minutes", json!(-1)), ("slot_values", json!({"noon": 5})),
+            ("slot_values", json!({"2026-06-12T13:01:00Z": 5})), ("withdrawn", json!("no")),
+        ],
+        _ => vec![
+            ("store", json!("nowhere")), ("product", json!("nothing")), ("product", json!("a.b")),
+            ("version", json!(null)), ("sold", json!(-1)), ("added", json!("many")),
+            ("units", json!(-1)), ("units", json!(2_000_000_000)),
+        ],
+    };
+    dice.pick(&any).clone()
+}
+
+/// A line of a hundred megabytes is refused without being held.
+#[test]
+fn a_line_over_the_limit_is_not_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = folder.path().join("summary.json");
+    let dead = folder.path().join("dead");
+    let (summary, dead) = (summary.to_str().unwrap(), dead.to_str().unwrap());
+    let mut child = iceshop(&["run", "-i", "-", "--summary", summary, "--dead-letters", dead])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for _ in 0..100 {
+        input.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    }
+    input.write_all(b"\n{\"at\":\"2026-06-12T08:00:00Z\",\"kind\":\"clock\"}\n").unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+    assert_eq!(summary["records"], 2);
+    assert_eq!(summary["receipts"], json!({"applied": 1, "invalid": 1}));
+    assert!(summary["peak_rss_kib"].as_u64().unwrap() < 64 * 1_024, "{summary}");
+    assert!(std::fs::metadata(dead).unwrap().len() < 8 * 1_024);
+}

@@ -13,6 +13,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod command_line;
+mod delivery;
 mod determinism;
-
+mod fuzz;
+mod life_cycle;
+mod market_properties;
 mod support;

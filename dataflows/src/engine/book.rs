@@ -44,6 +44,8 @@ pub struct IntentEntry {
     pub buyer: BuyerId,
     /// The market's part.
     pub intent: Intent,
+    /// Windows that the buyer declined, of whatever product was wanted then.
+    declined: BTreeSet<WindowKey>,
     /// The tick at which it leaves by itself.
     leaves_at: Tick,
     /// The window that holds it, once locked.
@@ -350,6 +352,8 @@ impl Book {
                 intent.promise = old.intent.promise.clone();
             }
         }
+        let declined = old.map_or_else(BTreeSet::new, |old| old.declined);
+        intent.promise.declined = windows_of(&declined, &intent.product);
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
@@ -358,7 +362,7 @@ impl Book {
             self.forget.remove(&(gone.forget_at, id.clone()));
         }
         let entry =
-            IntentEntry { version, buyer, intent, leaves_at, locked_in: None, put_at: tick };
+            IntentEntry { version, buyer, intent, declined, leaves_at, locked_in: None, put_at: tick };
         self.intents.insert(id, entry);
     }
 
@@ -432,19 +436,19 @@ impl Book {
     /// # Errors
     /// When the buyer has declined as many windows as are remembered.
     pub fn decline(&mut self, id: &IntentId, window: &WindowKey) -> Result<(), Invalid> {
-        let Some(entry) = self.intents.get(id) else { return Ok(()) };
-        if entry.intent.promise.declined.len() >= limits::MAX_DECLINED {
+        let Some(entry) = self.intents.get_mut(id) else { return Ok(()) };
+        if entry.declined.len() >= limits::MAX_DECLINED {
             let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
             return Err(Invalid::new("answer", "decline", reason));
         }
+        entry.declined.insert(window.clone());
+        if entry.intent.product != window.product {
+            return Ok(());
+        }
+        let all = windows_of(&entry.declined, &window.product);
         let declined = (window.store.clone(), window.slot);
         self.promise(id, |promise| {
-            let mut all = promise.declined.to_vec();
-            if !all.contains(&declined) {
-                all.push(declined.clone());
-                all.sort();
-            }
-            promise.declined = all.into_boxed_slice();
+            promise.declined = all;
             if promise.pin.as_ref().is_some_and(|p| (&p.store, p.slot) == (&declined.0, declined.1))
             {
                 promise.pin = None;
@@ -554,6 +558,14 @@ fn stale(known: Option<u64>, version: u64) -> Option<Outcome> {
         Some(known) if version < known => Some(Outcome::Superseded),
         _ => None,
     }
+}
+
+/// The declined windows of that product, sorted.
+fn windows_of(declined: &BTreeSet<WindowKey>, product: &ProductId) -> Box<[(StoreId, Slot)]> {
+    let of_product = declined.iter().filter(|window| window.product == *product);
+    let mut windows: Vec<_> = of_product.map(|w| (w.store.clone(), w.slot)).collect();
+    windows.sort();
+    windows.into_boxed_slice()
 }
 
 fn site(store: &Store) -> Site {

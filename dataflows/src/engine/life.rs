@@ -293,8 +293,14 @@ impl Life {
         if revision > window.revision {
             return Invalid::new("revision", revision, "no such revision of the window").into();
         }
-        if book.intent(intent).is_none() {
-            return Invalid::new("intent", intent, "no such live intent").into();
+        let product = book.intent(intent).map(|entry| &entry.intent.product);
+        match answer {
+            // What is wanted now is another product, or nothing.
+            Answer::Accept if product != Some(&key.product) => return Outcome::Superseded,
+            Answer::Decline if product.is_none() => {
+                return Invalid::new("intent", intent, "no such live intent").into();
+            }
+            _ => {}
         }
         let announced = window.announced.as_ref().expect("a proposed window is announced");
         match answer {

@@ -1,0 +1,184 @@
+//! Random streams in which everything collides, held against the rules after every tick.
+//!
+//! [`law`] works the rules out again from the book; [`stream`] draws the records; [`flows`] holds
+//! the incremental dataflow against the one that solves from scratch. At its end every stream is
+//! held by the independent checker, too.
+
+mod flows;
+mod law;
+mod stream;
+
+use crate::support::{
+    decision_lines, for_each_seed, receipt_lines, record_lines, violation,
+};
+use connectors::inbound::Stamp;
+use connectors::wire::{self, Record};
+use dataflows::engine::{Engine, Tagged};
+use dataflows::flow::Flow;
+use dataflows::market::{Decision, Outcome, Params, State, WindowKey};
+use iceshop::translate::{Announcer, Dating, Translator, outbound};
+use law::World;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many streams are tried unless `ICESHOP_CASES` says otherwise.
+const CASES: u64 = 150;
+
+/// An engine, the stream that it was given, and what came of it.
+struct Run {
+    params: Params,
+    translator: Translator,
+    engine: Engine,
+    announcer: Announcer,
+    records: Vec<(String, Record)>,
+    decisions: Vec<wire::Decision>,
+    receipts: Vec<wire::Receipt>,
+    /// The last decision about every window.
+    last: BTreeMap<WindowKey, Decision>,
+    /// How often each comparison could be made.
+    tried: BTreeMap<String, u64>,
+}
+
+impl Run {
+    fn new(params: Params) -> Self {
+        Self {
+            translator: Translator::new(params.clone(), Dating::Required),
+            engine: Engine::new(params.clone(), Flow::start(&params, 1)),
+            announcer: Announcer::new(params.slot),
+            records: Vec::new(),
+            decisions: Vec::new(),
+            receipts: Vec::new(),
+            last: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            params,
+        }
+    }
+
+    /// The next record of the stream.
+    fn put(&mut self, at: &str, record: Record) {
+        let sequence = self.records.len() as u64 + 1;
+        match self.translator.event(&Stamp::Text(at.to_string()), &record) {
+            Ok((time, event)) => self.engine.apply(time, Tagged { event, sequence, index: 0 }),
+            Err(invalid) => self.receive(sequence, invalid.into()),
+        }
+        self.records.push((at.to_string(), record));
+        self.settle();
+    }
+
+    fn receive(&mut self, sequence: u64, outcome: Outcome) {
+        self.receipts.push(outbound::receipt(sequence, None, outcome));
+    }
+
+    /// Brings about what is due, and holds everything after every tick.
+    fn settle(&mut self) {
+        while self.engine.step() {
+            // What was locked, or cancelled, before this tick takes part in it.
+            let held = |decision: &&Decision| {
+                matches!(decision.state, State::Locked | State::Active | State::Cancelled)
+            };
+            let taken: BTreeSet<WindowKey> =
+                self.last.values().filter(held).map(|d| d.window.clone()).collect();
+            let decisions = self.engine.drain_decisions();
+            for verdict in self.engine.drain_verdicts() {
+                self.receive(verdict.sequence, verdict.outcome);
+            }
+            let cancelled = decisions.iter().filter(|d| d.state == State::Cancelled);
+            let taken = cancelled.fold(taken, |mut taken, decision| {
+                taken.insert(decision.window.clone());
+                taken
+            });
+            World::new(&self.params, &mut self.engine, &taken).hold(&mut self.tried);
+            self.hold_decisions(&decisions);
+        }
+    }
+
+    fn hold_decisions(&mut self, decisions: &[Decision]) {
+        let mut locking: BTreeMap<_, i64> = BTreeMap::new();
+        for decision in decisions {
+            self.decisions.extend(self.announcer.messages(decision));
+            let before = self.last.insert(decision.window.clone(), decision.clone());
+            let revision = before.map_or(0, |before| before.revision);
+            assert_eq!(decision.revision, revision + 1, "{:?}", decision.window);
+            if decision.state == State::Locked {
+                let units = decision.members.iter().map(|m| m.quantity as i64).sum::<i64>();
+                *locking.entry(decision.window.offer()).or_default() += units;
+            }
+        }
+        for (offer, units) in locking {
+            // The book takes a lock in at the next tick: until then it shows the stock before it.
+            let stock = self.engine.book().units(&offer);
+            assert!(units <= stock, "{offer:?}: {units} units locked, stock {stock}");
+        }
+        let mut homes = BTreeMap::new();
+        for decision in self.last.values() {
+            if matches!(decision.state, State::Proposed | State::Locked | State::Active) {
+                for member in &decision.members {
+                    let other = homes.insert(&member.intent, &decision.window);
+                    assert_eq!(other, None, "{} is in two windows", member.intent);
+                }
+            }
+        }
+    }
+
+    /// Records with their outcomes, and decisions.
+    fn story(&self, events: &[u8]) -> String {
+        let mut story = format!("{:?}\n", self.params);
+        for (n, line) in (1..).zip(String::from_utf8_lossy(events).lines()) {
+            let receipt = self.receipts.iter().find(|receipt| receipt.sequence == n);
+            let outcome = receipt.map_or("none", |receipt| receipt.outcome.as_str());
+            story += &format!("{n} {outcome} {line}\n");
+        }
+        for (n, d) in (1..).zip(&self.decisions) {
+            let members: Vec<_> = d.members.iter().map(|m| (&m.intent, m.accepted)).collect();
+            let left: Vec<_> = d.left.iter().map(|l| (&l.intent, &l.reason.code)).collect();
+            story += &format!(
+                "{n} {} {} r{} {} {} at {} sees {}: {members:?} left {left:?}\n",
+                d.decided_at, d.window, d.revision, d.state, d.reason.code, d.price.unit,
+                d.input_sequence
+            );
+        }
+        story
+    }
+
+    /// Ends the stream, and lets the checker have all of it.
+    fn finish(mut self) -> BTreeMap<String, u64> {
+        self.engine.close();
+        self.settle();
+        let (records, receipts) = (self.records.len(), self.receipts.len());
+        assert_eq!(receipts, records, "every record has one receipt");
+        let events = record_lines(&self.records);
+        let (decisions, receipts) =
+            (decision_lines(&self.decisions), receipt_lines(&self.receipts));
+        let found = violation(&self.params, events.clone(), decisions, receipts);
+        if let Some(violation) = found {
+            panic!("{violation}\n{}", self.story(&events));
+        }
+        for decision in &self.decisions {
+            *self.tried.entry(decision.state.clone()).or_default() += 1;
+            let accepted = decision.members.iter().filter(|m| m.accepted).count() as u64;
+            *self.tried.entry("accepted".into()).or_default() += accepted;
+            for left in &decision.left {
+                *self.tried.entry(left.reason.code.clone()).or_default() += 1;
+            }
+        }
+        self.tried
+    }
+}
+
+#[test]
+fn every_tick_of_a_random_stream_obeys_the_rules() {
+    let mut tried: BTreeMap<String, u64> = BTreeMap::new();
+    let mut seeds = 0;
+    for_each_seed(CASES, |seed| {
+        for (what, count) in stream::live(seed).finish() {
+            *tried.entry(what).or_default() += count;
+        }
+        seeds += 1;
+    });
+    eprintln!("{seeds} streams: {tried:?}");
+    if seeds >= CASES {
+        let all = ["tick", "optimum", "greedy", "proposed", "locked", "active", "closed"];
+        for what in all.into_iter().chain(["withdrawn", "cancelled", "accepted", "declined"]) {
+            assert!(tried.get(what).is_some_and(|n| *n > 0), "{what} never happened");
+        }
+    }
+}
