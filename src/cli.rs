@@ -26,7 +26,7 @@ Exit codes:
 #[command(name = "iceshop", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What is traced to stderr: error, warn, info, debug, trace, or a filter by module
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// What to do.
     #[command(subcommand)]

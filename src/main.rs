@@ -3,6 +3,7 @@
 use clap::Parser;
 use iceshop::cli::Cli;
 use iceshop::failure::{Failure, Kind, OrFail};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,6 +24,10 @@ fn trace(filter: &str) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).or_fail(Kind::Usage, || {
         format!("log: {filter}: not a filter such as info,iceshop=debug")
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

@@ -274,7 +274,8 @@ pub(super) fn gain(
     travel: i64,
 ) -> Option<i64> {
     let budget = intent.budget.minor();
-    (budget.min(accepted) >= price).then(|| intent.quantity as i64 * (budget.min(list) - price) - travel)
+    (budget.min(accepted) >= price)
+        .then(|| intent.quantity as i64 * (budget.min(list) - price) - travel)
 }
 
 /// The outcome of a put that is not newer than what is known.

@@ -48,9 +48,8 @@ impl NatsArgs {
     /// # Errors
     /// A flag is missing or wrong (usage, configuration), or the server is not reached.
     pub async fn connect(&self, name: &str) -> Result<(Connection, Subjects), Failure> {
-        let needed = |flag: &str| {
-            Failure::new(Kind::Usage, anyhow::anyhow!("{flag}: needed to reach nats"))
-        };
+        let needed =
+            |flag: &str| Failure::new(Kind::Usage, anyhow::anyhow!("{flag}: needed to reach nats"));
         let url = self.nats.as_deref().ok_or_else(|| needed("--nats"))?;
         let city = self.city_name.as_deref().ok_or_else(|| needed("--city"))?;
         let city: City = city.parse().or_fail(Kind::Usage, || "--city".into())?;

@@ -10,6 +10,7 @@ use crate::run::summary::Summary;
 use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
+use dataflows::flow::Profile;
 use std::io::IsTerminal;
 
 const EXAMPLES: &str = "\
@@ -22,6 +23,9 @@ Examples:
 A file holds one record a line, {\"at\": ..., \"kind\": ..., ...}, plain or zstd; - is standard
 input or output. The same records give the same decisions, byte for byte, whatever --workers,
 --batch and --h3-resolution are.";
+
+/// How many operators a profile shows.
+const OPERATORS_SHOWN: usize = 12;
 
 /// What `iceshop run` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,6 +46,9 @@ pub struct Args {
     /// Write the run's figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub summary: Option<String>,
+    /// Print the time of each operator of the dataflow (with one worker)
+    #[arg(long, conflicts_with_all = ["workers", "nats"])]
+    pub profile: bool,
     /// Write decisions as JSON lines even on a terminal
     #[arg(long)]
     pub json: bool,
@@ -94,18 +101,28 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let summary = if args.connect.nats.is_some() {
         nats::run(args, params)?
     } else {
-        let pipeline = Pipeline::new(params, workers, Dating::Required);
+        let (pipeline, profile) = if args.profile {
+            let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
+            (pipeline, Some(profile))
+        } else {
+            (Pipeline::new(params, workers, Dating::Required), None)
+        };
         let terminal = args.output == "-" && std::io::stdout().is_terminal();
         let form = if terminal && !args.json { Form::Readable } else { Form::Json };
         let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
         let output = Output::create(&args.output, form, receipts, dead)?;
-        match &args.input {
+        let summary = match &args.input {
             Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
             None => {
                 let city = City::from(&args.city);
                 run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
             }
+        };
+        for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
+            let (name, ms) = (&usage.name, usage.own.as_millis());
+            eprintln!("operator   {name:<28} {ms:>9} ms {:>9} calls", usage.calls);
         }
+        summary
     };
     report(&summary, args.summary.as_deref())
 }

@@ -146,19 +146,14 @@ pub fn run_file(
     output: Output,
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
-    let source =
-        FileSource::open(input).or_fail(Kind::Data, || format!("cannot read {input}"))?;
+    let source = FileSource::open(input).or_fail(Kind::Data, || format!("cannot read {input}"))?;
     let (send, batches) = sync_channel(BATCHES_AHEAD);
     std::thread::spawn(move || read(source, batch, &send));
     drive(pipeline, batches, output, started)
 }
 
 /// Reads batches until the file ends or nobody takes them.
-fn read(
-    mut source: FileSource,
-    batch: usize,
-    send: &SyncSender<Result<Vec<Inbound>, FileError>>,
-) {
+fn read(mut source: FileSource, batch: usize, send: &SyncSender<Result<Vec<Inbound>, FileError>>) {
     loop {
         let mut inbound = Vec::with_capacity(batch);
         let read = source.read_batch(batch, &mut inbound);

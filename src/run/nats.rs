@@ -19,6 +19,7 @@ use crate::translate::{Dating, outbound};
 use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
 use connectors::subject::Subjects;
+use connectors::wire::Record;
 use dataflows::market::{Params, Tick};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -121,7 +122,10 @@ impl Reader<'_> {
             let now = Instant::now();
             if !batch.is_empty() {
                 quiet.heard(now);
-                if ended != Some(progress.last_sequence) {
+                // A recorded stream that ends with a clock record has its last tick ended already.
+                if matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_)))) {
+                    ended = Some(progress.last_sequence);
+                } else {
                     heard = now;
                 }
                 if engine.send(batch).await.is_err() {

@@ -5,7 +5,7 @@ use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
-use dataflows::flow::Flow;
+use dataflows::flow::{Flow, Profile};
 use dataflows::market::{Outcome, Params, Time};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -42,6 +42,16 @@ impl Pipeline {
     /// An engine on that many workers, and nothing seen.
     pub fn new(params: Params, workers: usize, dating: Dating) -> Self {
         let flow = Flow::start(&params, workers);
+        Self::on(flow, params, dating)
+    }
+
+    /// The same on one worker, with what its operators use.
+    pub fn profiled(params: Params, dating: Dating) -> (Self, Profile) {
+        let (flow, profile) = Flow::profiled(&params, Instant::now());
+        (Self::on(flow, params, dating), profile)
+    }
+
+    fn on(flow: Flow, params: Params, dating: Dating) -> Self {
         Self {
             translator: Translator::new(params.clone(), dating),
             announcer: Announcer::new(params.slot),
@@ -151,8 +161,7 @@ impl Pipeline {
 
 fn refusal(sequence: u64, index: Option<u32>, refused: Refused) -> wire::Receipt {
     let Refused { field, value, reason, kind, id, .. } = refused;
-    let mut receipt =
-        outbound::receipt(sequence, index, Outcome::Invalid { field, value, reason });
+    let mut receipt = outbound::receipt(sequence, index, Outcome::Invalid { field, value, reason });
     (receipt.kind, receipt.id) = (kind, id);
     receipt
 }

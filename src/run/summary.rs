@@ -151,7 +151,11 @@ impl Summary {
             decisions: figures.decisions.clone(),
             locked_buyers: figures.locked_buyers,
             locked_value: figures.locked_value,
-            gap_at_lock_ppm: if bound > 0 { ((bound - value) * 1_000_000 / bound) as u64 } else { 0 },
+            gap_at_lock_ppm: if bound > 0 {
+                ((bound - value) * 1_000_000 / bound) as u64
+            } else {
+                0
+            },
             live_intents: now.live_intents,
             market_value: now.market.value,
             market_bound: now.market.bound,

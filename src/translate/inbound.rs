@@ -235,10 +235,8 @@ impl Translator {
 }
 
 fn stock(update: &wire::Stock) -> Result<Event, Invalid> {
-    let offer = OfferKey {
-        store: StoreId::new(&update.store)?,
-        product: ProductId::new(&update.product)?,
-    };
+    let offer =
+        OfferKey { store: StoreId::new(&update.store)?, product: ProductId::new(&update.product)? };
     let units = |field: &str, units: i64| within(field, units, 0, limits::MAX_STOCK);
     let event = || match &update.event {
         Some(event) => EventId::new(event).map_err(|refused| refused.within("event")),
@@ -320,9 +318,7 @@ fn is_rfc3339(text: &str) -> bool {
     }
     match rest {
         [b'Z' | b'z'] => true,
-        [b'+' | b'-', h1, h2, b':', m1, m2] => {
-            [h1, h2, m1, m2].iter().all(|c| c.is_ascii_digit())
-        }
+        [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].iter().all(|c| c.is_ascii_digit()),
         _ => false,
     }
 }

@@ -21,10 +21,8 @@ static USUAL: LazyLock<String> = LazyLock::new(|| digest(&Params::default(), 1, 
 /// The log with answers to what the engine decides on it without them.
 fn answered(log: Vec<Inbound>) -> Vec<Inbound> {
     let dice = &mut Dice::new(11);
-    let mut all: Vec<(Timestamp, Record)> = log
-        .into_iter()
-        .map(|inbound| (time(&inbound), inbound.record.unwrap()))
-        .collect();
+    let mut all: Vec<(Timestamp, Record)> =
+        log.into_iter().map(|inbound| (time(&inbound), inbound.record.unwrap())).collect();
     let end = all.last().unwrap().0;
     let decisions = run(&Params::default(), 1, 1_000, &city_log(&small_city(1_000))).decisions;
     for (n, decision) in decisions.iter().enumerate() {

@@ -143,6 +143,7 @@ fn reconnect_delay(attempt: usize) -> Duration {
 fn note(event: &Event, denied: &Mutex<Option<String>>) {
     match event {
         Event::Connected => tracing::info!("connected to nats"),
+        Event::Closed => tracing::info!("closed the connection to nats"),
         Event::Disconnected => tracing::warn!("disconnected from nats"),
         Event::ServerError(ServerError::AuthorizationViolation) => {
             keep(denied, "authorization violation".into());

@@ -166,8 +166,7 @@ impl Book {
     pub fn is_open(&self, store: &StoreId, slot: Slot) -> bool {
         self.store(store).is_some_and(|store| {
             let schedule = store.opening.schedule();
-            !store.paused
-                && schedule.open_slots(slot, slot.next(), self.params.slot).contains(slot)
+            !store.paused && schedule.open_slots(slot, slot.next(), self.params.slot).contains(slot)
         })
     }
 
@@ -199,8 +198,10 @@ impl Book {
         let name = format!("{}_{}", key.store, key.product);
         match self.names.get(&name) {
             Some(other) if *other != key => {
-                let reason =
-                    format!("its windows' ids would be those of ({}, {})", other.store, other.product);
+                let reason = format!(
+                    "its windows' ids would be those of ({}, {})",
+                    other.store, other.product
+                );
                 return Invalid::new("product", &key.product, reason).into();
             }
             Some(_) => {}

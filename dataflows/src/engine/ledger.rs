@@ -99,7 +99,8 @@ mod tests {
             (4, StockChange::Relative(5, event("b"))),
             (3, StockChange::Absolute(20)),
         ];
-        let mut orders = vec![vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![1, 3, 0, 2], vec![2, 0, 3, 1]];
+        let mut orders =
+            vec![vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![1, 3, 0, 2], vec![2, 0, 3, 1]];
         for order in orders.drain(..) {
             let mut ledger = Ledger::default();
             for n in order {

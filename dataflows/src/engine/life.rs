@@ -229,13 +229,7 @@ impl Life {
     }
 
     /// A window is in the grouping: it is known, and its timers run.
-    fn join(
-        &mut self,
-        tick: Tick,
-        key: &WindowKey,
-        anew: bool,
-        book: &Book,
-    ) {
+    fn join(&mut self, tick: Tick, key: &WindowKey, anew: bool, book: &Book) {
         let settled = self.after_settle(tick);
         let lead = book.offer(&key.offer()).and_then(|offer| offer.lead_minutes);
         let lock_at = self.params.lock_at(key.slot, lead);

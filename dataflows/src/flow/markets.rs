@@ -237,11 +237,8 @@ impl Shard {
         }
         for store in touched {
             if let Some(old) = self.market.placed_offer(&store) {
-                let site = super::Site {
-                    place: old.place,
-                    cell: old.cell,
-                    opening: old.opening.clone(),
-                };
+                let site =
+                    super::Site { place: old.place, cell: old.cell, opening: old.opening.clone() };
                 let placed = self.placed(old.offer.clone(), site);
                 self.market.put_offer(placed);
             }

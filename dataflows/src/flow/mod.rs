@@ -23,8 +23,11 @@ mod station;
 
 mod pool;
 
+mod profile;
+
 pub use markets::Shards;
 pub use pool::Flow;
+pub use profile::{Profile, Usage};
 pub use records::{Changes, Lock, Output, Site};
 pub use station::Station;
 
@@ -107,8 +110,9 @@ pub fn build<'s>(
         let WindowKeyParts { slot, store, product } = lock.key.into();
         (Key::Product(product), MarketInput::Locked(store, slot))
     });
-    let wishes = intents
-        .map(|intent| (Key::Product(intent.product.clone()), MarketInput::Intent(Box::new(intent))));
+    let wishes = intents.map(|intent| {
+        (Key::Product(intent.product.clone()), MarketInput::Intent(Box::new(intent)))
+    });
     let minutes = minute.flat_map(move |minute| {
         (0..workers as u64).map(move |w| (Key::Worker(w), MarketInput::Minute(minute)))
     });

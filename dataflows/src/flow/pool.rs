@@ -4,7 +4,7 @@
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Output, Shards};
+use super::{Changes, DemandKey, Output, Profile, Shards};
 use crate::market::{Params, Tick};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,22 @@ enum Answer {
 impl Flow {
     /// Starts `workers` workers, at least one.
     pub fn start(params: &Params, workers: usize) -> Self {
-        if workers <= 1 { Self::here(params, Shape::Incremental) } else { Self::threads(params, workers) }
+        if workers <= 1 {
+            Self::here(params, Shape::Incremental)
+        } else {
+            Self::threads(params, workers)
+        }
+    }
+
+    /// One worker in the caller's thread, profiled: `now` is where its log's times begin.
+    #[allow(clippy::disallowed_types, reason = "handed on to timely's log; nothing here reads it")]
+    pub fn profiled(params: &Params, now: std::time::Instant) -> (Self, Profile) {
+        let alone = Allocator::Thread(allocator::Thread::default());
+        let mut worker = Worker::new(WorkerConfig::default(), alone, Some(now));
+        let profile = Profile::default();
+        profile.watch(&mut worker);
+        let station = Station::build(&mut worker, params, Shape::Incremental);
+        (Self { workers: Workers::Here(Box::new((worker, station))) }, profile)
     }
 
     /// The reference, on one worker in the caller's thread: for tests.
@@ -153,13 +168,19 @@ impl Flow {
 }
 
 /// One worker's life: a command at a time, until nobody sends any more.
-fn serve(worker: &mut Worker, params: &Params, commands: Receiver<Command>, answer: &Sender<Answer>) {
+fn serve(
+    worker: &mut Worker,
+    params: &Params,
+    commands: Receiver<Command>,
+    answer: &Sender<Answer>,
+) {
     let mut station = Station::build(worker, params, Shape::Incremental);
     let first = worker.index() == 0;
     while let Ok(command) = commands.recv() {
         match command {
             Command::Step(tick, changes) => {
-                if first && let Some(changes) = changes.lock().expect("only this one locks").take() {
+                if first && let Some(changes) = changes.lock().expect("only this one locks").take()
+                {
                     station.feed(tick, changes);
                 }
                 station.close(tick);

@@ -48,10 +48,7 @@ fn markets<'s>(
 }
 
 /// A market built from all its records at once, and solved.
-pub fn from_scratch<'a>(
-    params: &Params,
-    records: impl Iterator<Item = &'a MarketInput>,
-) -> Market {
+pub fn from_scratch<'a>(params: &Params, records: impl Iterator<Item = &'a MarketInput>) -> Market {
     let mut market = Market::new(params.clone());
     let mut stock: BTreeMap<&StoreId, i64> = BTreeMap::new();
     let mut locked: BTreeMap<&StoreId, BTreeSet<Slot>> = BTreeMap::new();

@@ -1,10 +1,12 @@
 //! One worker's end of the dataflow: its inputs, its outputs and its traces.
 
-use super::{Changes, DemandKey, DemandTrace, Inputs, Output, Shards, T, build_incremental, reference};
+use super::{
+    Changes, DemandKey, DemandTrace, Inputs, Output, Shards, T, build_incremental, reference,
+};
 use crate::market::{Intent, Offer, OfferKey, Params, StoreId, Tick};
 use differential_dataflow::input::InputSession;
-use differential_dataflow::trace::cursor::{Cursor, cursor_list};
 use differential_dataflow::trace::TraceReader;
+use differential_dataflow::trace::cursor::{Cursor, cursor_list};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

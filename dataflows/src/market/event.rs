@@ -1,8 +1,6 @@
 //! Checked events: what translation hands to the engine, and what became of each.
 
-use super::{
-    BuyerId, EventId, Intent, IntentId, Offer, OfferKey, Store, Time,
-};
+use super::{BuyerId, EventId, Intent, IntentId, Offer, OfferKey, Store, Time};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 

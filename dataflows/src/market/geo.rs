@@ -169,9 +169,12 @@ mod tests {
 
     #[test]
     fn a_place_off_the_globe_is_refused() {
-        for (lat, lng, field) in
-            [(90.1, 0.0, "lat"), (f64::NAN, 0.0, "lat"), (0.0, -180.5, "lng"), (0.0, f64::INFINITY, "lng")]
-        {
+        for (lat, lng, field) in [
+            (90.1, 0.0, "lat"),
+            (f64::NAN, 0.0, "lat"),
+            (0.0, -180.5, "lng"),
+            (0.0, f64::INFINITY, "lng"),
+        ] {
             assert_eq!(Position::new(lat, lng).unwrap_err().field, field);
         }
     }

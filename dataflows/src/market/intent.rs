@@ -75,7 +75,13 @@ impl Intent {
 
     /// R5 without the seller's visit value: what the buyer gains in a window at `price`, at
     /// `distance_m` metres; `None` where the buyer must not be in it (R5, R6).
-    pub fn gain(&self, list_price: Money, price: Money, distance_m: u32, travel: i64) -> Option<i64> {
+    pub fn gain(
+        &self,
+        list_price: Money,
+        price: Money,
+        distance_m: u32,
+        travel: i64,
+    ) -> Option<i64> {
         if distance_m > self.reach_m || self.most() < price {
             return None;
         }

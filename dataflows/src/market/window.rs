@@ -42,7 +42,9 @@ impl WindowKey {
 }
 
 /// What proves a solved market: its value and an upper bound on any grouping's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Certificate {
     /// The objective of the grouping (R5 with visit values, and R9).
     pub value: i64,

@@ -136,7 +136,9 @@ impl<'a> World<'a> {
         if !accepted && let Some(least) = problem.least_greedy() {
             *tried.entry("greedy".into()).or_default() += 1;
             let value = certificate.value;
-            assert!(value >= least, "{product}: value {value}, plain greedy at least {least}");
+            let own = market.greedy_value();
+            assert!(value >= own, "{product}: value {value}, own greedy {own}");
+            assert!(value >= least, "{product}: value {value}, plain greedy {least}, own {own}");
         }
     }
 
