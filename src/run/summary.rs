@@ -85,7 +85,8 @@ impl Histogram {
         for (bucket, count) in &self.buckets {
             seen += count;
             if seen >= rank {
-                return ((*bucket as f64 + 1.0 - 100.0) / 10.0).exp2();
+                let edge = ((*bucket as f64 + 1.0 - 100.0) / 10.0).exp2();
+                return edge.min(self.longest.as_nanos() as f64 / 1_000.0);
             }
         }
         0.0

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Market {
     /// Puts an offer in, or puts it anew; its windows keep the members who still fit.
     pub fn put_offer(&mut self, placed: PlacedOffer) {
-        self.unsettled = true;
         if let Some(&o) = self.by_store.get(&placed.offer.key.store) {
             let old = &self.offer(o).placed;
             let same_terms = old.offer == placed.offer
@@ -41,7 +40,6 @@ impl Market {
 
     /// Takes an offer out; its buyers are free.
     pub fn remove_offer(&mut self, store: &StoreId) {
-        self.unsettled = true;
         if let Some(&o) = self.by_store.get(store) {
             for (_, members) in self.take_offer(o) {
                 for i in members {
@@ -111,10 +109,16 @@ impl Market {
         self.gone.extend(gone.into_iter().map(|(slot, _)| (slot, store.clone())));
         let terms: i128 = node.windows.iter().map(|w| w.term as i128).sum();
         self.dual -= terms + node.placed.stock.max(0) as i128 * node.price as i128;
+        let least = node.tiers()[0].min_buyers;
+        let rival = node.windows.iter().any(|w| w.eligible >= least);
         for c in &node.candidates {
             let edges = &mut self.intents[c.intent as usize].as_mut().expect("a candidate").edges;
             edges.retain(|e| *e != o);
+            if rival {
+                self.thinned.extend(edges.iter().copied());
+            }
         }
+        self.thinned.remove(&o);
         for window in &node.windows {
             self.dirty.remove(&(window.slot, o));
             self.stale.remove(&(window.slot, o));
@@ -180,7 +184,6 @@ impl Market {
     }
 
     fn insert_intent(&mut self, intent: Intent) -> u32 {
-        self.unsettled = true;
         let i = self.free_intents.pop().unwrap_or_else(|| {
             self.intents.push(None);
             self.hot.push(Hot::vacant());
@@ -206,7 +209,6 @@ impl Market {
     }
 
     fn take_intent(&mut self, i: u32) {
-        self.unsettled = true;
         if let Home::In(o, slot) = self.hot[i as usize].home {
             self.leave(i);
             self.dirty.insert((slot, o));
@@ -318,7 +320,6 @@ impl Market {
             return;
         }
         self.closed_at = until;
-        self.unsettled = true;
         for o in self.by_store.values().copied().collect::<Vec<_>>() {
             let first_open = self.first_open(&self.offer(o).placed.offer);
             let offer = self.offer_mut(o);
@@ -339,7 +340,13 @@ impl Market {
                 self.dirty.remove(&(slot, o));
                 self.stale.remove(&(slot, o));
             }
-            let gone: i128 = self.offer_mut(o).windows.drain(..past).map(|w| w.term as i128).sum();
+            let offer = self.offer_mut(o);
+            let least = offer.tiers()[0].min_buyers;
+            let rival = offer.windows[..past].iter().any(|w| w.eligible >= least);
+            let gone: i128 = offer.windows.drain(..past).map(|w| w.term as i128).sum();
+            if rival {
+                self.thinned.insert(o);
+            }
             self.dual -= gone;
         }
     }

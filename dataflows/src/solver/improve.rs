@@ -123,12 +123,16 @@ impl Market {
         None
     }
 
-    /// For every small component that holds one of the windows: both greedies from scratch; one
+    /// For every small component that holds one of the windows, or has lost one: both greedies from scratch; one
     /// that beats the incumbent is improved and replaces it. Returns the steps used.
     pub(crate) fn rethink(&mut self, list: &[(Slot, u32)]) -> u64 {
         let mut seen: BTreeSet<u32> = BTreeSet::new();
         let mut steps = 0;
-        for &(_, o) in list {
+        let mut offers: BTreeSet<u32> = std::mem::take(&mut self.thinned);
+        offers.extend(list.iter().map(|at| at.1));
+        let mut offers: Vec<u32> = offers.into_iter().collect();
+        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        for o in offers {
             if seen.contains(&o) {
                 continue;
             }

@@ -184,9 +184,8 @@ pub struct Market {
     pub(crate) longest_reach_m: u32,
     /// Windows that lock at this instant or before take no more part.
     pub(crate) closed_at: Time,
-    /// Whether anything but a bonus for staying has changed since the last refresh: that alone
-    /// puts no other grouping ahead of the incumbent.
-    pub(crate) unsettled: bool,
+    /// Offers around which a window that could have opened is gone: a greedy may do better now.
+    pub(crate) thinned: BTreeSet<u32>,
     /// Windows whose candidates or members must be looked at again.
     pub(crate) dirty: BTreeSet<(Slot, u32)>,
     /// Windows whose terms must be computed again.
@@ -220,7 +219,7 @@ impl Market {
             intent_cells: BTreeMap::new(),
             longest_reach_m: 0,
             closed_at: Time(i64::MIN / 4),
-            unsettled: false,
+            thinned: BTreeSet::new(),
             dirty: BTreeSet::new(),
             stale: BTreeSet::new(),
             changed: BTreeSet::new(),

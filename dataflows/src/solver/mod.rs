@@ -86,9 +86,7 @@ impl Market {
     pub fn refresh(&mut self) {
         self.repair();
         let list = self.in_order(&self.dirty);
-        if std::mem::take(&mut self.unsettled) {
-            self.rethink(&list);
-        }
+        self.rethink(&list);
         self.improve(list);
         self.dirty.clear();
         self.reprice();

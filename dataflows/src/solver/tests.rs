@@ -145,6 +145,10 @@ impl Change {
         }
     }
 
+    fn rank(&self) -> (bool, &str) {
+        (matches!(self, Change::Put(_) | Change::Take(_)), self.about())
+    }
+
     fn apply(&self, market: &mut Market) {
         let resolution = market.params.resolution;
         match self.clone() {
@@ -260,12 +264,21 @@ fn live(seed: u64) {
             mirror.advance(until);
             world.advance(until);
         }
+        // The order in which the dataflow hands on what one tick changes.
+        changes.sort_by(|a, b| a.rank().cmp(&b.rank()));
         for change in &changes {
             change.apply(&mut market);
             world.apply(change);
-        }
-        while let Some(n) = changes.len().checked_sub(1) {
-            changes.swap_remove(dice.roll(0, n as i64) as usize).apply(&mut mirror);
+            // Somebody far away comes and goes, so that indices are given out differently.
+            let far = Position::new(-40.0, dice.roll(0, 9) as f64).unwrap();
+            let n = 900 + dice.roll(0, 3);
+            let stranger = Intent { place: far, ..intent(dice, n) };
+            if dice.chance(50) {
+                Change::Put(Box::new(stranger)).apply(&mut mirror);
+            } else {
+                Change::Take(stranger.id).apply(&mut mirror);
+            }
+            change.apply(&mut mirror);
         }
         let released = world.released(&market);
         market.refresh();
