@@ -8,8 +8,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A city that a debug build runs in seconds.
-const CITY: [&str; 8] =
-    ["--intents", "1200", "--stores", "60", "--products", "6", "--hours", "2"];
+const CITY: [&str; 8] = ["--intents", "1200", "--stores", "60", "--products", "6", "--hours", "2"];
 
 /// The embedded city's run, both sides of it kept.
 struct Ran {
@@ -180,14 +179,14 @@ fn a_tiny_market_is_solved_with_its_proof() {
     // Two units: the two who gain most at 60 are worth 40 and 35.
     let [grouping, certificate] =
         ["grouping.json", "certificate.json"].map(|name| folder.path().join(name));
-    let flags = ["--out", grouping.to_str().unwrap(), "--certificate", certificate.to_str().unwrap()];
+    let flags =
+        ["--out", grouping.to_str().unwrap(), "--certificate", certificate.to_str().unwrap()];
     let solved = solve(folder.path(), &market, &flags);
     assert_eq!((&solved["value"], &solved["bound"]), (&75.into(), &75.into()));
     assert_eq!((&solved["gap_ppm"], &solved["windows"]), (&0.into(), &1.into()));
     assert_eq!(solved["buyers"], 2);
-    let read = |path: &Path| -> Value {
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-    };
+    let read =
+        |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
     let expected = serde_json::json!({"windows": [
         {"store": "s", "product": "latte", "slot": 0, "price": 60, "buyers": [1, 3]}]});
     assert_eq!(read(&grouping), expected);

@@ -93,7 +93,9 @@ fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
     let invalid = |line: Vec<u8>| (line, Fate::Invalid);
     match dice.roll(0, 13) {
         0 => invalid(known[..dice.roll(1, known.len() as i64 - 1) as usize].to_vec()),
-        1 => invalid(text.replacen(':', &format!(":{}", dice.pick(&["NaN,", "-", "'", "{"])), 1).into()),
+        1 => invalid(
+            text.replacen(':', &format!(":{}", dice.pick(&["NaN,", "-", "'", "{"])), 1).into(),
+        ),
         2 => {
             let mut line = known.to_vec();
             let at = dice.roll(1, line.len() as i64 - 1) as usize;
@@ -122,9 +124,15 @@ fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
         }
         7 => {
             let times = [
-                json!("1726-06-12T08:00:00Z"), json!("2326-06-12T08:00:00Z"), json!(7),
-                json!("2099-12-31T23:59:59Z"), json!("2026-06-12"), json!("yesterday"),
-                json!("2026-06-12T08:00:00"), json!(null), json!("2026-13-12T08:00:00Z"),
+                json!("1726-06-12T08:00:00Z"),
+                json!("2326-06-12T08:00:00Z"),
+                json!(7),
+                json!("2099-12-31T23:59:59Z"),
+                json!("2026-06-12"),
+                json!("yesterday"),
+                json!("2026-06-12T08:00:00"),
+                json!(null),
+                json!("2026-13-12T08:00:00Z"),
             ];
             value["at"] = dice.pick(&times).clone();
             invalid(value.to_string().into())
@@ -161,51 +169,111 @@ fn older(dice: &mut Dice, mut value: Value) -> (Vec<u8>, Fate) {
 
 /// A field of the record, and what it cannot hold.
 fn wrong(dice: &mut Dice, value: &Value) -> (&'static str, Value) {
-    let kind = value["kind"].as_str().unwrap();
     let cancels = value.get("cancel").is_some();
-    let tier = |least: i64, price: i64| json!({"min_buyers": least, "price": price});
-    let any: Vec<(&str, Value)> = match kind {
-        "intent" if cancels => vec![
-            ("id", json!("a.b")), ("id", json!("")), ("id", json!(7)), ("version", json!("1")),
-            ("version", json!(-1)), ("cancel", json!("yes")),
-        ],
-        "intent" => vec![
-            ("id", json!("a.b")), ("id", json!("*")), ("id", json!("x".repeat(65))),
-            ("version", json!(1.5)), ("buyer", json!(">")), ("buyer", json!(null)),
-            ("product", json!("la te")), ("lat", json!(90.1)), ("lat", json!("41")),
-            ("lng", json!(-181)), ("lng", json!(null)), ("budget", json!(-1)),
-            ("budget", json!(1_000_000_001)), ("budget", json!("100")), ("quantity", json!(0)),
-            ("quantity", json!(1_001)), ("reach_m", json!(-1)), ("reach_m", json!(1e9)),
-            ("available", json!([])), ("available", json!([["2026-06-12T13:00:00Z"]])),
-            ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T12:00:00Z"]])),
-            ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
-            ("available", json!([["2026-06-12T13:00:00Z", "2026-09-12T13:00:00Z"]])),
-            ("available", json!([["1926-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
-            ("expires", json!("never")), ("expires", json!("1826-06-12T13:00:00Z")),
-        ],
-        "store" => vec![
-            ("id", json!("s 1")), ("name", json!("")), ("name", json!("x".repeat(257))),
-            ("lat", json!(-90.5)), ("lng", json!(180.01)), ("timezone", json!("Mars/Olympus")),
-            ("hours", json!("sometimes")), ("hours", json!("PH off")), ("paused", json!(1)),
-            ("closed_dates", json!(["31.12.2026"])), ("version", json!(true)),
-        ],
-        "offer" => vec![
-            ("store", json!("nowhere")), ("store", json!("a.b")), ("product", json!("")),
-            ("list_price", json!(-5)), ("list_price", json!(null)), ("tiers", json!([])),
-            ("tiers", json!([tier(0, 5)])), ("tiers", json!([tier(2, -5)])),
-            ("tiers", json!([tier(3, 5), tier(2, 4)])), ("tiers", json!([tier(2, 5), tier(3, 5)])),
-            ("tiers", json!([{"min_buyers": 2}])), ("tiers", json!(vec![tier(2, 5); 17])),
-            ("stock", json!(-1)), ("max_group", json!(0)), ("visit_value", json!(-1)),
-            ("lead_minutes", json!(-1)), ("slot_values", json!({"noon": 5})),
-            ("slot_values", json!({"2026-06-12T13:01:00Z": 5})), ("withdrawn", json!("no")),
-        ],
-        _ => vec![
-            ("store", json!("nowhere")), ("product", json!("nothing")), ("product", json!("a.b")),
-            ("version", json!(null)), ("sold", json!(-1)), ("added", json!("many")),
-            ("units", json!(-1)), ("units", json!(2_000_000_000)),
-        ],
+    let any = match value["kind"].as_str().unwrap() {
+        "intent" if cancels => wrong_cancellation(),
+        "intent" => wrong_intent(),
+        "store" => wrong_store(),
+        "offer" => wrong_offer(),
+        _ => wrong_stock(),
     };
     dice.pick(&any).clone()
+}
+
+fn wrong_cancellation() -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", json!("a.b")),
+        ("id", json!("")),
+        ("id", json!(7)),
+        ("version", json!("1")),
+        ("version", json!(-1)),
+        ("cancel", json!("yes")),
+    ]
+}
+
+fn wrong_intent() -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", json!("a.b")),
+        ("id", json!("*")),
+        ("id", json!("x".repeat(65))),
+        ("version", json!(1.5)),
+        ("buyer", json!(">")),
+        ("buyer", json!(null)),
+        ("product", json!("la te")),
+        ("lat", json!(90.1)),
+        ("lat", json!("41")),
+        ("lng", json!(-181)),
+        ("lng", json!(null)),
+        ("budget", json!(-1)),
+        ("budget", json!(1_000_000_001)),
+        ("budget", json!("100")),
+        ("quantity", json!(0)),
+        ("quantity", json!(1_001)),
+        ("reach_m", json!(-1)),
+        ("reach_m", json!(1e9)),
+        ("available", json!([])),
+        ("available", json!([["2026-06-12T13:00:00Z"]])),
+        ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T12:00:00Z"]])),
+        ("available", json!([["2026-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
+        ("available", json!([["2026-06-12T13:00:00Z", "2026-09-12T13:00:00Z"]])),
+        ("available", json!([["1926-06-12T13:00:00Z", "2026-06-12T13:00:00Z"]])),
+        ("expires", json!("never")),
+        ("expires", json!("1826-06-12T13:00:00Z")),
+    ]
+}
+
+fn wrong_store() -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", json!("s 1")),
+        ("name", json!("")),
+        ("name", json!("x".repeat(257))),
+        ("lat", json!(-90.5)),
+        ("lng", json!(180.01)),
+        ("timezone", json!("Mars/Olympus")),
+        ("hours", json!("sometimes")),
+        ("hours", json!("PH off")),
+        ("paused", json!(1)),
+        ("closed_dates", json!(["31.12.2026"])),
+        ("version", json!(true)),
+    ]
+}
+
+fn wrong_offer() -> Vec<(&'static str, Value)> {
+    let tier = |least: i64, price: i64| json!({"min_buyers": least, "price": price});
+    vec![
+        ("store", json!("nowhere")),
+        ("store", json!("a.b")),
+        ("product", json!("")),
+        ("list_price", json!(-5)),
+        ("list_price", json!(null)),
+        ("tiers", json!([])),
+        ("tiers", json!([tier(0, 5)])),
+        ("tiers", json!([tier(2, -5)])),
+        ("tiers", json!([tier(3, 5), tier(2, 4)])),
+        ("tiers", json!([tier(2, 5), tier(3, 5)])),
+        ("tiers", json!([{"min_buyers": 2}])),
+        ("tiers", json!(vec![tier(2, 5); 17])),
+        ("stock", json!(-1)),
+        ("max_group", json!(0)),
+        ("visit_value", json!(-1)),
+        ("lead_minutes", json!(-1)),
+        ("slot_values", json!({"noon": 5})),
+        ("slot_values", json!({"2026-06-12T13:01:00Z": 5})),
+        ("withdrawn", json!("no")),
+    ]
+}
+
+fn wrong_stock() -> Vec<(&'static str, Value)> {
+    vec![
+        ("store", json!("nowhere")),
+        ("product", json!("nothing")),
+        ("product", json!("a.b")),
+        ("version", json!(null)),
+        ("sold", json!(-1)),
+        ("added", json!("many")),
+        ("units", json!(-1)),
+        ("units", json!(2_000_000_000)),
+    ]
 }
 
 /// A line of a hundred megabytes is refused without being held.

@@ -8,9 +8,7 @@ mod flows;
 mod law;
 mod stream;
 
-use crate::support::{
-    decision_lines, for_each_seed, receipt_lines, record_lines, violation,
-};
+use crate::support::{decision_lines, for_each_seed, receipt_lines, record_lines, violation};
 use connectors::inbound::Stamp;
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
@@ -21,7 +19,7 @@ use law::World;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many streams are tried unless `ICESHOP_CASES` says otherwise.
-const CASES: u64 = 150;
+const CASES: u64 = 300;
 
 /// An engine, the stream that it was given, and what came of it.
 struct Run {
@@ -132,7 +130,12 @@ impl Run {
             let left: Vec<_> = d.left.iter().map(|l| (&l.intent, &l.reason.code)).collect();
             story += &format!(
                 "{n} {} {} r{} {} {} at {} sees {}: {members:?} left {left:?}\n",
-                d.decided_at, d.window, d.revision, d.state, d.reason.code, d.price.unit,
+                d.decided_at,
+                d.window,
+                d.revision,
+                d.state,
+                d.reason.code,
+                d.price.unit,
                 d.input_sequence
             );
         }

@@ -105,12 +105,12 @@ fn extend(all: &mut Produce, more: Produce) {
 
 /// Decisions as the lines of a file.
 pub(crate) fn decision_lines(decisions: &[wire::Decision]) -> Vec<u8> {
-    lines(decisions, |out, decision| json::write_decision(out, decision))
+    lines(decisions, json::write_decision)
 }
 
 /// Receipts as the lines of a file.
 pub(crate) fn receipt_lines(receipts: &[wire::Receipt]) -> Vec<u8> {
-    lines(receipts, |out, receipt| json::write_receipt(out, receipt))
+    lines(receipts, json::write_receipt)
 }
 
 /// Records as the lines of a file.

@@ -154,7 +154,8 @@ impl Life {
         self.timers.insert((until, key.clone(), Timer::Due));
     }
 
-    /// Promises that the grouping no longer holds are released, with what broke them.
+    /// Promises that the grouping no longer holds are to be released. Until that is announced they
+    /// stand: nobody is asked for more than was accepted without having been told.
     fn note_releases(&mut self) {
         let mut released = Vec::new();
         for key in &self.pending {
@@ -171,9 +172,28 @@ impl Life {
         for (key, id) in released {
             let window = self.windows.get_mut(&key).expect("listed");
             window.accepted.remove(&id);
-            window.released.insert(id.clone(), Reason::NoGroup);
-            self.feedback.push(Feedback::Release(id));
+            window.released.insert(id, Reason::NoGroup);
         }
+    }
+
+    /// Whoever was to be released and is in the group again, under the promise, is held after all.
+    fn hold_again(&mut self, book: &Book, key: &WindowKey, group: &GroupedWindow) {
+        let window = self.windows.get_mut(key).expect("listed");
+        for (id, _) in &group.members {
+            let pin = book.intent(id).and_then(|entry| entry.intent.promise.pin.as_ref());
+            let pinned = pin.is_some_and(|p| (&p.store, p.slot) == (&key.store, key.slot));
+            if pinned && window.released.contains_key(id) {
+                window.released.remove(id);
+                window.accepted.insert(id.clone());
+            }
+        }
+    }
+
+    /// The releases of the window are announced: their buyers are free.
+    fn free_released(&mut self, key: &WindowKey) {
+        let window = self.windows.get_mut(key).expect("listed");
+        let released = std::mem::take(&mut window.released);
+        self.feedback.extend(released.into_keys().map(Feedback::Release));
     }
 
     /// The decision of a window whose group or price is not what was announced, if there is one.
@@ -193,6 +213,8 @@ impl Life {
             };
         };
         let before = window.announced.clone();
+        self.hold_again(book, key, &group);
+        let window = &self.windows[key];
         let now = announced(&self.params, book, key, &group, &window.accepted);
         let same = before.as_ref().is_some_and(|b| b.seats == now.seats && b.quote == now.quote);
         if same && !locks {
@@ -209,7 +231,7 @@ impl Life {
         window.last_quote = Some(now.quote);
         window.announced = Some(now);
         window.declined.clear();
-        window.released.clear();
+        self.free_released(key);
         let reason = match (locks, previous) {
             (true, _) => Reason::LeadTime,
             (false, State::Proposed) => Reason::Revised,
@@ -285,8 +307,8 @@ impl Life {
         window.revision += 1;
         window.due = settled;
         window.accepted.clear();
-        window.released.clear();
         window.declined.clear();
+        self.free_released(key);
         let mut decision = self.decision(tick, sequence, key, State::Proposed, reason);
         decision.members.clear();
         decision.value = 0;

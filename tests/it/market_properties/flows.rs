@@ -93,7 +93,8 @@ impl Both {
     }
 
     fn change_offer(&mut self, dice: &mut Dice, changes: &mut Changes) {
-        let (store, product) = (store(dice.roll(0, STORES - 1)), product(dice.roll(0, PRODUCTS - 1)));
+        let (store, product) =
+            (store(dice.roll(0, STORES - 1)), product(dice.roll(0, PRODUCTS - 1)));
         let key = OfferKey { store, product };
         if let Some((old, stock)) = self.offers.remove(&key) {
             changes.offers.push((old, -1));
@@ -127,8 +128,7 @@ impl Both {
             changes.stores.push(((store.clone(), old), -1));
         }
         let place = place(dice);
-        let opening =
-            if dice.chance(60) { Opening::Always } else { Opening::Slots(slots(dice)) };
+        let opening = if dice.chance(60) { Opening::Always } else { Opening::Slots(slots(dice)) };
         let site = Site { place, cell: place.cell(self.params.resolution), opening };
         changes.stores.push(((store.clone(), site.clone()), 1));
         self.sites.insert(store, site);
@@ -203,8 +203,7 @@ impl Both {
                     _ => None,
                 })
                 .collect();
-            let certificate: Certificate =
-                said.keys().find_map(of_market).unwrap_or_default();
+            let certificate: Certificate = said.keys().find_map(of_market).unwrap_or_default();
             let intent_of = |id: &_| self.intents.values().find(|i| i.id == *id);
             let value =
                 check_grouping(&self.params, &windows, |store| placed.get(store), intent_of);

@@ -31,6 +31,8 @@ pub(super) fn intent(n: i64) -> IntentId {
 }
 
 type Window = (Slot, StoreId);
+/// A tier's least number of buyers, and every intent's worth there.
+type Worths = (usize, Vec<Option<i64>>);
 
 /// What is true after a tick.
 pub(super) struct World<'a> {
@@ -48,7 +50,7 @@ struct Problem<'a> {
     intents: Vec<&'a Intent>,
     /// Of every window: its store's number, and the worth of every intent in a group that reaches
     /// each tier (R5 and R9), where that is allowed.
-    windows: BTreeMap<Window, Vec<(usize, Vec<Option<i64>>)>>,
+    windows: BTreeMap<Window, Vec<Worths>>,
     most: BTreeMap<StoreId, usize>,
     stock: BTreeMap<StoreId, i64>,
 }
@@ -101,12 +103,7 @@ impl<'a> World<'a> {
         assert_eq!(self.engine.flow().demand(), expected, "demand");
     }
 
-    fn hold_market(
-        &self,
-        product: &ProductId,
-        market: &Market,
-        tried: &mut BTreeMap<String, u64>,
-    ) {
+    fn hold_market(&self, product: &ProductId, market: &Market, tried: &mut BTreeMap<String, u64>) {
         market.inspect().unwrap();
         let mut problem = self.problem(product);
         let grouping = market.grouping();
@@ -131,12 +128,13 @@ impl<'a> World<'a> {
             assert!(certificate.bound >= best, "bound {} < {best}", certificate.bound);
             assert!(certificate.value <= best, "value {} > {best}", certificate.value);
         }
-        let accepted =
-            problem.intents.iter().any(|i| i.promise.pin.is_some() && !let_go(&i.id));
+        let accepted = problem.intents.iter().any(|i| i.promise.pin.is_some() && !let_go(&i.id));
         if !accepted && let Some(least) = problem.least_greedy() {
             *tried.entry("greedy".into()).or_default() += 1;
             let value = certificate.value;
-            assert!(value >= least, "{product}: value {value}, plain greedy at least {least}");
+            let own = market.greedy_value();
+            assert!(value >= own, "{product}: value {value}, own greedy {own}");
+            assert!(value >= least, "{product}: value {value}, plain greedy {least}, own {own}");
         }
     }
 
@@ -154,8 +152,7 @@ impl<'a> World<'a> {
             for &slot in &slots {
                 let lead = offer.lead_minutes.unwrap_or(self.params.lead_minutes) as i64;
                 let locks = self.params.slot.start(slot).0 - lead * 60_000;
-                let window =
-                    WindowKey { slot, store: store.clone(), product: product.clone() };
+                let window = WindowKey { slot, store: store.clone(), product: product.clone() };
                 if locks <= self.closed_at.0
                     || self.taken.contains(&window)
                     || !book.is_open(&store, slot)

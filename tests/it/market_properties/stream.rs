@@ -165,7 +165,8 @@ impl Stream {
     fn store(&mut self, dice: &mut Dice, n: i64) -> Record {
         let id = format!("s{n}");
         // A store stays where it is, most of the time.
-        let (lat, lng) = if dice.chance(10) { place(dice) } else { (48.86, 2.35 + n as f64 / 400.0) };
+        let (lat, lng) =
+            if dice.chance(10) { place(dice) } else { (48.86, 2.35 + n as f64 / 400.0) };
         let hours = dice.pick(&["24/7", "24/7", "Mo-Su 09:00-20:00", "Mo-Su 10:20-11:20"]);
         Record::Store(Store {
             version: self.version(dice, &id),
