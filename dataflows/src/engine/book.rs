@@ -361,8 +361,15 @@ impl Book {
         if let Some(gone) = self.tombstones.remove(&id) {
             self.forget.remove(&(gone.forget_at, id.clone()));
         }
-        let entry =
-            IntentEntry { version, buyer, intent, declined, leaves_at, locked_in: None, put_at: tick };
+        let entry = IntentEntry {
+            version,
+            buyer,
+            intent,
+            declined,
+            leaves_at,
+            locked_in: None,
+            put_at: tick,
+        };
         self.intents.insert(id, entry);
     }
 
