@@ -38,10 +38,10 @@ pub struct Args {
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     pub output: String,
     /// Write every record's receipt to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "nats")]
     pub receipts: Option<String>,
     /// Write what cannot be decoded to this file, byte for byte
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "nats")]
     pub dead_letters: Option<String>,
     /// Write the run's figures to this file, as JSON
     #[arg(long, value_name = "FILE")]

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const BATCHES_AHEAD: usize = 4;
 /// How often the live line is written.
 const LIVE_EVERY: Duration = Duration::from_secs(1);
+/// The same where standard error is no terminal.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// How finely the accelerated clock is cut, in wall time.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -117,10 +119,13 @@ fn drive(
         let batch = batch.or_fail(Kind::Data, || "cannot read the input".into())?;
         let produce = pipeline.take(batch);
         wrote(&mut output, &produce)?;
-        if live && shown.elapsed() >= LIVE_EVERY {
+        let every = if live { LIVE_EVERY } else { LOGGED_EVERY };
+        if shown.elapsed() >= every {
             shown = Instant::now();
+            // A sink that fails says so again when it is written to.
             let _ = output.flush();
-            eprint!("\r\x1b[2K{}", live_line(&pipeline.figures(), started));
+            let line = live_line(&pipeline.figures(), started);
+            if live { eprint!("\r\x1b[2K{line}") } else { eprintln!("{line}") }
         }
     }
     let produce = pipeline.finish();

@@ -4,11 +4,15 @@
 //! a negative count. So every difference that enters the dataflow is made here, from a record that
 //! the book holds.
 
+mod promises;
+
+mod windows;
+
 use super::ledger::Ledger;
-use crate::flow::{Changes, Lock, Site};
+use crate::flow::{Changes, Site};
 use crate::market::{
-    BuyerId, Intent, IntentId, Invalid, Money, Offer, OfferKey, Outcome, Params, Pin, ProductId,
-    Promise, Put, Slot, StockChange, Store, StoreId, Tick, Time, WindowKey, limits,
+    BuyerId, Intent, IntentId, Invalid, Offer, OfferKey, Outcome, Params, ProductId, Put, Slot,
+    StockChange, Store, StoreId, Tick, Time, WindowKey,
 };
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,12 +59,14 @@ pub struct IntentEntry {
 }
 
 /// What is remembered of an intent that is gone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Tombstone {
     version: u64,
     /// Whether its buyer took it back: that wins over a put of the same version.
     cancelled: bool,
     forget_at: Tick,
+    /// What its buyer declined: it is not offered again if the intent comes back (R8).
+    declined: BTreeSet<WindowKey>,
 }
 
 /// Why an intent is no longer in the book.
@@ -287,8 +293,8 @@ impl Book {
         }
         match put {
             Put::Cancel => {
-                self.take_out(&id, Removal::Cancelled);
-                self.bury(tick, id, version, true);
+                let declined = self.take_out(&id, Removal::Cancelled);
+                self.bury(tick, id, version, true, declined);
             }
             Put::Intent { intent, buyer, expires } => {
                 self.put_intent(tick, version, *intent, buyer, expires)
@@ -297,23 +303,32 @@ impl Book {
         Outcome::Applied
     }
 
-    /// Takes a live intent out, if it is in.
-    fn take_out(&mut self, id: &IntentId, why: Removal) {
-        if let Some(entry) = self.intents.remove(id) {
-            self.live -= 1;
-            self.changes.intents.push((entry.intent, -1));
-            self.removed.push((id.clone(), why));
-        }
+    /// Takes a live intent out, if it is in; returns what its buyer had declined.
+    fn take_out(&mut self, id: &IntentId, why: Removal) -> BTreeSet<WindowKey> {
+        let Some(entry) = self.intents.remove(id) else { return BTreeSet::new() };
+        self.live -= 1;
+        self.changes.intents.push((entry.intent, -1));
+        self.removed.push((id.clone(), why));
+        entry.declined
     }
 
     /// Remembers the version of an intent that is gone, for as long as it could come again.
-    fn bury(&mut self, tick: Tick, id: IntentId, version: u64, cancelled: bool) {
+    fn bury(
+        &mut self,
+        tick: Tick,
+        id: IntentId,
+        version: u64,
+        cancelled: bool,
+        mut declined: BTreeSet<WindowKey>,
+    ) {
         let days = self.params.horizon_days as i64 * 86_400_000;
         let forget_at = self.params.tick_from(self.params.start(tick).plus_ms(days));
-        let tombstone = Tombstone { version, cancelled, forget_at };
-        if let Some(old) = self.tombstones.insert(id.clone(), tombstone) {
+        if let Some(mut old) = self.tombstones.remove(&id) {
             self.forget.remove(&(old.forget_at, id.clone()));
+            declined.append(&mut old.declined);
         }
+        let tombstone = Tombstone { version, cancelled, forget_at, declined };
+        self.tombstones.insert(id.clone(), tombstone);
         self.forget.insert((forget_at, id));
         if self.tombstones.len() > MAX_TOMBSTONES
             && let Some((_, id)) = self.forget.pop_first()
@@ -339,8 +354,8 @@ impl Book {
         let leaves_at = self.params.tick_from(leaves);
         if leaves_at <= tick {
             // Over before it began: it is in no market, and known only by its version.
-            self.take_out(&intent.id, Removal::Expired);
-            self.bury(tick, intent.id, version, false);
+            let declined = self.take_out(&intent.id, Removal::Expired);
+            self.bury(tick, intent.id, version, false, declined);
             return;
         }
         let old = self.intents.remove(&intent.id);
@@ -352,15 +367,16 @@ impl Book {
                 intent.promise = old.intent.promise.clone();
             }
         }
-        let declined = old.map_or_else(BTreeSet::new, |old| old.declined);
+        let mut declined = old.map_or_else(BTreeSet::new, |old| old.declined);
+        if let Some(mut gone) = self.tombstones.remove(&intent.id) {
+            self.forget.remove(&(gone.forget_at, intent.id.clone()));
+            declined.append(&mut gone.declined);
+        }
         intent.promise.declined = windows_of(&declined, &intent.product);
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
         let id = intent.id.clone();
-        if let Some(gone) = self.tombstones.remove(&id) {
-            self.forget.remove(&(gone.forget_at, id.clone()));
-        }
         let entry = IntentEntry {
             version,
             buyer,
@@ -411,145 +427,6 @@ impl Book {
                 self.tombstones.remove(&id);
             }
         }
-    }
-
-    /// Changes what an intent was promised.
-    fn promise(&mut self, id: &IntentId, change: impl FnOnce(&mut Promise)) {
-        let Some(entry) = self.intents.get_mut(id).filter(|e| e.locked_in.is_none()) else {
-            return;
-        };
-        let mut intent = entry.intent.clone();
-        change(&mut intent.promise);
-        if intent != entry.intent {
-            let old = std::mem::replace(&mut entry.intent, intent.clone());
-            self.changes.intents.push((old, -1));
-            self.changes.intents.push((intent, 1));
-        }
-    }
-
-    /// The buyer accepted the window at that price (R8).
-    pub fn pin(&mut self, id: &IntentId, window: &WindowKey, price: Money) {
-        let pin = Pin { store: window.store.clone(), slot: window.slot, price };
-        self.promise(id, |promise| promise.pin = Some(pin));
-    }
-
-    /// The promise could not be held.
-    pub fn unpin(&mut self, id: &IntentId) {
-        self.promise(id, |promise| promise.pin = None);
-    }
-
-    /// The buyer declined the window: it never comes again (R8).
-    ///
-    /// # Errors
-    /// When the buyer has declined as many windows as are remembered.
-    pub fn decline(&mut self, id: &IntentId, window: &WindowKey) -> Result<(), Invalid> {
-        let Some(entry) = self.intents.get_mut(id) else { return Ok(()) };
-        if entry.declined.len() >= limits::MAX_DECLINED {
-            let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
-            return Err(Invalid::new("answer", "decline", reason));
-        }
-        entry.declined.insert(window.clone());
-        if entry.intent.product != window.product {
-            return Ok(());
-        }
-        let all = windows_of(&entry.declined, &window.product);
-        let declined = (window.store.clone(), window.slot);
-        self.promise(id, |promise| {
-            promise.declined = all;
-            if promise.pin.as_ref().is_some_and(|p| (&p.store, p.slot) == (&declined.0, declined.1))
-            {
-                promise.pin = None;
-            }
-        });
-        Ok(())
-    }
-
-    /// The intent is a member of the window as announced (R9), or of none.
-    pub fn announce(&mut self, id: &IntentId, window: Option<&WindowKey>) {
-        let announced = window.map(|w| (w.store.clone(), w.slot));
-        self.promise(id, |promise| promise.announced = announced);
-    }
-
-    /// The intent left the window's announced group.
-    pub fn unannounce(&mut self, id: &IntentId, window: &WindowKey) {
-        let left = Some((window.store.clone(), window.slot));
-        self.promise(id, |promise| {
-            if promise.announced == left {
-                promise.announced = None;
-            }
-        });
-    }
-
-    /// A window has locked: its buyers and units are consumed.
-    pub fn lock(&mut self, window: &WindowKey, members: &[IntentId]) {
-        let mut units = 0;
-        for id in members {
-            if let Some(entry) = self.intents.get_mut(id) {
-                self.live -= 1;
-                units += entry.intent.quantity as i64;
-                entry.locked_in = Some(window.clone());
-                self.changes.intents.push((entry.intent.clone(), -1));
-            }
-        }
-        self.changes.locked.push((Lock { key: window.clone(), units }, 1));
-        let key = window.offer();
-        if let Some(entry) = self.offers.get_mut(&key) {
-            entry.ledger.take(units);
-            entry.locked += units;
-        }
-        self.recount(&key);
-    }
-
-    /// A locked window's slot is over: its units are sold and its intents are done.
-    pub fn close(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
-        let units = self.unlock(window, members);
-        self.recount(&window.offer());
-        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
-        for id in members {
-            if let Some(entry) = self.intents.remove(id) {
-                self.bury(tick, id.clone(), entry.version, false);
-            }
-        }
-    }
-
-    /// A locked window cannot be honoured: its units and buyers are back; its slot stays taken, by
-    /// nobody, until [`Book::vacate`].
-    pub fn cancel_window(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
-        let units = self.unlock(window, members);
-        if let Some(entry) = self.offers.get_mut(&window.offer()) {
-            entry.ledger.take(-units);
-        }
-        self.recount(&window.offer());
-        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
-        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, 1));
-        for id in members {
-            let Some(entry) = self.intents.get_mut(id) else { continue };
-            entry.locked_in = None;
-            entry.intent.promise.pin = None;
-            entry.intent.promise.announced = None;
-            if entry.leaves_at <= tick {
-                self.intents.remove(id);
-                self.removed.push((id.clone(), Removal::Expired));
-            } else {
-                self.live += 1;
-                self.changes.intents.push((entry.intent.clone(), 1));
-            }
-        }
-    }
-
-    /// A cancelled window's slot is over.
-    pub fn vacate(&mut self, window: &WindowKey) {
-        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, -1));
-    }
-
-    /// Takes a window's units out of its offer's locked ones.
-    fn unlock(&mut self, window: &WindowKey, members: &[IntentId]) -> i64 {
-        let units = members.iter().filter_map(|id| self.intents.get(id));
-        let units = units.map(|entry| entry.intent.quantity as i64).sum();
-        if let Some(entry) = self.offers.get_mut(&window.offer()) {
-            entry.locked -= units;
-        }
-        units
     }
 
     /// Products that have an offer, for reports.

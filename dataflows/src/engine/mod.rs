@@ -11,7 +11,11 @@ mod ledger;
 
 mod life;
 
+mod answers;
+
 mod publish;
+
+mod announce;
 
 pub use book::{Book, IntentEntry, Removal};
 pub use ledger::Ledger;

@@ -1,0 +1,66 @@
+//! How fast a city goes through the engine: `cargo bench --bench city -- [intents] [workers]`.
+//!
+//! Closed loop: every record of a seeded city is handed over as fast as it is taken, translated,
+//! decided and announced in memory. Prints its parameters and one JSON line of figures; the digest
+//! is that of the decisions, so that nothing is optimised away and a change of speed can be told
+//! from a change of mind. Under `cargo test` it runs at smoke size.
+
+use connectors::codec::json;
+use connectors::inbound::{Inbound, Stamp};
+use dataflows::market::Params;
+use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::run::summary::Summary;
+use iceshop::scenario::City;
+use iceshop::translate::Dating;
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+
+/// Intents of a run that nobody gave a size.
+const INTENTS: usize = 20_000;
+/// Intents of a smoke run.
+const SMOKE: usize = 300;
+/// Records handed over at a time.
+const BATCH: usize = 1_024;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let bench = args.iter().any(|arg| arg == "--bench");
+    let mut numbers = args.iter().filter_map(|arg| arg.parse::<usize>().ok());
+    let intents = numbers.next().unwrap_or(if bench { INTENTS } else { SMOKE });
+    let workers = numbers.next().unwrap_or(1);
+    let city = City { intents, hours: 2, ..City::default() };
+    println!(
+        "city: seed {}, {intents} intents in {} hours, {} stores, {} products, {workers} workers",
+        city.seed, city.hours, city.stores, city.products
+    );
+    let records: Vec<Inbound> = city
+        .records()
+        .zip(1..)
+        .map(|(dated, sequence)| Inbound {
+            sequence,
+            index: None,
+            at: Stamp::Text(dated.at.to_string()),
+            record: Ok(dated.record),
+            raw: None,
+        })
+        .collect();
+    let started = Instant::now();
+    let mut pipeline = Pipeline::new(Params::default(), workers, Dating::Required);
+    let mut digest = Sha256::new();
+    let mut line = Vec::new();
+    let mut keep = |produce: Produce| {
+        for decision in &produce.decisions {
+            line.clear();
+            json::write_decision(&mut line, decision);
+            digest.update(&line);
+        }
+    };
+    for batch in records.chunks(BATCH) {
+        keep(pipeline.take(batch.to_vec()));
+    }
+    keep(pipeline.finish());
+    let summary = Summary::of(&pipeline.figures(), started);
+    println!("{}", serde_json::to_string(&summary).expect("figures are JSON"));
+    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("decisions {digest}");
+}

@@ -1,0 +1,112 @@
+//! What is said of a window's group: its members, its price, and who left and why.
+
+use super::book::{Book, Removal};
+use super::life::{Announced, Life, Seat};
+use crate::market::{Decision, Departure, IntentId, Left, Quote, Reason, WindowKey};
+use crate::solver::GroupedWindow;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Life {
+    /// Who was announced and is not in the group now, and why.
+    pub(super) fn left(
+        &self,
+        book: &Book,
+        key: &WindowKey,
+        before: Option<&Announced>,
+        group: Option<&GroupedWindow>,
+    ) -> Vec<Left> {
+        let stays = |id: &IntentId| {
+            group.is_some_and(|g| g.members.binary_search_by(|m| m.0.cmp(id)).is_ok())
+        };
+        let seats = before.into_iter().flat_map(|b| &b.seats).filter(|(id, _)| !stays(id));
+        seats
+            .map(|(id, seat)| Left {
+                intent: id.clone(),
+                buyer: seat.buyer.clone(),
+                departure: self.departure(book, key, id),
+                next: self.grouped_in.get(id).cloned(),
+            })
+            .collect()
+    }
+
+    pub(super) fn departure(&self, book: &Book, key: &WindowKey, id: &IntentId) -> Departure {
+        let window = &self.windows[key];
+        if let Some(removal) = self.removed.get(id)
+            && book.intent(id).is_none()
+        {
+            return match removal {
+                Removal::Cancelled => Departure::Cancelled,
+                Removal::Expired => Departure::Expired,
+            };
+        }
+        if window.declined.contains(id) {
+            return Departure::Declined;
+        }
+        if let Some(reason) = window.released.get(id) {
+            let premise = self.premise(book, key);
+            let gone = (book.units(&key.offer()) <= 0).then_some(Reason::StockGone);
+            return Departure::Released(premise.or(gone).unwrap_or(*reason));
+        }
+        match (self.grouped_in.contains_key(id), book.intent(id)) {
+            (true, _) => Departure::Moved,
+            (false, Some(entry)) if !entry.intent.allows(&key.store, key.slot) => Departure::Edited,
+            _ => match self.premise(book, key) {
+                Some(reason) => Departure::Released(reason),
+                None => Departure::Dropped,
+            },
+        }
+    }
+
+    /// A buyer's next window is said only if it has been announced by now.
+    pub(super) fn describe_next(&self, out: &mut [Decision]) {
+        for decision in out {
+            for left in &mut decision.left {
+                let next = left.next.take().filter(|next| {
+                    *next != decision.window && self.announced_in.get(&left.intent) == Some(next)
+                });
+                left.next = next;
+            }
+        }
+    }
+}
+
+/// What is to be said of the window's group.
+pub(super) fn announced(
+    params: &crate::market::Params,
+    book: &Book,
+    key: &WindowKey,
+    group: &GroupedWindow,
+    accepted: &BTreeSet<IntentId>,
+) -> Announced {
+    let offer = book.offer(&key.offer()).expect("a grouped window has its offer");
+    let store = book.store(&key.store).expect("an offer has its store").clone();
+    let tiers = offer.tiers.as_slice();
+    let tier = offer.tiers.reached(group.members.len()).expect("a group reaches a tier");
+    let visit_value = offer.visit_value_at(key.slot);
+    let quote = Quote {
+        unit: group.price,
+        list: offer.list_price,
+        tier: tier as u32 + 1,
+        next_tier: tiers.get(tier + 1).copied(),
+        visit_value,
+    };
+    let mut seats = BTreeMap::new();
+    let mut value = 0;
+    for (id, distance_m) in &group.members {
+        let entry = book.intent(id).expect("a grouped intent is in the book");
+        let unit = entry.intent.budget.min(offer.list_price).minor();
+        let saving = entry.intent.quantity as i64 * (unit - group.price.minor());
+        let travel = params.travel(*distance_m);
+        value += saving - travel + visit_value;
+        let seat = Seat {
+            buyer: entry.buyer.clone(),
+            quantity: entry.intent.quantity,
+            distance_m: *distance_m,
+            saving,
+            travel,
+            accepted: accepted.contains(id),
+        };
+        seats.insert(id.clone(), seat);
+    }
+    Announced { seats, quote, value, store }
+}

@@ -1,0 +1,73 @@
+//! What intents are promised: every change of it is a retraction and an insertion.
+
+use super::{Book, windows_of};
+use crate::market::{IntentId, Invalid, Money, Pin, Promise, WindowKey, limits};
+
+impl Book {
+    /// Changes what an intent was promised.
+    fn promise(&mut self, id: &IntentId, change: impl FnOnce(&mut Promise)) {
+        let Some(entry) = self.intents.get_mut(id).filter(|e| e.locked_in.is_none()) else {
+            return;
+        };
+        let mut intent = entry.intent.clone();
+        change(&mut intent.promise);
+        if intent != entry.intent {
+            let old = std::mem::replace(&mut entry.intent, intent.clone());
+            self.changes.intents.push((old, -1));
+            self.changes.intents.push((intent, 1));
+        }
+    }
+
+    /// The buyer accepted the window at that price (R8).
+    pub fn pin(&mut self, id: &IntentId, window: &WindowKey, price: Money) {
+        let pin = Pin { store: window.store.clone(), slot: window.slot, price };
+        self.promise(id, |promise| promise.pin = Some(pin));
+    }
+
+    /// The promise could not be held.
+    pub fn unpin(&mut self, id: &IntentId) {
+        self.promise(id, |promise| promise.pin = None);
+    }
+
+    /// The buyer declined the window: it never comes again (R8).
+    ///
+    /// # Errors
+    /// When the buyer has declined as many windows as are remembered.
+    pub fn decline(&mut self, id: &IntentId, window: &WindowKey) -> Result<(), Invalid> {
+        let Some(entry) = self.intents.get_mut(id) else { return Ok(()) };
+        if entry.declined.len() >= limits::MAX_DECLINED {
+            let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
+            return Err(Invalid::new("answer", "decline", reason));
+        }
+        entry.declined.insert(window.clone());
+        if entry.intent.product != window.product {
+            return Ok(());
+        }
+        let all = windows_of(&entry.declined, &window.product);
+        let declined = (window.store.clone(), window.slot);
+        self.promise(id, |promise| {
+            promise.declined = all;
+            if promise.pin.as_ref().is_some_and(|p| (&p.store, p.slot) == (&declined.0, declined.1))
+            {
+                promise.pin = None;
+            }
+        });
+        Ok(())
+    }
+
+    /// The intent is a member of the window as announced (R9), or of none.
+    pub fn announce(&mut self, id: &IntentId, window: Option<&WindowKey>) {
+        let announced = window.map(|w| (w.store.clone(), w.slot));
+        self.promise(id, |promise| promise.announced = announced);
+    }
+
+    /// The intent left the window's announced group.
+    pub fn unannounce(&mut self, id: &IntentId, window: &WindowKey) {
+        let left = Some((window.store.clone(), window.slot));
+        self.promise(id, |promise| {
+            if promise.announced == left {
+                promise.announced = None;
+            }
+        });
+    }
+}
