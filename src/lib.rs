@@ -19,11 +19,28 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cli`] | the command line as typed |
-//! | [`params_args`] | the engine's parameters as flags |
 //! | [`commands`] | one file per subcommand, dispatch, results on stdout |
+//! | [`params_args`] | the engine's parameters as flags |
 //! | [`failure`] | how a command fails, and with which exit code |
+//! | [`translate`] | wire and market: the only place that rejects input |
+//! | [`run`] | source to engine to sink: files, the embedded city, NATS; figures |
+//! | [`readable`] | decisions for people |
+//! | [`scenario`] | a seeded city, as records |
 //! | [`check`] | decisions held against their log; shares only the market's values with the engine |
 //! | [`instance`] | a market in a file: parsed, solved, its grouping and certificate |
+//!
+//! # The way of one event
+//!
+//! ```text
+//! connectors::file or ::nats   decode, sequence
+//!   -> translate::inbound      checked event, or a receipt that says why not
+//!   -> run::pipeline           events of one tick -> one logical time
+//!   -> dataflows::engine       the book: old -1, new +1; what locks and promises send back
+//!   -> dataflows::flow         demand by (product, cell, slot); offers with stores; one market a product
+//!   -> dataflows::solver       repair, improve, price -> windows +-1, certificate
+//!   -> dataflows::engine       the life of windows -> decisions
+//!   -> translate::outbound     -> connectors: file or NATS
+//! ```
 //!
 //! # Invariants
 //!
@@ -42,22 +59,22 @@
 //! 8. What leaves the engine carries what a reader needs to check it: revision, reason, value,
 //!    bound, input sequence.
 
-pub mod check;
-
 pub mod cli;
 
 pub mod commands;
 
-pub mod failure;
-
-pub mod instance;
-
-pub mod scenario;
-
 pub mod params_args;
+
+pub mod failure;
 
 pub mod translate;
 
+pub mod run;
+
 pub mod readable;
 
-pub mod run;
+pub mod scenario;
+
+pub mod check;
+
+pub mod instance;
