@@ -156,7 +156,7 @@ impl Market {
             let offer = self.offer(offers[next]);
             // A cheap look first: every candidate has a slot, so it counts for one pair at least.
             pairs += offer.candidates.len();
-            if pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
+            if pairs > SMALL_PAIRS {
                 seen.extend(&inside);
                 return None;
             }
@@ -168,6 +168,10 @@ impl Market {
             }
             for c in &offer.candidates {
                 offers.extend(self.node(c.intent).edges.iter().filter(|e| inside.insert(**e)));
+                if offers.len() > SMALL_OFFERS {
+                    seen.extend(&inside);
+                    return None;
+                }
             }
             next += 1;
         }

@@ -12,6 +12,7 @@ use super::price::UNPRICED;
 use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
 use crate::market::{SlotSet, StoreId, Tier, Time, hours::Schedule};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many slots of opening hours are worked out at a time.
@@ -194,6 +195,10 @@ pub struct Market {
     pub(crate) changed: BTreeSet<(Slot, u32)>,
     /// Windows of offers that were taken out, likewise.
     pub(crate) gone: BTreeSet<(Slot, StoreId)>,
+    /// Counts changes of any group: what was worked out under another count is out of date.
+    pub(crate) seatings: u64,
+    /// What taking each intent from its window would cost, and the count that it holds for.
+    pub(crate) losses: RefCell<Vec<(u64, Option<i64>)>>,
     /// The objective.
     pub(crate) value: i64,
     /// The bound: sums of prices, stock at its prices, and windows' terms; scaled.
@@ -222,6 +227,8 @@ impl Market {
             thinned: BTreeSet::new(),
             dirty: BTreeSet::new(),
             stale: BTreeSet::new(),
+            seatings: 1,
+            losses: RefCell::new(Vec::new()),
             changed: BTreeSet::new(),
             value: 0,
             dual: 0,

@@ -84,6 +84,7 @@ impl Market {
     ///
     /// **Cost** in proportion to the windows within reach of what was touched.
     pub fn refresh(&mut self) {
+        self.seatings += 1;
         self.repair();
         let list = self.in_order(&self.dirty);
         self.rethink(&list);

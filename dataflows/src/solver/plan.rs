@@ -75,6 +75,7 @@ impl Market {
     /// The new members are in the order of ids, and free or members already; the group may break
     /// rules until settled.
     pub(crate) fn seat(&mut self, o: u32, slot: Slot, members: Vec<Candidate>) {
+        self.seatings += 1;
         debug_assert!(members.is_sorted_by_key(|c| &self.node(c.intent).intent.id));
         let value = self.value_of(o, slot, &members);
         let units: i64 = members.iter().map(|c| c.quantity as i64).sum();
@@ -196,6 +197,19 @@ impl Market {
             self.seat(o, slot, members);
         }
         Ok(gone)
+    }
+
+    /// [`Market::loss`], kept until any group changes: every rival window asks for it.
+    pub(crate) fn known_loss(&self, i: u32) -> Option<i64> {
+        let mut losses = self.losses.borrow_mut();
+        if losses.len() < self.intents.len() {
+            losses.resize(self.intents.len(), (0, None));
+        }
+        let kept = &mut losses[i as usize];
+        if kept.0 != self.seatings {
+            *kept = (self.seatings, self.loss(i));
+        }
+        kept.1
     }
 
     /// What the objective loses if the intent leaves its window alone; `None` if a promise to

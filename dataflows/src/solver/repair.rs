@@ -266,7 +266,7 @@ impl Market {
                 Home::Free => 0,
                 home if home == Home::In(o, slot) => 0,
                 Home::In(..) if whom == Whom::Free => continue,
-                Home::In(..) => match self.loss(c.intent) {
+                Home::In(..) => match self.known_loss(c.intent) {
                     Some(loss) => loss,
                     None => continue,
                 },
