@@ -7,6 +7,8 @@ use clap::Parser;
 
 const EXAMPLES: &str = "\
 Examples:
+  iceshop run                                    a seeded city, about a minute
+  iceshop check --events city.jsonl --decisions decisions.jsonl
   iceshop solve market.json                      one line: value, bound, gap
   iceshop solve market.json --out grouping.json  and who buys with whom
   iceshop solve market.json --greedy             what the plain greedy makes of it

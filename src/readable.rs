@@ -2,14 +2,15 @@
 
 use connectors::wire::Decision;
 
-/// `13:40:00 locked   s9  latte  14:00-14:20  14 buyers at 49.90 (list 79.90) ...`
+/// `11:40:00Z locked   s9  latte  14:00-14:20  14 buyers at 49.90 (list 79.90) ...`: when it was
+/// decided in UTC, and the slot by the store's clock.
 pub fn line(decision: &Decision) -> String {
     let clock = |time: &str| time.get(11..16).unwrap_or(time).to_string();
     let money = |minor: i64| format!("{}.{:02}", minor / 100, (minor % 100).abs());
     let slot = format!("{}-{}", clock(&decision.slot.from), clock(&decision.slot.until));
     let at = decision.decided_at.get(11..19).unwrap_or(&decision.decided_at);
     let head = format!(
-        "{at} {:<9} {:<12} {:<12} {slot}",
+        "{at}Z {:<9} {:<12} {:<12} {slot}",
         decision.state, decision.store.id, decision.product
     );
     let next = match &decision.price.next_tier {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
 Examples:
-  iceshop tap --nats nats://localhost:4222 --city istanbul          what is decided from now on
+  iceshop tap --new --nats nats://localhost:4222 --city istanbul    what is decided from now on
   iceshop tap --all --json --idle 5 --nats ... --city istanbul      everything so far, as JSON";
 
 /// What `iceshop tap` is asked for.

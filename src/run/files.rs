@@ -4,23 +4,18 @@
 //! [`BATCHES_AHEAD`] batches wait between them.
 
 use super::pipeline::{Pipeline, Produce};
-use super::summary::{Summary, live_line};
+use super::summary::{Live, Summary, live_line};
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable;
 use crate::scenario::City;
 use connectors::codec::json;
 use connectors::file::{FileError, FileSource, LineSink};
 use connectors::inbound::{Inbound, Stamp};
-use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How many batches of input may wait for the engine.
 const BATCHES_AHEAD: usize = 4;
-/// How often the live line is written.
-const LIVE_EVERY: Duration = Duration::from_secs(1);
-/// The same where standard error is no terminal.
-const LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// How finely the accelerated clock is cut, in wall time.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -109,8 +104,7 @@ fn drive(
     mut output: Output,
     started: Instant,
 ) -> Result<Summary, Failure> {
-    let live = std::io::stderr().is_terminal();
-    let mut shown = Instant::now();
+    let mut live = Live::on_stderr();
     let wrote = |output: &mut Output, produce: &Produce| match output.write(produce) {
         Err(error) if error.is_broken_pipe() => Err(Failure::new(Kind::ReaderGone, error)),
         written => written.or_fail(Kind::Data, || "cannot write the output".into()),
@@ -119,20 +113,15 @@ fn drive(
         let batch = batch.or_fail(Kind::Data, || "cannot read the input".into())?;
         let produce = pipeline.take(batch);
         wrote(&mut output, &produce)?;
-        let every = if live { LIVE_EVERY } else { LOGGED_EVERY };
-        if shown.elapsed() >= every {
-            shown = Instant::now();
+        if live.is_due() {
             // A sink that fails says so again when it is written to.
             let _ = output.flush();
-            let line = live_line(&pipeline.figures(), started);
-            if live { eprint!("\r\x1b[2K{line}") } else { eprintln!("{line}") }
+            live.show(live_line(&pipeline.figures(), started));
         }
     }
     let produce = pipeline.finish();
     wrote(&mut output, &produce)?;
-    if live {
-        eprint!("\r\x1b[2K");
-    }
+    live.clear();
     match output.finish() {
         Err(error) if error.is_broken_pipe() => return Err(Failure::new(Kind::ReaderGone, error)),
         finished => finished.or_fail(Kind::Data, || "cannot write the output".into())?,

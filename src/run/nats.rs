@@ -11,7 +11,7 @@
 //! [`RECORDED_QUIET`]: that ends its last tick, and lets no further time pass.
 
 use super::pipeline::{Pipeline, Produce};
-use super::summary::{Summary, live_line};
+use super::summary::{Live, Summary, live_line};
 use crate::commands::nats::{block_on, failure};
 use crate::commands::run::Args;
 use crate::failure::Failure;
@@ -21,7 +21,6 @@ use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Si
 use connectors::subject::Subjects;
 use connectors::wire::Record;
 use dataflows::market::{Params, Tick};
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -108,9 +107,8 @@ impl Reader<'_> {
         let clock = Clock::new(connection, subjects);
         let stop = stop_signal();
         tokio::pin!(stop);
-        let live = std::io::stderr().is_terminal();
-        let (mut quiet, mut heard, mut shown) =
-            (Quiet::new(Instant::now()), Instant::now(), Instant::now());
+        let mut live = Live::on_stderr();
+        let (mut quiet, mut heard) = (Quiet::new(Instant::now()), Instant::now());
         let mut ended = None;
         loop {
             let mut batch = Vec::new();
@@ -132,9 +130,8 @@ impl Reader<'_> {
                     return Ok(());
                 }
             }
-            if live && shown.elapsed() >= Duration::from_secs(1) {
-                shown = now;
-                eprint!("\r\x1b[2K{}", self.shared.line.lock().expect("only text"));
+            if live.is_due() {
+                live.show(self.shared.line.lock().expect("only text").clone());
             }
             let done = self.shared.sequence.load(Ordering::Acquire) == progress.last_sequence;
             if !progress.caught_up || !done {

@@ -2,9 +2,11 @@
 
 use dataflows::engine::Stats;
 use dataflows::market::{Decision, State, Time};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Figures gathered while a run goes on.
@@ -223,6 +225,46 @@ impl Summary {
             writeln!(text, "{line}").expect("writing to a string");
         }
         text
+    }
+}
+
+/// Where the live line is shown: one line of a terminal, cut to its width, or a line now and then.
+pub struct Live {
+    bar: Option<ProgressBar>,
+    shown: Instant,
+    every: Duration,
+}
+
+impl Live {
+    /// A live line on standard error.
+    pub fn on_stderr() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: None, shown: Instant::now(), every: Duration::from_secs(10) };
+        }
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a valid template"));
+        Self { bar: Some(bar), shown: Instant::now(), every: Duration::from_secs(1) }
+    }
+
+    /// Whether it is time for another one.
+    pub fn is_due(&self) -> bool {
+        self.shown.elapsed() >= self.every
+    }
+
+    /// Shows the line.
+    pub fn show(&mut self, line: String) {
+        self.shown = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.set_message(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -94,8 +94,9 @@ pub async fn publish_file(
 ) -> Result<Published, NatsError> {
     assert!(settings.batch > 0, "a message holds at least one record");
     let stream = subjects.in_stream();
+    // A city without streams is told at once: a message for it would wait for ever.
+    let last = connection.stream_info(&stream).await?.state.last_sequence;
     let mut flight = if settings.exclusive {
-        let last = connection.stream_info(&stream).await?.state.last_sequence;
         Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
     } else {
         Flight::free(connection, settings.flight).await?
