@@ -44,7 +44,10 @@ impl Life {
         }
         if let Some(reason) = window.released.get(id) {
             let premise = self.premise(book, key);
-            let gone = (book.units(&key.offer()) <= 0).then_some(Reason::StockGone);
+            // Less is left than the announced group needs.
+            let seats = window.announced.iter().flat_map(|a| a.seats.values());
+            let needed: i64 = seats.map(|seat| seat.quantity as i64).sum();
+            let gone = (book.units(&key.offer()) < needed).then_some(Reason::StockGone);
             return Departure::Released(premise.or(gone).unwrap_or(*reason));
         }
         match (self.grouped_in.contains_key(id), book.intent(id)) {
