@@ -54,8 +54,6 @@ pub struct IntentEntry {
     leaves_at: Tick,
     /// The window that holds it, once locked.
     pub locked_in: Option<WindowKey>,
-    /// The tick at which it was last put.
-    pub put_at: Tick,
 }
 
 /// What is remembered of an intent that is gone.
@@ -377,15 +375,7 @@ impl Book {
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
         let id = intent.id.clone();
-        let entry = IntentEntry {
-            version,
-            buyer,
-            intent,
-            declined,
-            leaves_at,
-            locked_in: None,
-            put_at: tick,
-        };
+        let entry = IntentEntry { version, buyer, intent, declined, leaves_at, locked_in: None };
         self.intents.insert(id, entry);
     }
 
@@ -427,11 +417,6 @@ impl Book {
                 self.tombstones.remove(&id);
             }
         }
-    }
-
-    /// Products that have an offer, for reports.
-    pub fn products(&self) -> BTreeSet<&ProductId> {
-        self.offers.keys().map(|key| &key.product).collect()
     }
 }
 

@@ -118,12 +118,6 @@ pub struct Counts {
     pub withdrawn: u64,
     /// Cancellations so far.
     pub cancelled: u64,
-    /// Buyers in windows that were locked, so far.
-    pub locked_buyers: u64,
-    /// Value of windows that were locked, so far.
-    pub locked_value: i64,
-    /// Sum of the bounds' gaps at lock, for a mean: (value, bound) over locked windows' markets.
-    pub decisions: u64,
 }
 
 /// All windows.

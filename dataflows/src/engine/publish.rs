@@ -64,7 +64,6 @@ impl Life {
         }
         self.describe_next(&mut out);
         out.sort_by(|a, b| (rank(a.state), &a.window).cmp(&(rank(b.state), &b.window)));
-        self.counts.decisions += out.len() as u64;
         out
     }
 
@@ -279,8 +278,6 @@ impl Life {
         let window = &self.windows[key];
         let announced = window.announced.as_ref().expect("just announced");
         let members: Vec<IntentId> = announced.seats.keys().cloned().collect();
-        self.counts.locked_buyers += members.len() as u64;
-        self.counts.locked_value += announced.value;
         self.feedback.push(Feedback::Lock(key.clone(), members));
         let start = params.tick_from(params.slot.start(key.slot));
         let end = params.tick_from(params.slot.end(key.slot));

@@ -18,7 +18,6 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
-use timely::progress::Timestamp;
 
 /// How often the bound of a market that has changed is tightened, in minutes.
 const TIGHTENED_EVERY_MINUTES: i64 = 10;
@@ -94,7 +93,6 @@ pub(super) fn markets<'s>(
                         session.give((record, tick, diff));
                     }
                 }
-                debug_assert!(stash.keys().all(|t| *t >= T::minimum()));
             }
         },
     )
