@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Instance::parse(&text).or_fail(Kind::Data, || format!("instance: {name}: not usable"))?;
     let started = Instant::now();
     let budget =
-        Budget { price_rounds: args.budget, search_steps: args.budget.saturating_mul(SEARCH) };
+        Budget { price_rounds: args.budget, search_steps: args.budget.saturating_mul(SEARCH), nodes: args.budget.saturating_mul(5) / 2 };
     let solution = Solution::of(&instance, budget, args.greedy);
     let elapsed_us = started.elapsed().as_micros() as u64;
     if let Some(path) = &args.out {

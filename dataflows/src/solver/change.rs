@@ -50,6 +50,7 @@ impl Market {
     }
 
     fn restock(&mut self, o: u32, stock: i64) {
+        self.unprove(o);
         let offer = self.offer_mut(o);
         let old = std::mem::replace(&mut offer.placed.stock, stock);
         let (demand, price) = (offer.demand, offer.price);
@@ -79,6 +80,7 @@ impl Market {
             used: 0,
             demand: 0,
             price: 0,
+            proof: None,
             first_open,
             open: SlotSet::default(),
             open_until: first_open,
@@ -92,6 +94,7 @@ impl Market {
 
     /// Removes the offer and everything that refers to it; returns the groups it had.
     fn take_offer(&mut self, o: u32) -> Vec<(Slot, Vec<u32>)> {
+        self.unprove(o);
         let mut groups = Vec::new();
         for n in 0..self.offer(o).windows.len() {
             let slot = self.offer(o).windows[n].slot;
@@ -169,6 +172,7 @@ impl Market {
                 && let Some(window) = self.offer(o).window(slot)
             {
                 let members = window.members.clone();
+                self.unprove(o);
                 self.seat(o, slot, members);
                 self.dirty.insert((slot, o));
                 self.stale.insert((slot, o));
@@ -221,6 +225,7 @@ impl Market {
         self.dirty.extend(windows);
         let node = self.node(i).clone();
         for &o in &node.edges {
+            self.unprove(o);
             for slot in self.slots_of_pair(o, i) {
                 if let Some(window) = self.offer_mut(o).window_mut(slot) {
                     window.eligible -= 1;
@@ -277,7 +282,12 @@ impl Market {
         let offer = self.offer_mut(o);
         offer.candidates.insert(at, candidate);
         offer.demand += quantity as i64;
-        self.intents[i as usize].as_mut().expect("in use").edges.insert(edge, o);
+        let edges = &mut self.intents[i as usize].as_mut().expect("in use").edges;
+        edges.insert(edge, o);
+        // A new pair may join two parts.
+        for o in edges.clone() {
+            self.unprove(o);
+        }
         for slot in self.slots_of_pair(o, i) {
             let visit_value = self.offer(o).placed.offer.visit_value_at(slot);
             let offer = self.offer_mut(o);
@@ -328,6 +338,9 @@ impl Market {
             }
             offer.first_open = first_open;
             let past = offer.windows.partition_point(|w| w.slot < first_open);
+            if past > 0 {
+                self.unprove(o);
+            }
             for n in 0..past {
                 let slot = self.offer(o).windows[n].slot;
                 for i in self.disband(o, slot) {

@@ -7,6 +7,7 @@
 //! **Invariant** `candidates` and `edges` are each other's mirror; both are in the order of ids, so
 //! that no decision depends on the history of indices.
 
+use super::part::Proof;
 use super::plan::Home;
 use super::price::UNPRICED;
 use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
@@ -128,6 +129,8 @@ pub(crate) struct OfferNode {
     pub demand: i64,
     /// Dual price of a unit of stock, scaled.
     pub price: i64,
+    /// What was proven of the part that it belongs to: the part's first offer.
+    pub proof: Option<u32>,
     pub(crate) schedule: Schedule,
     /// The first slot that is not yet closed to groupings.
     pub(crate) first_open: Slot,
@@ -203,6 +206,10 @@ pub struct Market {
     pub(crate) value: i64,
     /// The bound: sums of prices, stock at its prices, and windows' terms; scaled.
     pub(crate) dual: i128,
+    /// What was proven of parts beyond that, by their first offers.
+    pub(crate) proofs: BTreeMap<u32, Proof>,
+    /// By how much the bound is less for it; scaled.
+    pub(crate) proven: i128,
 }
 
 impl Market {
@@ -232,6 +239,8 @@ impl Market {
             changed: BTreeSet::new(),
             value: 0,
             dual: 0,
+            proofs: BTreeMap::new(),
+            proven: 0,
         }
     }
 

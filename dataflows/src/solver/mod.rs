@@ -24,6 +24,10 @@ mod search;
 
 mod price;
 
+mod compact;
+
+mod part;
+
 pub mod feasible;
 
 mod audit;
@@ -60,11 +64,13 @@ pub struct Budget {
     pub price_rounds: u32,
     /// Steps of search over the whole market.
     pub search_steps: u32,
+    /// Nodes of branch and bound.
+    pub nodes: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { price_rounds: 400, search_steps: 2_000 }
+        Self { price_rounds: 400, search_steps: 2_000, nodes: 1_000 }
     }
 }
 
@@ -97,14 +103,10 @@ impl Market {
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
     pub fn solve(&mut self, budget: Budget) {
         self.refresh();
-        let offers: Vec<u32> = self.by_store.values().copied().collect();
-        for greedy in [Greedy::Window, Greedy::Buyer] {
-            self.restart(&offers, greedy, Effort::Full);
+        for part in self.components() {
+            self.solve_part(&part, budget, SEED);
         }
-        self.tighten(budget.price_rounds / 2);
-        self.search(budget.search_steps, SEED);
         self.dirty.clear();
-        self.tighten(budget.price_rounds - budget.price_rounds / 2);
         debug_assert_eq!(self.verify(), Ok(self.value));
         debug_assert_eq!(self.audit(), Ok(()));
     }
@@ -140,7 +142,7 @@ impl Market {
 
     /// The bound in 1/[`SCALE`] of a minor unit: exactly what [`Market::dual_prices`] prove.
     pub fn scaled_bound(&self) -> i128 {
-        self.dual
+        self.dual - self.proven
     }
 
     /// The certificate: the objective and its bound.

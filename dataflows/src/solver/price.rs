@@ -85,7 +85,7 @@ impl Prices {
 impl Market {
     /// The bound: no grouping of this market has a greater objective.
     pub(crate) fn bound(&self) -> i64 {
-        (self.dual.div_euclid(SCALE as i128)) as i64
+        (self.dual - self.proven).div_euclid(SCALE as i128) as i64
     }
 
     /// The intent's price; 0 while it has none.

@@ -171,6 +171,9 @@ impl Market {
         }
         self.leave(i);
         self.hot[i as usize].released = true;
+        for o in self.node(i).edges.clone() {
+            self.unprove(o);
+        }
         let windows = self.windows_of(i);
         self.dirty.extend(&windows);
         self.stale.extend(windows);

@@ -1,0 +1,282 @@
+//! A part of a market in flat arrays, to be solved from scratch.
+//!
+//! The offers of a part, and the intents that they could serve, are closed: no other offer can
+//! serve those intents, so the part is solved and proven alone. Windows that cannot raise the
+//! optimum are left out: a slot whose candidates all could be in another slot of the same offer,
+//! at no less worth, where the greatest group holds everybody, is never needed.
+//!
+//! [`dual`] proves a bound, [`plan`] holds a grouping, [`search`] improves it, and [`exact`] closes
+//! what is small enough by branch and bound.
+
+pub(crate) mod dual;
+
+pub(crate) mod plan;
+
+pub(crate) mod search;
+
+pub(crate) mod exact;
+
+use super::market::Market;
+use crate::market::{Slot, Tier};
+use std::collections::BTreeMap;
+
+/// An offer.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// Its index in the market.
+    pub o: u32,
+    pub stock: i64,
+    /// The most buyers of a group: by the offer, and by what the stock can serve.
+    pub cap: usize,
+    /// The most buyers of all its windows: what the stock can serve.
+    pub most: usize,
+    /// The tiers that a group can reach.
+    pub tiers: Vec<Tier>,
+    /// Its windows, in the order of slots.
+    pub windows: Vec<u32>,
+}
+
+/// A window that may be of use.
+#[derive(Debug)]
+pub(crate) struct Window {
+    pub offer: u32,
+    pub slot: Slot,
+    /// Its candidates' places in [`Compact::cands`].
+    pub first: u32,
+    pub end: u32,
+    /// The most buyers of a group at each tier.
+    pub caps: Vec<u32>,
+    /// Slots of the same offer that this one stands for, this one among them, in order.
+    pub stands_for: Vec<Slot>,
+}
+
+/// A candidate of a window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cand {
+    pub intent: u32,
+    pub quantity: u32,
+    /// Worth at price 0: gain, visit value and bonus.
+    pub base: i64,
+    /// What of that counts only in this slot, and is no gain of the buyer.
+    pub extra: i64,
+    pub limit: i32,
+    pub distance_m: u32,
+    /// Whether the buyer accepted this window (R8).
+    pub bound_here: bool,
+}
+
+impl Cand {
+    #[inline]
+    pub(crate) fn at(&self, price: i64) -> i64 {
+        self.base - self.quantity as i64 * price
+    }
+
+    #[inline]
+    pub(crate) fn pays(&self, price: i64) -> bool {
+        price <= self.limit as i64
+    }
+}
+
+/// The part.
+#[derive(Debug, Default)]
+pub(crate) struct Compact {
+    /// In the order of stores.
+    pub offers: Vec<Offer>,
+    /// Intents' indices in the market, in the order of ids.
+    pub intents: Vec<u32>,
+    /// In the order of (slot, store).
+    pub windows: Vec<Window>,
+    /// By window, in the order of intents.
+    pub cands: Vec<Cand>,
+    /// Of every intent: the windows that it could be in, and its candidate there.
+    pub places: Vec<Vec<(u32, u32)>>,
+}
+
+impl Compact {
+    /// The part of the market that consists of those offers, in the order of stores.
+    ///
+    /// **Contract** the offers are closed: no intent of theirs has a candidate elsewhere.
+    /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
+    pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
+        let mut compact = Self::default();
+        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut ids: Vec<u32> = offers
+            .iter()
+            .flat_map(|&o| market.offer(o).candidates.iter().map(|c| c.intent))
+            .collect();
+        ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
+        ids.dedup();
+        for (n, &i) in ids.iter().enumerate() {
+            numbers.insert(i, n as u32);
+        }
+        compact.intents = ids;
+        let mut windows: Vec<(Window, Vec<Cand>)> = Vec::new();
+        for &o in offers {
+            compact.add_offer(market, o, &numbers, &mut windows);
+        }
+        windows.sort_by_key(|(window, _)| (window.slot, window.offer));
+        compact.places = vec![Vec::new(); compact.intents.len()];
+        for (mut window, cands) in windows {
+            let w = compact.windows.len() as u32;
+            window.first = compact.cands.len() as u32;
+            for (n, c) in (window.first..).zip(&cands) {
+                compact.places[c.intent as usize].push((w, n));
+            }
+            compact.cands.extend(cands);
+            window.end = compact.cands.len() as u32;
+            compact.offers[window.offer as usize].windows.push(w);
+            compact.windows.push(window);
+        }
+        compact
+    }
+
+    fn add_offer(
+        &mut self,
+        market: &Market,
+        o: u32,
+        numbers: &BTreeMap<u32, u32>,
+        windows: &mut Vec<(Window, Vec<Cand>)>,
+    ) {
+        let offer = market.offer(o);
+        let stock = offer.placed.stock.max(0);
+        // Who can pay the deepest tier that stock and group size allow; twice, as fewer buyers
+        // may make fewer tiers.
+        let mut cap = offer.max_group();
+        let mut most = 0;
+        let mut tiers: &[Tier] = &[];
+        let mut able: Vec<bool> = Vec::new();
+        for _ in 0..2 {
+            tiers = offer.tiers();
+            tiers = &tiers[..tiers.iter().take_while(|t| t.min_buyers as usize <= cap).count()];
+            let Some(deepest) = tiers.last() else { return };
+            let price = deepest.price.minor();
+            able = offer
+                .candidates
+                .iter()
+                .map(|c| c.quantity as i64 <= stock && c.pays(price))
+                .collect();
+            let of = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
+            most = most_buyers(of.map(|(c, _)| c.quantity as i64).collect(), stock);
+            cap = cap.min(most);
+        }
+        let reached = tiers.iter().take_while(|t| t.min_buyers as usize <= cap).count();
+        let tiers = &tiers[..reached];
+        if tiers.is_empty() {
+            return;
+        }
+        let number = self.offers.len() as u32;
+        let mut all: Vec<(Window, Vec<Cand>)> = Vec::new();
+        for node in &offer.windows {
+            let slot = node.slot;
+            let listed = offer.candidates.iter().zip(&able).filter(|(c, able)| {
+                **able && c.in_time(slot) && market.eligible(o, c.intent, slot)
+            });
+            let cands: Vec<Cand> = listed
+                .map(|(c, _)| {
+                    let extra = node.visit_value + market.bonus(o, c.intent, slot);
+                    Cand {
+                        intent: numbers[&c.intent],
+                        quantity: c.quantity,
+                        base: c.base + extra,
+                        extra,
+                        limit: c.limit,
+                        distance_m: c.distance_m,
+                        bound_here: market.pinned(c.intent),
+                    }
+                })
+                .collect();
+            if cands.len() >= tiers[0].min_buyers as usize {
+                let caps = caps(&cands, tiers, cap, stock);
+                let (first, end) = (0, 0);
+                let stands_for = vec![slot];
+                all.push((Window { offer: number, slot, first, end, caps, stands_for }, cands));
+            }
+        }
+        windows.extend(useful(all, tiers[0].min_buyers as usize, offer.max_group()));
+        let windows = Vec::new();
+        self.offers.push(Offer { o, stock, cap, most, tiers: tiers.to_vec(), windows });
+    }
+
+    pub(crate) fn cands_of(&self, w: u32) -> &[Cand] {
+        let window = &self.windows[w as usize];
+        &self.cands[window.first as usize..window.end as usize]
+    }
+
+    pub(crate) fn offer_of(&self, w: u32) -> &Offer {
+        &self.offers[self.windows[w as usize].offer as usize]
+    }
+}
+
+/// How many buyers of these quantities the stock can serve at once.
+fn most_buyers(mut quantities: Vec<i64>, mut stock: i64) -> usize {
+    quantities.sort_unstable();
+    let fits = |q: &&i64| {
+        stock -= **q;
+        stock >= 0
+    };
+    quantities.iter().take_while(fits).count()
+}
+
+fn caps(cands: &[Cand], tiers: &[Tier], cap: usize, stock: i64) -> Vec<u32> {
+    let of = |tier: &Tier| {
+        let paying = cands.iter().filter(|c| c.pays(tier.price.minor()));
+        cap.min(most_buyers(paying.map(|c| c.quantity as i64).collect(), stock)) as u32
+    };
+    tiers.iter().map(of).collect()
+}
+
+/// The windows of one offer that can raise the optimum.
+///
+/// What a window `t` can hold, a window `t'` of the same offer can hold as well if every candidate
+/// of `t` is one of `t'`, worth no less there, and the greatest group holds all of `t'`: the two
+/// groups merge into one that pays no more. Of equal windows that can be full, as many are of use
+/// as their candidates fill.
+fn useful(
+    mut all: Vec<(Window, Vec<Cand>)>,
+    least: usize,
+    cap: usize,
+) -> Vec<(Window, Vec<Cand>)> {
+    all.sort_by_key(|(window, cands)| (std::cmp::Reverse(cands.len()), window.slot));
+    let mut kept: Vec<(Window, Vec<Cand>)> = Vec::new();
+    for (window, cands) in all {
+        if cands.iter().any(|c| c.bound_here) {
+            kept.push((window, cands));
+            continue;
+        }
+        let mut equal = 0;
+        let mut home = None;
+        for (n, (_, others)) in kept.iter().enumerate() {
+            if !inside(&cands, others) {
+                continue;
+            }
+            if others.len() <= cap {
+                home = Some(n);
+                break;
+            }
+            // Worth no less there, and here: the same set at the same worth.
+            if others.len() == cands.len() && inside(others, &cands) {
+                equal += 1;
+                if equal >= cands.len() / least {
+                    home = Some(n);
+                    break;
+                }
+            }
+        }
+        match home {
+            Some(n) => kept[n].0.stands_for.push(window.slot),
+            None => kept.push((window, cands)),
+        }
+    }
+    kept.iter_mut().for_each(|(window, _)| window.stands_for.sort_unstable());
+    kept
+}
+
+/// Whether every one of `cands` is one of `others`, and worth no less there.
+fn inside(cands: &[Cand], others: &[Cand]) -> bool {
+    let mut others = others.iter();
+    cands.iter().all(|c| {
+        others.by_ref().find(|other| other.intent >= c.intent).is_some_and(|other| {
+            other.intent == c.intent && other.base >= c.base && other.limit >= c.limit
+        })
+    })
+}

@@ -1,0 +1,539 @@
+//! Dual prices of a part: the bound, and the rounds that tighten it.
+//!
+//! The same relaxation as the market's own ([`crate::solver::price`]), taken further where that is
+//! cheap: windows that are of no use are left out, and where the best groups of an offer's windows
+//! hold more buyers than its stock can serve, or more than their slots' candidates together, the
+//! offer's term is the best that they can do jointly.
+
+use super::Compact;
+use crate::solver::price::SCALE;
+
+/// The greatest price of an intent: above anything that an intent can be worth.
+const MAX_PRICE: i64 = 1 << 48;
+/// The greatest price of a unit of stock.
+const MAX_UNIT_PRICE: i64 = 1 << 38;
+/// Directions are kept in 1/16.
+const TREND: i64 = 16;
+
+/// What a window may be, in a branch of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Domain {
+    /// Whether it may stay closed.
+    pub may_close: bool,
+    /// Whether it may open.
+    pub may_open: bool,
+    /// The least and the most buyers if it opens.
+    pub least: u32,
+    pub most: u32,
+}
+
+impl Domain {
+    pub(crate) const FREE: Self =
+        Self { may_close: true, may_open: true, least: 0, most: u32::MAX };
+}
+
+/// A branch: what windows may be, and who must or must not be where.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    pub windows: Vec<Domain>,
+    /// By candidate: 0 free, 1 must be in its window, -1 must not.
+    pub cands: Vec<i8>,
+}
+
+/// Prices.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Prices {
+    /// Of intents.
+    pub u: Vec<i64>,
+    /// Of a unit of each offer's stock.
+    pub v: Vec<i64>,
+}
+
+impl Prices {
+    pub(crate) fn zero(part: &Compact) -> Self {
+        Self { u: vec![0; part.intents.len()], v: vec![0; part.offers.len()] }
+    }
+}
+
+/// A group that a window asks for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pick {
+    worth: i64,
+    tier: usize,
+    size: usize,
+}
+
+/// What the windows ask for at some prices, and scratch space.
+#[derive(Debug, Default)]
+pub(crate) struct Demand {
+    /// By intent: how many windows ask for it.
+    pub wanted: Vec<i32>,
+    /// By offer: how many units its windows ask for.
+    pub units: Vec<i64>,
+    /// By candidate: whether its window asks for it.
+    pub chosen: Vec<bool>,
+    /// By window: its tier, and how many it asks for.
+    pub tier: Vec<(u8, u32)>,
+    /// By window: its worth if it opens, if it can.
+    pub open_worth: Vec<i64>,
+    /// By offer: whether its windows' worths simply add up.
+    pub simple: Vec<bool>,
+    order: Vec<(i64, u32)>,
+    picks: Vec<Pick>,
+    curve: Vec<i64>,
+    table: Vec<i64>,
+    from: Vec<u32>,
+}
+
+/// No group can be.
+pub(crate) const NONE: i64 = i64::MIN / 4;
+
+impl Compact {
+    /// The bound at those prices, scaled; [`None`] if the branch holds nothing.
+    pub(crate) fn bound_at(
+        &self,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        demand: &mut Demand,
+    ) -> Option<i128> {
+        self.reset(demand);
+        let mut total: i128 = prices.u.iter().map(|u| *u as i128).sum();
+        for (n, offer) in self.offers.iter().enumerate() {
+            let v = prices.v[n];
+            total += v as i128 * offer.stock as i128;
+            total += self.offer_term(n, prices, branch, demand)? as i128;
+        }
+        Some(total)
+    }
+
+    fn reset(&self, demand: &mut Demand) {
+        demand.wanted.clear();
+        demand.wanted.resize(self.intents.len(), 0);
+        demand.units.clear();
+        demand.units.resize(self.offers.len(), 0);
+        demand.chosen.clear();
+        demand.chosen.resize(self.cands.len(), false);
+        demand.tier.clear();
+        demand.tier.resize(self.windows.len(), (0, 0));
+        demand.open_worth.clear();
+        demand.open_worth.resize(self.windows.len(), NONE);
+        demand.simple.clear();
+        demand.simple.resize(self.offers.len(), true);
+    }
+
+    /// What one offer's windows add over the prices; notes what they ask for.
+    fn offer_term(
+        &self,
+        n: usize,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        demand: &mut Demand,
+    ) -> Option<i64> {
+        let offer = &self.offers[n];
+        let mut picks = std::mem::take(&mut demand.picks);
+        picks.clear();
+        let (mut sum, mut buyers) = (0, 0);
+        for &w in &offer.windows {
+            let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
+            let pick = if domain.may_open {
+                self.best_pick(w, prices, branch, domain, demand)
+            } else {
+                Pick { worth: NONE, ..Pick::default() }
+            };
+            demand.open_worth[w as usize] = pick.worth;
+            let opens = pick.worth > 0 || (!domain.may_close && pick.worth > NONE);
+            if !opens && !domain.may_close {
+                demand.picks = picks;
+                return None;
+            }
+            if opens {
+                sum += pick.worth;
+                buyers += pick.size;
+                picks.push(pick);
+            } else {
+                picks.push(Pick::default());
+            }
+        }
+        let mut term = sum;
+        if buyers > offer.most {
+            let joint = self.joint(n, prices, branch, demand, &mut picks);
+            if let Some(joint) = joint.filter(|joint| *joint < sum) {
+                term = joint;
+                demand.simple[n] = false;
+            }
+        }
+        for (&w, pick) in offer.windows.iter().zip(&picks) {
+            if pick.size > 0 {
+                self.ask(w, *pick, prices, branch, demand);
+            }
+        }
+        demand.picks = picks;
+        Some(term)
+    }
+
+    /// Lists who can pay the tier, at reduced worth; how many of them must be in the group, first
+    /// in the list. `None` if one who must cannot pay.
+    fn list(
+        &self,
+        w: u32,
+        price: i64,
+        v: i64,
+        u: &[i64],
+        branch: Option<&Branch>,
+        order: &mut Vec<(i64, u32)>,
+    ) -> Option<usize> {
+        order.clear();
+        let first = self.windows[w as usize].first;
+        let mut forced = 0;
+        for (n, c) in (first..).zip(self.cands_of(w)) {
+            let must = branch.map_or(0, |b| b.cands[n as usize]);
+            if must < 0 {
+                continue;
+            }
+            if !c.pays(price) {
+                if must > 0 {
+                    return None;
+                }
+                continue;
+            }
+            let worth = c.at(price) * SCALE - u[c.intent as usize] - v * c.quantity as i64;
+            order.push((worth, n));
+            if must > 0 {
+                let last = order.len() - 1;
+                order.swap(forced, last);
+                forced += 1;
+            }
+        }
+        Some(forced)
+    }
+
+    /// The best group of a window at reduced worths.
+    fn best_pick(
+        &self,
+        w: u32,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        domain: Domain,
+        demand: &mut Demand,
+    ) -> Pick {
+        let window = &self.windows[w as usize];
+        let offer = &self.offers[window.offer as usize];
+        let v = prices.v[window.offer as usize];
+        let mut best = Pick { worth: NONE, ..Pick::default() };
+        let mut order = std::mem::take(&mut demand.order);
+        for (tier, step) in offer.tiers.iter().enumerate() {
+            let price = step.price.minor();
+            let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
+                continue;
+            };
+            let least = step.min_buyers.max(domain.least) as usize;
+            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            if least > most || forced > most {
+                continue;
+            }
+            let (mut positive, mut worth) = (forced, 0);
+            for (n, entry) in order.iter().enumerate() {
+                if n < forced {
+                    worth += entry.0;
+                } else if entry.0 > 0 {
+                    positive += 1;
+                    worth += entry.0;
+                }
+            }
+            let size = positive.clamp(least.max(forced), most);
+            if size != positive {
+                worth = sum_of_best(&mut order, forced, size);
+            }
+            if worth > best.worth {
+                best = Pick { worth, tier, size };
+            }
+        }
+        demand.order = order;
+        best
+    }
+
+    /// Notes that the window asks for its best group of that size at that tier.
+    fn ask(
+        &self,
+        w: u32,
+        pick: Pick,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        demand: &mut Demand,
+    ) {
+        let window = &self.windows[w as usize];
+        let offer = window.offer as usize;
+        let price = self.offers[offer].tiers[pick.tier].price.minor();
+        let mut order = std::mem::take(&mut demand.order);
+        let forced = self.list(w, price, prices.v[offer], &prices.u, branch, &mut order);
+        let forced = forced.expect("it was listed before");
+        if pick.size < order.len() {
+            sum_of_best(&mut order, forced, pick.size);
+        }
+        for &(_, n) in &order[..pick.size] {
+            let c = &self.cands[n as usize];
+            demand.wanted[c.intent as usize] += 1;
+            demand.units[offer] += c.quantity as i64;
+            demand.chosen[n as usize] = true;
+        }
+        demand.tier[w as usize] = (pick.tier as u8, pick.size as u32);
+        demand.order = order;
+    }
+
+    /// The best that the offer's windows can do with no more buyers in all than the stock can
+    /// serve; the groups are left in `picks`.
+    ///
+    /// **Cost** windows * the most buyers squared.
+    fn joint(
+        &self,
+        n: usize,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        demand: &mut Demand,
+        picks: &mut [Pick],
+    ) -> Option<i64> {
+        let offer = &self.offers[n];
+        let most = offer.most;
+        let width = most + 1;
+        let mut table = std::mem::take(&mut demand.table);
+        let mut from = std::mem::take(&mut demand.from);
+        let mut curve = std::mem::take(&mut demand.curve);
+        table.clear();
+        table.resize(width, 0);
+        from.clear();
+        let mut next = vec![NONE; width];
+        for &w in &offer.windows {
+            let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
+            self.curve(w, prices, branch, domain, demand, &mut curve);
+            let start = from.len();
+            from.resize(start + width, 0);
+            for c in 0..width {
+                let mut best = if domain.may_close { table[c] } else { NONE };
+                for (m, &worth) in curve.iter().enumerate().take(c + 1).skip(1) {
+                    if worth > NONE && table[c - m] > NONE && table[c - m] + worth > best {
+                        best = table[c - m] + worth;
+                        from[start + c] = m as u32;
+                    }
+                }
+                next[c] = best;
+            }
+            std::mem::swap(&mut table, &mut next);
+        }
+        let best = table[most];
+        let mut left = most;
+        if best > NONE {
+            for (k, &w) in offer.windows.iter().enumerate().rev() {
+                let m = from[k * width + left] as usize;
+                picks[k] = if m > 0 {
+                    let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
+                    self.pick_of_size(w, prices, branch, domain, m, demand)
+                } else {
+                    Pick::default()
+                };
+                left -= m;
+            }
+        }
+        demand.table = table;
+        demand.from = from;
+        demand.curve = curve;
+        (best > NONE).then_some(best)
+    }
+
+    /// By size: the worth of the window's best group of it.
+    fn curve(
+        &self,
+        w: u32,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        domain: Domain,
+        demand: &mut Demand,
+        curve: &mut Vec<i64>,
+    ) {
+        let window = &self.windows[w as usize];
+        let offer = &self.offers[window.offer as usize];
+        curve.clear();
+        curve.resize(offer.most + 1, NONE);
+        if !domain.may_open {
+            return;
+        }
+        let v = prices.v[window.offer as usize];
+        let mut order = std::mem::take(&mut demand.order);
+        for (tier, step) in offer.tiers.iter().enumerate() {
+            let price = step.price.minor();
+            let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
+                continue;
+            };
+            order[forced..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
+            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            let mut total = 0;
+            for (n, entry) in order.iter().enumerate().take(most) {
+                total += entry.0;
+                if n + 1 >= least && total > curve[n + 1] {
+                    curve[n + 1] = total;
+                }
+            }
+        }
+        demand.order = order;
+    }
+
+    /// The best group of exactly that size.
+    fn pick_of_size(
+        &self,
+        w: u32,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        domain: Domain,
+        size: usize,
+        demand: &mut Demand,
+    ) -> Pick {
+        let exact = Domain { least: size as u32, most: size as u32, ..domain };
+        self.best_pick(w, prices, branch, exact, demand)
+    }
+}
+
+/// Brings the best `size` of the list to its front, the forced ones among them; their sum.
+fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
+    let free = &mut order[forced..];
+    let of = size - forced;
+    if of > 0 && of < free.len() {
+        free.select_nth_unstable_by(of - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    }
+    order[..size].iter().map(|entry| entry.0).sum()
+}
+
+/// How rounds of prices go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How many at most.
+    pub rounds: u32,
+    /// How many may pass without a better bound before the step is halved.
+    pub patience: u32,
+    /// How often it is halved before the rounds end.
+    pub halvings: u32,
+}
+
+/// How often each window, and each candidate, was asked for over some rounds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frequency {
+    pub rounds: u32,
+    pub windows: Vec<u32>,
+    pub cands: Vec<u32>,
+}
+
+impl Compact {
+    /// Tightens the bound by deflected subgradient steps of Polyak's length towards `floor`
+    /// (scaled); leaves the best prices in `prices` and returns their bound, or `None` if the
+    /// branch holds nothing. Ends early below `enough`.
+    pub(crate) fn tighten(
+        &self,
+        prices: &mut Prices,
+        branch: Option<&Branch>,
+        pace: Pace,
+        (floor, enough): (i128, i128),
+        demand: &mut Demand,
+        mut seen: Option<&mut Frequency>,
+    ) -> Option<i128> {
+        let mut at = prices.clone();
+        let mut best = i128::MAX;
+        let mut trend = Prices::zero(self);
+        let (mut halvings, mut waited) = (0, 0);
+        for _ in 0..pace.rounds.max(1) {
+            let bound = self.bound_at(&at, branch, demand)?;
+            if let Some(seen) = seen.as_deref_mut() {
+                seen.note(self, demand);
+            }
+            if bound < best {
+                best = bound;
+                prices.clone_from(&at);
+                waited = 0;
+            } else {
+                waited += 1;
+            }
+            if best < enough || halvings > pace.halvings {
+                break;
+            }
+            if waited > pace.patience {
+                waited = 0;
+                halvings += 1;
+                at.clone_from(prices);
+                trend = Prices::zero(self);
+                continue;
+            }
+            if !self.step(&mut at, demand, &mut trend, bound - floor, halvings) {
+                waited = pace.patience;
+            }
+        }
+        Some(best)
+    }
+
+    /// One step; false where there is none to make.
+    fn step(
+        &self,
+        at: &mut Prices,
+        demand: &Demand,
+        trend: &mut Prices,
+        length: i128,
+        halvings: u32,
+    ) -> bool {
+        let mut norm: i128 = 0;
+        let mut turn = |trend: &mut i64, slack: i64, price: i64| {
+            let to = TREND * slack + *trend * 3 / 4;
+            *trend = if to > 0 && price == 0 { 0 } else { to };
+            norm += (*trend as i128).pow(2);
+        };
+        for (n, trend) in trend.u.iter_mut().enumerate() {
+            turn(trend, 1 - demand.wanted[n] as i64, at.u[n]);
+        }
+        for (n, trend) in trend.v.iter_mut().enumerate() {
+            let spare = self.offers[n].stock - demand.units[n];
+            turn(trend, spare / self.span(n), at.v[n]);
+        }
+        if norm == 0 {
+            return false;
+        }
+        let length = length.max(1);
+        let most = MAX_PRICE as i128;
+        let along = |trend: i64| {
+            let by = trend as i128 * TREND as i128 * length / norm;
+            (by >> halvings).clamp(-most, most) as i64
+        };
+        let mut moved = false;
+        for (price, &trend) in at.u.iter_mut().zip(&trend.u) {
+            let to = (*price - along(trend)).clamp(0, MAX_PRICE);
+            moved |= to != *price;
+            *price = to;
+        }
+        for (n, (price, &trend)) in at.v.iter_mut().zip(&trend.v).enumerate() {
+            let to = (*price - along(trend) / self.span(n)).clamp(0, MAX_UNIT_PRICE);
+            moved |= to != *price;
+            *price = to;
+        }
+        moved
+    }
+
+    /// By how much a unit price counts for less than an intent's: a stock has many units, and
+    /// without this its direction would drown those of all intents.
+    fn span(&self, n: usize) -> i64 {
+        let offer = &self.offers[n];
+        offer.stock.clamp(1, (offer.most as i64).max(1) * 2).isqrt().max(1)
+    }
+}
+
+impl Frequency {
+    pub(crate) fn of(part: &Compact) -> Self {
+        Self { rounds: 0, windows: vec![0; part.windows.len()], cands: vec![0; part.cands.len()] }
+    }
+
+    fn note(&mut self, part: &Compact, demand: &Demand) {
+        self.rounds += 1;
+        for (w, window) in part.windows.iter().enumerate() {
+            if demand.tier[w].1 > 0 {
+                self.windows[w] += 1;
+                for n in window.first..window.end {
+                    self.cands[n as usize] += demand.chosen[n as usize] as u32;
+                }
+            }
+        }
+    }
+}

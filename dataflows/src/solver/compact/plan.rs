@@ -1,0 +1,489 @@
+//! A grouping of a part, and the moves that change it.
+//!
+//! **Invariant** `home` and `members` mirror each other; the sums are those of the members. Every
+//! change of a window goes through [`Plan::set`], which keeps the sums and notes what was there.
+
+use super::{Cand, Compact};
+use super::dual::Demand;
+use crate::solver::group::{Frame, Group, Item, best_group, may_reach};
+use crate::solver::plan::Gain;
+
+/// In no window.
+pub(crate) const FREE: u32 = u32::MAX;
+
+/// A promise would be broken (R8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// What an intent costs whoever asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Only who is in no window can be had.
+    Free,
+    /// What the objective loses where the intent is.
+    Loss,
+}
+
+/// The grouping.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan<'a> {
+    pub part: &'a Compact,
+    /// By intent: its window.
+    pub home: Vec<u32>,
+    /// By window: its candidates' places, rising.
+    pub members: Vec<Vec<u32>>,
+    /// By window: the tier that its group reaches.
+    tier: Vec<u8>,
+    /// By window: its group's part of the objective.
+    worth: Vec<i64>,
+    /// By window: counts changes of its group.
+    turn: Vec<u32>,
+    /// By offer: units in its windows.
+    used: Vec<i64>,
+    /// The objective and its ties.
+    pub total: Gain,
+    /// By intent: what its leaving costs, and its window's count that this holds for.
+    losses: Vec<(u32, u32, Option<i64>)>,
+    /// What windows were, latest last.
+    log: Vec<(u32, Vec<u32>)>,
+    items: Vec<Item>,
+    places: Vec<u32>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn empty(part: &'a Compact) -> Self {
+        let windows = part.windows.len();
+        Self {
+            part,
+            home: vec![FREE; part.intents.len()],
+            members: vec![Vec::new(); windows],
+            tier: vec![0; windows],
+            worth: vec![0; windows],
+            turn: vec![0; windows],
+            used: vec![0; part.offers.len()],
+            total: Gain::default(),
+            losses: vec![(FREE, 0, None); part.intents.len()],
+            log: Vec::new(),
+            items: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    fn cand(&self, n: u32) -> &'a Cand {
+        &self.part.cands[n as usize]
+    }
+
+    fn price(&self, w: u32, tier: usize) -> i64 {
+        self.part.offer_of(w).tiers[tier].price.minor()
+    }
+
+    /// The tier that a group of that size reaches.
+    fn reached(&self, w: u32, size: usize) -> Option<usize> {
+        let tiers = &self.part.offer_of(w).tiers;
+        tiers.iter().take_while(|t| t.min_buyers as usize <= size).count().checked_sub(1)
+    }
+
+    pub(crate) fn is_open(&self, w: u32) -> bool {
+        !self.members[w as usize].is_empty()
+    }
+
+    /// Whether a buyer in it accepted it (R8).
+    pub(crate) fn is_held(&self, w: u32) -> bool {
+        self.members[w as usize].iter().any(|&n| self.cand(n).bound_here)
+    }
+
+    /// Where changes can be taken back to.
+    pub(crate) fn mark(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Forgets how to take changes back.
+    pub(crate) fn keep(&mut self) {
+        self.log.clear();
+    }
+
+    /// Takes back all changes since the mark.
+    pub(crate) fn roll_back(&mut self, mark: usize) {
+        while self.log.len() > mark {
+            let (w, members) = self.log.pop().expect("longer");
+            // Whoever is elsewhere by now leaves there when that window's turn comes.
+            self.put(w, members);
+        }
+        // A member may have been freed by the undoing of another window: windows say who is where.
+        debug_assert!(self.is_sound());
+    }
+
+    /// Windows changed since the mark.
+    pub(crate) fn changed(&self, mark: usize) -> impl Iterator<Item = u32> + '_ {
+        self.log[mark..].iter().map(|entry| entry.0)
+    }
+
+    fn is_sound(&self) -> bool {
+        let mirrored = |w: usize| {
+            self.members[w]
+                .iter()
+                .all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
+        };
+        let seated = self.home.iter().filter(|h| **h != FREE).count();
+        (0..self.members.len()).all(mirrored)
+            && seated == self.members.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Replaces a window's group; its new members are free or in it.
+    pub(crate) fn set(&mut self, w: u32, members: Vec<u32>) {
+        let old = self.put(w, members);
+        self.log.push((w, old));
+    }
+
+    fn put(&mut self, w: u32, members: Vec<u32>) -> Vec<u32> {
+        debug_assert!(members.is_sorted());
+        let at = w as usize;
+        let slot = self.part.windows[at].slot.0 as i64;
+        let offer = self.part.windows[at].offer as usize;
+        let old = std::mem::replace(&mut self.members[at], members);
+        for &n in &old {
+            let c = self.cand(n);
+            if self.home[c.intent as usize] == w {
+                self.home[c.intent as usize] = FREE;
+            }
+            self.used[offer] -= c.quantity as i64;
+            self.total.nearer += c.distance_m as i64;
+        }
+        let size = self.members[at].len();
+        self.total.buyers += size as i64 - old.len() as i64;
+        self.total.earlier -= slot * (size as i64 - old.len() as i64);
+        let tier = self.reached(w, size).unwrap_or(0);
+        let price = self.price(w, tier);
+        let mut worth = 0;
+        for k in 0..size {
+            let c = self.cand(self.members[at][k]);
+            self.home[c.intent as usize] = w;
+            self.used[offer] += c.quantity as i64;
+            self.total.nearer -= c.distance_m as i64;
+            worth += c.at(price);
+        }
+        self.total.value += worth - self.worth[at];
+        self.worth[at] = worth;
+        self.tier[at] = tier as u8;
+        self.turn[at] += 1;
+        old
+    }
+
+    /// What the objective loses if the intent leaves its window alone; `None` if a promise to
+    /// another member would break.
+    pub(crate) fn loss(&mut self, i: u32) -> Option<i64> {
+        let w = self.home[i as usize];
+        if w == FREE {
+            return Some(0);
+        }
+        let turn = self.turn[w as usize];
+        let known = self.losses[i as usize];
+        if (known.0, known.1) == (w, turn) {
+            return known.2;
+        }
+        let loss = self.loss_from(w, i);
+        self.losses[i as usize] = (w, turn, loss);
+        loss
+    }
+
+    fn loss_from(&self, w: u32, i: u32) -> Option<i64> {
+        let members = &self.members[w as usize];
+        let tier = self.tier[w as usize] as usize;
+        let rest = || members.iter().map(|&n| self.cand(n)).filter(|c| c.intent != i);
+        let mut count = members.len() - 1;
+        if self.reached(w, count) == Some(tier) {
+            let own = members.iter().map(|&n| self.cand(n)).find(|c| c.intent == i);
+            return own.map(|c| c.at(self.price(w, tier)));
+        }
+        loop {
+            let Some(tier) = self.reached(w, count) else {
+                return (!rest().any(|c| c.bound_here)).then_some(self.worth[w as usize]);
+            };
+            let price = self.price(w, tier);
+            let staying = rest().filter(|c| c.pays(price)).count();
+            if staying == count || self.reached(w, staying) == Some(tier) {
+                if rest().any(|c| !c.pays(price) && c.bound_here) {
+                    return None;
+                }
+                let left: i64 = rest().filter(|c| c.pays(price)).map(|c| c.at(price)).sum();
+                return Some(self.worth[w as usize] - left);
+            }
+            count = staying;
+        }
+    }
+
+    /// Units that the window's group may use.
+    fn room(&self, w: u32) -> i64 {
+        let offer = self.part.windows[w as usize].offer as usize;
+        let mine: i64 =
+            self.members[w as usize].iter().map(|&n| self.cand(n).quantity as i64).sum();
+        self.part.offers[offer].stock - (self.used[offer] - mine)
+    }
+
+    /// Lists in `items` and `places` who could be in the window, each at what `cost` says; those
+    /// without a cost cannot be had.
+    fn list(&mut self, w: u32, mut cost: impl FnMut(&mut Self, u32, &Cand) -> Option<i64>) {
+        let mut items = std::mem::take(&mut self.items);
+        let mut places = std::mem::take(&mut self.places);
+        items.clear();
+        places.clear();
+        let window = &self.part.windows[w as usize];
+        for n in window.first..window.end {
+            let c = self.cand(n);
+            let home = self.home[c.intent as usize];
+            let cost = if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };
+            if let Some(cost) = cost {
+                items.push(Item {
+                    intent: c.intent,
+                    base: c.base,
+                    extra: -cost,
+                    quantity: c.quantity,
+                    distance_m: c.distance_m,
+                    limit: c.limit,
+                    bound_here: c.bound_here,
+                });
+                places.push(n);
+            }
+        }
+        self.items = items;
+        self.places = places;
+    }
+
+    /// The best group of the window among those listed.
+    fn best(&self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
+        let offer = self.part.offer_of(w);
+        let frame =
+            Frame { tiers: &offer.tiers, least_tier, max_group: offer.cap, units: self.room(w) };
+        let Group { worth, chosen, .. } = best_group(&self.items, frame)?;
+        Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
+    }
+
+    /// The best group of the window at what its buyers lose elsewhere.
+    pub(crate) fn best_group(&mut self, w: u32, ask: Ask) -> Option<(i64, Vec<u32>)> {
+        self.list_for(w, ask);
+        self.best(w, 0)
+    }
+
+    fn list_for(&mut self, w: u32, ask: Ask) {
+        self.list(w, |plan, home, c| {
+            let elsewhere = home != w;
+            match ask {
+                _ if !elsewhere => Some(0),
+                Ask::Free => None,
+                Ask::Loss => plan.loss(c.intent),
+            }
+        });
+    }
+
+    /// The best group of the window at tier `least_tier` or deeper if every buyer costs `costs`.
+    pub(crate) fn guided_group(
+        &mut self,
+        w: u32,
+        least_tier: usize,
+        costs: impl Fn(u32) -> i64,
+    ) -> Option<(i64, Vec<u32>)> {
+        self.list(w, |plan, home, c| {
+            let stuck = home != w && plan.is_bound(c.intent, home);
+            (!stuck).then(|| costs(c.intent))
+        });
+        let last = self.part.offer_of(w).tiers.len() - 1;
+        self.best(w, least_tier.min(last))
+    }
+
+    /// The best group of the window among those that it asks for and who are free; of all who are
+    /// free if those do not reach a tier.
+    pub(crate) fn choice(&mut self, w: u32, demand: &Demand) -> Option<(i64, Vec<u32>)> {
+        self.list(w, |_, home, _| (home == w).then_some(0));
+        let kept = (self.items.clone(), self.places.clone());
+        let chosen: Vec<bool> = kept.1.iter().map(|&n| demand.chosen[n as usize]).collect();
+        let mut keep = chosen.iter();
+        self.items.retain(|_| *keep.next().expect("as many"));
+        let mut keep = chosen.iter();
+        self.places.retain(|_| *keep.next().expect("as many"));
+        if let Some(found) = self.best(w, 0) {
+            return Some(found);
+        }
+        (self.items, self.places) = kept;
+        self.best(w, 0)
+    }
+
+    fn is_bound(&self, i: u32, w: u32) -> bool {
+        self.members[w as usize].iter().any(|&n| {
+            let c = self.cand(n);
+            c.intent == i && c.bound_here
+        })
+    }
+
+    /// Seats the group, whoever its members are with now; `freed` gets whoever is in no window
+    /// for it.
+    pub(crate) fn open(
+        &mut self,
+        w: u32,
+        group: Vec<u32>,
+        freed: &mut Vec<u32>,
+    ) -> Result<(), Broken> {
+        let mut robbed: Vec<u32> = Vec::new();
+        for &n in &group {
+            let i = self.cand(n).intent;
+            let home = self.home[i as usize];
+            if home != FREE && home != w && !robbed.contains(&home) {
+                robbed.push(home);
+            }
+        }
+        // Marks the group's members first, so that each robbed window is set once.
+        for &from in &robbed {
+            let rest: Vec<u32> = self.members[from as usize]
+                .iter()
+                .copied()
+                .filter(|n| {
+                    let i = self.cand(*n).intent;
+                    !group.iter().any(|&g| self.cand(g).intent == i)
+                })
+                .collect();
+            self.set(from, rest);
+        }
+        let old = self.members[w as usize].clone();
+        self.set(w, group);
+        freed.extend(
+            old.iter().map(|&n| self.cand(n).intent).filter(|&i| self.home[i as usize] == FREE),
+        );
+        for from in robbed {
+            self.settle(from, freed)?;
+        }
+        self.settle(w, freed)
+    }
+
+    /// Empties the window; `freed` gets who was in it.
+    pub(crate) fn close(&mut self, w: u32, freed: &mut Vec<u32>) {
+        freed.extend(self.members[w as usize].iter().map(|&n| self.cand(n).intent));
+        self.set(w, Vec::new());
+    }
+
+    /// Sends away who cannot pay what the group's size earns.
+    fn settle(&mut self, w: u32, freed: &mut Vec<u32>) -> Result<(), Broken> {
+        let mut members = self.members[w as usize].clone();
+        let before = members.len();
+        loop {
+            if members.is_empty() {
+                break;
+            }
+            let Some(tier) = self.reached(w, members.len()) else {
+                if members.iter().any(|&n| self.cand(n).bound_here) {
+                    return Err(Broken);
+                }
+                freed.extend(members.drain(..).map(|n| self.cand(n).intent));
+                break;
+            };
+            let price = self.price(w, tier);
+            if members.iter().all(|&n| self.cand(n).pays(price)) {
+                break;
+            }
+            let poor = |n: &u32| !self.cand(*n).pays(price);
+            if members.iter().any(|n| poor(n) && self.cand(*n).bound_here) {
+                return Err(Broken);
+            }
+            freed.extend(members.iter().filter(|n| poor(n)).map(|&n| self.cand(n).intent));
+            members.retain(|n| !poor(n));
+        }
+        if members.len() != before {
+            self.set(w, members);
+        }
+        Ok(())
+    }
+
+    /// Puts a free intent into the open window where it adds most, at least nothing.
+    pub(crate) fn fill(&mut self, i: u32) -> bool {
+        if self.home[i as usize] != FREE {
+            return false;
+        }
+        let mut best: Option<(Gain, u32, u32)> = None;
+        for &(w, n) in &self.part.places[i as usize] {
+            let size = self.members[w as usize].len();
+            let offer = self.part.windows[w as usize].offer as usize;
+            let c = self.cand(n);
+            if size == 0
+                || size >= self.part.offers[offer].cap
+                || self.used[offer] + c.quantity as i64 > self.part.offers[offer].stock
+            {
+                continue;
+            }
+            let Some(tier) = self.reached(w, size + 1) else { continue };
+            let price = self.price(w, tier);
+            if !c.pays(price) {
+                continue;
+            }
+            let mut value = c.at(price);
+            if tier != self.tier[w as usize] as usize {
+                let others = self.members[w as usize].iter();
+                value += others.map(|&m| self.cand(m).at(price)).sum::<i64>();
+                value -= self.worth[w as usize];
+            }
+            let gain = Gain {
+                value,
+                buyers: 1,
+                earlier: -(self.part.windows[w as usize].slot.0 as i64),
+                nearer: -(c.distance_m as i64),
+            };
+            if value >= 0 && best.as_ref().is_none_or(|b| gain > b.0) {
+                best = Some((gain, w, n));
+            }
+        }
+        let Some((_, w, n)) = best else { return false };
+        let mut members = self.members[w as usize].clone();
+        members.insert(members.partition_point(|m| *m < n), n);
+        self.set(w, members);
+        true
+    }
+
+    /// Tries the best group of the window against whatever its buyers do now; keeps it if that
+    /// gains. `disturbed` gets the windows that it touched.
+    pub(crate) fn reopen(&mut self, w: u32, disturbed: &mut Vec<u32>) -> bool {
+        let before = self.worth[w as usize];
+        let size = self.members[w as usize].len();
+        self.list_for(w, Ask::Loss);
+        let offer = self.part.offer_of(w);
+        let frame =
+            Frame { tiers: &offer.tiers, least_tier: 0, max_group: offer.cap, units: self.room(w) };
+        if !may_reach(&self.items, frame, before.max(0)) {
+            return false;
+        }
+        let Some((worth, group)) = self.best(w, 0) else { return false };
+        if worth < 0 || (worth, group.len()) <= (before, size) {
+            return false;
+        }
+        let (mark, total) = (self.mark(), self.total);
+        let mut freed = Vec::new();
+        let sound = self.open(w, group, &mut freed).is_ok();
+        if sound {
+            freed.sort_unstable();
+            for &i in &freed {
+                self.fill(i);
+            }
+            if self.total > total {
+                disturbed.extend(self.log[mark..].iter().map(|entry| entry.0));
+                for &i in freed.iter().filter(|&&i| self.home[i as usize] == FREE) {
+                    disturbed.extend(self.part.places[i as usize].iter().map(|p| p.0));
+                }
+                return true;
+            }
+        }
+        self.roll_back(mark);
+        false
+    }
+
+    /// Improves the listed windows and those that they disturb, `passes` times at most.
+    pub(crate) fn improve(&mut self, mut list: Vec<u32>, passes: usize) {
+        for _ in 0..passes {
+            list.sort_unstable();
+            list.dedup();
+            let mut disturbed = Vec::new();
+            for w in list {
+                self.reopen(w, &mut disturbed);
+            }
+            if disturbed.is_empty() {
+                return;
+            }
+            list = disturbed;
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Search: parts of a grouping are taken down and built again, guided by prices and chance.
+//!
+//! A step forces one window open, with each buyer costing a share of its dual price instead of
+//! what it is worth where it is, or takes some neighbouring windows down; what that sets free is
+//! grouped anew and improved. A step that loses little is kept for a while, less and less of it as
+//! the search goes on; the best grouping seen is what remains. Steps are counted, never timed, and
+//! chance is a function of the seed.
+
+use super::dual::{Demand, Prices};
+use super::plan::{Ask, FREE, Plan};
+use crate::solver::plan::Gain;
+use crate::solver::price::SCALE;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The most windows that one step builds anew; a step that frees more is given up.
+const MAX_REBUILT: usize = 400;
+/// How often a search goes back to the best grouping seen.
+const RETURNS: u32 = 8;
+
+/// A generator of numbers: splitmix64.
+pub(crate) struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
+    }
+}
+
+/// How a greedy compares windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greedy {
+    /// By the window's whole worth.
+    Window,
+    /// By its worth per buyer.
+    Buyer,
+}
+
+impl Plan<'_> {
+    /// Opens, again and again, the window that is worth most to buyers who are free.
+    ///
+    /// A window's worth only falls as buyers are taken, so it is computed anew only when it comes
+    /// to the top.
+    pub(crate) fn greedy(&mut self, windows: &[u32], greedy: Greedy) {
+        let mut queue: BinaryHeap<(i64, Reverse<u32>)> = BinaryHeap::new();
+        for &w in windows {
+            if !self.is_open(w)
+                && let Some((key, _)) = self.greedy_group(w, greedy)
+            {
+                queue.push((key, Reverse(w)));
+            }
+        }
+        while let Some((key, Reverse(w))) = queue.pop() {
+            let Some((now, group)) = self.greedy_group(w, greedy) else { continue };
+            if now < key && queue.peek().is_some_and(|next| (now, Reverse(w)) < *next) {
+                queue.push((now, Reverse(w)));
+                continue;
+            }
+            self.open(w, group, &mut Vec::new()).expect("free buyers break no promise");
+        }
+    }
+
+    fn greedy_group(&mut self, w: u32, greedy: Greedy) -> Option<(i64, Vec<u32>)> {
+        let (worth, group) = self.best_group(w, Ask::Free)?;
+        let key = match greedy {
+            Greedy::Window => worth,
+            Greedy::Buyer => worth / group.len() as i64,
+        };
+        (worth > 0).then_some((key, group))
+    }
+
+    /// Searches for `steps` steps; the objective and its ties never get worse. Ends early when the
+    /// value reaches `enough`: then nothing is left to gain.
+    pub(crate) fn search(&mut self, steps: u32, seed: u64, prices: &Prices, enough: i64) {
+        let count = self.part.windows.len();
+        if count == 0 || steps == 0 {
+            return;
+        }
+        self.keep();
+        let dice = &mut Dice(seed);
+        let mut best = (self.total, self.members.clone());
+        for step in 0..steps {
+            if best.0.value >= enough {
+                break;
+            }
+            let round = (steps / RETURNS).max(1);
+            let heat = (round - step % round) as i64;
+            if step % round == 0 && self.total < best.0 {
+                self.restore(&best.1);
+            }
+            let before = self.total;
+            let w = dice.below(count) as u32;
+            let mut freed = Vec::new();
+            let shaken = if dice.below(3) > 0 {
+                self.force_open(w, dice, prices, &mut freed)
+            } else {
+                self.take_down(w, dice, &mut freed)
+            };
+            let kept = shaken && self.rebuild(freed, dice) && {
+                // What may be lost: up to 1/64 of the value, cooling down.
+                let slack = best.0.value / 64 * heat / round as i64;
+                let slack = dice.below(slack.max(0) as usize + 1) as i64;
+                self.total > before || self.total.value > before.value - slack
+            };
+            if !kept {
+                self.roll_back(0);
+            }
+            self.keep();
+            if self.total > best.0 {
+                best = (self.total, self.members.clone());
+            }
+        }
+        if self.total < best.0 {
+            self.restore(&best.1);
+        }
+        self.keep();
+    }
+
+    /// Brings back a whole grouping.
+    pub(crate) fn restore(&mut self, members: &[Vec<u32>]) {
+        for w in 0..members.len() {
+            if self.members[w] != members[w] {
+                self.set(w as u32, Vec::new());
+            }
+        }
+        for (w, group) in members.iter().enumerate() {
+            if self.members[w] != *group {
+                self.set(w as u32, group.clone());
+            }
+        }
+        self.keep();
+    }
+
+    /// Opens the window with the group that is best at a share of the dual prices.
+    fn force_open(
+        &mut self,
+        w: u32,
+        dice: &mut Dice,
+        prices: &Prices,
+        freed: &mut Vec<u32>,
+    ) -> bool {
+        let offer = self.part.windows[w as usize].offer as usize;
+        let others = &self.part.offers[offer].windows;
+        let open: Vec<u32> =
+            others.iter().copied().filter(|&o| o != w && self.is_open(o)).collect();
+        if !open.is_empty() && dice.below(2) == 0 {
+            let other = open[dice.below(open.len())];
+            if !self.is_held(other) {
+                self.close(other, freed);
+            }
+        }
+        let share = dice.below(5) as i64;
+        let tier = dice.below(self.part.offers[offer].tiers.len());
+        let group =
+            self.guided_group(w, tier, |i| prices.u[i as usize] / SCALE * share / 4);
+        let Some((_, group)) = group else { return false };
+        if group == self.members[w as usize] && freed.is_empty() {
+            return false;
+        }
+        self.open(w, group, freed).is_ok()
+    }
+
+    /// Closes the window, or one of its rivals, and some of their neighbours.
+    fn take_down(&mut self, mut w: u32, dice: &mut Dice, freed: &mut Vec<u32>) -> bool {
+        for _ in 0..2 + dice.below(3) {
+            let i = if self.is_open(w) && !self.is_held(w) {
+                let from = freed.len();
+                self.close(w, freed);
+                freed[from + dice.below(freed.len() - from)]
+            } else {
+                let near = self.part.cands_of(w);
+                near[dice.below(near.len())].intent
+            };
+            let places = &self.part.places[i as usize];
+            let open: Vec<u32> =
+                places.iter().map(|p| p.0).filter(|&w| self.is_open(w)).collect();
+            if open.is_empty() {
+                break;
+            }
+            w = open[dice.below(open.len())];
+        }
+        !freed.is_empty()
+    }
+
+    /// Groups anew whom a step has set free; false if that is too much work.
+    fn rebuild(&mut self, mut freed: Vec<u32>, dice: &mut Dice) -> bool {
+        freed.retain(|&i| self.home[i as usize] == FREE);
+        freed.sort_unstable();
+        let mut windows: Vec<u32> =
+            freed.iter().flat_map(|&i| self.part.places[i as usize].iter().map(|p| p.0)).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        windows.retain(|_| dice.below(8) > 0);
+        if windows.len() > MAX_REBUILT {
+            return false;
+        }
+        let greedy = if dice.below(2) == 0 { Greedy::Window } else { Greedy::Buyer };
+        self.greedy(&windows, greedy);
+        for i in freed {
+            self.fill(i);
+        }
+        let touched: Vec<u32> = self.changed(0).collect();
+        self.improve(touched, 3);
+        true
+    }
+
+    /// The grouping of greatest objective that a greedy and improvement find from nothing but
+    /// what is promised.
+    pub(crate) fn from_scratch(&mut self, greedy: Greedy) {
+        let all: Vec<u32> = (0..self.part.windows.len() as u32).collect();
+        for &w in &all {
+            if self.is_open(w) && !self.is_held(w) {
+                self.set(w, Vec::new());
+            }
+        }
+        self.greedy(&all, greedy);
+        self.improve(all, 4);
+    }
+
+    /// The grouping that the windows ask for at some prices, as far as it goes: the windows of
+    /// greatest worth first, each with those of its choice who are still free; then greedily.
+    pub(crate) fn follow(&mut self, demand: &Demand) {
+        for w in 0..self.part.windows.len() as u32 {
+            if self.is_open(w) && !self.is_held(w) {
+                self.set(w, Vec::new());
+            }
+        }
+        let mut asked: Vec<(Reverse<i64>, u32)> = (0..self.part.windows.len() as u32)
+            .filter(|&w| demand.tier[w as usize].1 > 0 && !self.is_open(w))
+            .map(|w| (Reverse(demand.open_worth[w as usize]), w))
+            .collect();
+        asked.sort_unstable();
+        for &(_, w) in &asked {
+            // Those of its choice, and whoever else is free.
+            if let Some((worth, group)) = self.choice(w, demand)
+                && worth > 0
+            {
+                self.open(w, group, &mut Vec::new()).expect("free buyers break no promise");
+            }
+        }
+        let all: Vec<u32> = (0..self.part.windows.len() as u32).collect();
+        self.greedy(&all, Greedy::Window);
+        self.improve(all, 3);
+        self.keep();
+    }
+
+    /// The better of this and another grouping.
+    pub(crate) fn better_of(&mut self, other: &Plan<'_>) {
+        if other.total > self.total {
+            self.restore(&other.members);
+        }
+    }
+
+    /// The objective and its ties.
+    pub(crate) fn total(&self) -> Gain {
+        self.total
+    }
+}

@@ -1,0 +1,263 @@
+//! Parts of a market, each solved and proven alone, and taken back into the market.
+
+use super::Budget;
+use super::compact::Compact;
+use super::compact::dual::{Demand, Pace, Prices};
+use super::compact::plan::{FREE, Plan};
+use super::compact::search::Greedy;
+use super::market::Market;
+use super::plan::Home;
+use super::price::{SCALE, UNPRICED};
+use crate::market::Slot;
+use std::collections::BTreeSet;
+
+/// How many starts a search has.
+const STARTS: u64 = 2;
+
+impl Market {
+    /// The offers of the market, by connected components, each in the order of stores.
+    pub(crate) fn components(&self) -> Vec<Vec<u32>> {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut all = Vec::new();
+        for &o in self.by_store.values() {
+            if !seen.insert(o) {
+                continue;
+            }
+            let mut offers = vec![o];
+            let mut next = 0;
+            while next < offers.len() {
+                for c in &self.offer(offers[next]).candidates {
+                    offers.extend(self.node(c.intent).edges.iter().filter(|e| seen.insert(**e)));
+                }
+                next += 1;
+            }
+            offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+            all.push(offers);
+        }
+        all
+    }
+
+    /// Solves the part of the market that consists of those offers with the budget of the whole
+    /// part: prices, search, branch and bound; keeps what gained.
+    ///
+    /// **Contract** the offers are closed; nothing is dirty, stale or fresh.
+    pub(crate) fn solve_part(&mut self, offers: &[u32], budget: Budget, seed: u64) {
+        let part = Compact::of(self, offers);
+        let mut demand = Demand::default();
+        let mut prices = self.prices_of(&part);
+        let mut plan = self.plan_of(&part);
+        let began = plan.total();
+        for greedy in [Greedy::Window, Greedy::Buyer] {
+            let mut fresh = plan.clone();
+            fresh.from_scratch(greedy);
+            plan.better_of(&fresh);
+        }
+        let scale = SCALE as i128;
+        let bounds = |value: i64| (value as i128 * scale, (value as i128 + 1) * scale);
+        let pace = |rounds| Pace { rounds, patience: 8, halvings: 12 };
+        let rounds = budget.price_rounds;
+        let half = pace(rounds / 2);
+        let value = plan.total().value;
+        let mut bound = part
+            .tighten(&mut prices, None, half, bounds(value), &mut demand, None)
+            .expect("nothing is forced");
+        let start = plan.clone();
+        for n in 0..STARTS {
+            let enough = (bound / scale) as i64;
+            if plan.total().value >= enough {
+                break;
+            }
+            let mut run = start.clone();
+            let steps = budget.search_steps / STARTS as u32;
+            run.search(steps, seed.wrapping_add(n), &prices, enough);
+            plan.better_of(&run);
+        }
+        let value = plan.total().value;
+        let rest = pace(rounds - rounds / 2);
+        if bound >= bounds(value).1 {
+            bound = part
+                .tighten(&mut prices, None, rest, bounds(value), &mut demand, None)
+                .expect("nothing is forced");
+        }
+        if bound >= bounds(value).1 {
+            bound = bound.min(part.close(&mut plan, &prices, budget.nodes));
+        }
+        if plan.total() > began {
+            self.adopt(&part, &plan);
+        }
+        self.set_part_prices(&part, &prices);
+        self.note_proof(offers, bound);
+    }
+
+    fn prices_of(&self, part: &Compact) -> Prices {
+        Prices {
+            u: part.intents.iter().map(|&i| self.price_of(i)).collect(),
+            v: part.offers.iter().map(|offer| self.offer(offer.o).price).collect(),
+        }
+    }
+
+    /// The incumbent, as far as the part can hold it.
+    fn plan_of<'a>(&self, part: &'a Compact) -> Plan<'a> {
+        let mut plan = Plan::empty(part);
+        for (number, offer) in part.offers.iter().enumerate() {
+            for node in self.offer(offer.o).windows.iter().filter(|w| !w.members.is_empty()) {
+                let ids: Vec<u32> = node.members.iter().map(|c| c.intent).collect();
+                let home = self.window_for(part, &plan, number, node.slot, &ids);
+                if let Some((w, members)) = home {
+                    plan.set(w, members);
+                }
+            }
+        }
+        plan.keep();
+        plan
+    }
+
+    /// The window of the part that can hold the group, with what it holds already.
+    fn window_for(
+        &self,
+        part: &Compact,
+        plan: &Plan<'_>,
+        offer: usize,
+        slot: Slot,
+        ids: &[u32],
+    ) -> Option<(u32, Vec<u32>)> {
+        let windows = &part.offers[offer].windows;
+        let own = windows.iter().filter(|w| part.windows[**w as usize].stands_for.contains(&slot));
+        for &w in own.chain(windows) {
+            let window = &part.windows[w as usize];
+            let mut members = plan.members[w as usize].clone();
+            let places = ids.iter().map(|id| {
+                let mut of = (window.first..).zip(part.cands_of(w));
+                of.find(|(_, c)| part.intents[c.intent as usize] == *id).map(|(n, _)| n)
+            });
+            let Some(places) = places.collect::<Option<Vec<u32>>>() else { continue };
+            members.extend(places);
+            members.sort_unstable();
+            let offer = &part.offers[offer];
+            let tier = offer.tiers.iter().rev().find(|t| t.min_buyers as usize <= members.len());
+            let pay = |price: i64| {
+                members.iter().all(|&n| part.cands[n as usize].pays(price))
+            };
+            if members.len() <= offer.cap && tier.is_some_and(|t| pay(t.price.minor())) {
+                return Some((w, members));
+            }
+        }
+        None
+    }
+
+    /// Takes the grouping over: every group in the earliest slot that can hold it at no less.
+    fn adopt(&mut self, part: &Compact, plan: &Plan<'_>) {
+        for offer in &part.offers {
+            for n in 0..self.offer(offer.o).windows.len() {
+                let slot = self.offer(offer.o).windows[n].slot;
+                self.disband(offer.o, slot);
+            }
+        }
+        for (w, members) in plan.members.iter().enumerate() {
+            if members.is_empty() {
+                continue;
+            }
+            let o = part.offer_of(w as u32).o;
+            let ids: Vec<u32> = members
+                .iter()
+                .map(|&n| part.intents[part.cands[n as usize].intent as usize])
+                .collect();
+            let slot = self.earliest(o, part.windows[w].slot, &ids);
+            let group = ids.iter().map(|&i| {
+                let at = self.candidate_at(o, &self.node(i).intent.id).expect("a candidate");
+                self.offer(o).candidates[at]
+            });
+            let group = group.collect();
+            self.seat(o, slot, group);
+        }
+        debug_assert_eq!(
+            plan.home.iter().filter(|h| **h != FREE).count(),
+            part.intents
+                .iter()
+                .filter(|&&i| matches!(self.hot[i as usize].home, Home::In(..)))
+                .count()
+        );
+    }
+
+    /// The first empty slot of the offer that can hold the group at no less worth than `slot`.
+    fn earliest(&self, o: u32, slot: Slot, ids: &[u32]) -> Slot {
+        let offer = self.offer(o);
+        let worth = |slot: Slot, visit: i64| -> i64 {
+            ids.iter().map(|&i| visit + self.bonus(o, i, slot)).sum()
+        };
+        let visit = offer.window(slot).expect("a window of the part").visit_value;
+        let least = worth(slot, visit);
+        let holds = |slot: Slot| ids.iter().all(|&i| self.eligible(o, i, slot));
+        let mut windows = offer.windows.iter().take_while(|w| w.slot < slot);
+        windows
+            .find(|w| {
+                w.members.is_empty() && holds(w.slot) && worth(w.slot, w.visit_value) >= least
+            })
+            .map_or(slot, |w| w.slot)
+    }
+
+    fn set_part_prices(&mut self, part: &Compact, prices: &Prices) {
+        for (&i, &u) in part.intents.iter().zip(&prices.u) {
+            let hot = &mut self.hot[i as usize];
+            debug_assert!(hot.price != UNPRICED);
+            self.dual += (u - hot.price) as i128;
+            hot.price = u;
+        }
+        for (offer, &v) in part.offers.iter().zip(&prices.v) {
+            let node = self.offers[offer.o as usize].as_mut().expect("an index in use");
+            self.dual += offer.stock as i128 * (v - node.price) as i128;
+            node.price = v;
+        }
+        for offer in &part.offers {
+            let windows = self.offers[offer.o as usize].as_ref().expect("in use").windows.iter();
+            self.stale.extend(windows.map(|w| (w.slot, offer.o)));
+        }
+        self.reprice();
+    }
+
+    /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until
+    /// one of its offers changes.
+    fn note_proof(&mut self, offers: &[u32], bound: i128) {
+        let mut intents: BTreeSet<u32> = BTreeSet::new();
+        let mut dual = 0;
+        for &o in offers {
+            let offer = self.offer(o);
+            dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
+            dual += offer.windows.iter().map(|w| w.term as i128).sum::<i128>();
+            intents.extend(offer.candidates.iter().map(|c| c.intent));
+        }
+        dual += intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>();
+        offers.iter().for_each(|&o| self.unprove(o));
+        if dual > bound {
+            self.proven += dual - bound;
+            for &o in offers {
+                self.offer_mut(o).proof = Some(offers[0]);
+            }
+            let proof = Proof { offers: offers.to_vec(), less: dual - bound };
+            self.proofs.insert(offers[0], proof);
+        }
+    }
+
+    /// What was proven of the offer's part holds no more.
+    pub(crate) fn unprove(&mut self, o: u32) {
+        let Some(proof) = self.offers[o as usize].as_mut().and_then(|node| node.proof.take())
+        else {
+            return;
+        };
+        let Proof { offers, less } = self.proofs.remove(&proof).expect("a proof is kept");
+        self.proven -= less;
+        for o in offers {
+            if let Some(node) = &mut self.offers[o as usize] {
+                node.proof = None;
+            }
+        }
+    }
+}
+
+/// What was proven of a part beyond what its prices say.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    offers: Vec<u32>,
+    /// By how much its bound is less than that of its prices, scaled.
+    less: i128,
+}
