@@ -1,7 +1,7 @@
 //! `iceshop nats`: a city's streams; and the flags by which every command reaches NATS.
 
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{ConnectSettings, Connection, Login, NatsError, Row, StreamSettings};
+use connectors::nats::{ConnectSettings, Connection, Login, Row, StreamSettings};
 use connectors::subject::{City, Subjects};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl NatsArgs {
         settings.login = self.login();
         settings.tls_ca = self.nats_tls_ca.clone();
         settings.tls_client = self.nats_tls_cert.clone().zip(self.nats_tls_key.clone());
-        let connection = connectors::nats::connect(&settings).await.map_err(failure)?;
+        let connection = connectors::nats::connect(&settings).await?;
         Ok((connection, Subjects::new(city)))
     }
 
@@ -75,18 +75,6 @@ impl NatsArgs {
             Login::None
         }
     }
-}
-
-/// Which exit code an error of the connector is.
-pub fn failure(error: NatsError) -> Failure {
-    let kind = match &error {
-        NatsError::Unreachable { .. } => Kind::Unreachable,
-        NatsError::Denied { .. } | NatsError::Credentials { .. } | NatsError::NoStream { .. } => {
-            Kind::Config
-        }
-        _ => Kind::Data,
-    };
-    Failure::new(kind, error)
 }
 
 /// Runs the future to its end on a small runtime.
@@ -155,11 +143,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let rows = block_on(async {
         let (connection, subjects) = stream.connect.connect("iceshop nats").await?;
-        match &args.action {
-            Action::Init(_) => connectors::nats::init(&connection, &subjects, &settings).await,
-            Action::Check(_) => connectors::nats::check(&connection, &subjects, &settings).await,
-        }
-        .map_err(failure)
+        Ok(match &args.action {
+            Action::Init(_) => connectors::nats::init(&connection, &subjects, &settings).await?,
+            Action::Check(_) => connectors::nats::check(&connection, &subjects, &settings).await?,
+        })
     })?;
     for Row { stream, field, expected, actual, good } in &rows {
         let mark = if *good { "ok " } else { "BAD" };

@@ -1,6 +1,6 @@
 //! `iceshop publish`: a file's records to a city's input stream.
 
-use super::nats::{NatsArgs, block_on, failure};
+use super::nats::{NatsArgs, block_on};
 use crate::failure::{Failure, Kind, OrFail};
 use connectors::file::Lines;
 use connectors::nats::{FlightSettings, PublishSettings, publish_file};
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let published = block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop publish").await?;
         let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
-        publish_file(&connection, &subjects, lines, &settings, tell).await.map_err(failure)
+        Ok(publish_file(&connection, &subjects, lines, &settings, tell).await?)
     })?;
     bar.finish_and_clear();
     let (records, raw) = (published.records, published.raw);

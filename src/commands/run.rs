@@ -1,7 +1,7 @@
 //! `iceshop run`: the engine, from a file, from NATS, or on the embedded city.
 
 use super::city::CityArgs;
-use super::nats::NatsArgs;
+use super::nats::{NatsArgs, block_on};
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::run::files::{Form, Output, run_city, run_file};
@@ -11,7 +11,9 @@ use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
 use dataflows::flow::Profile;
+use dataflows::market::Params;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +67,7 @@ pub struct Args {
     pub params: ParamArgs,
     /// Where NATS is.
     #[command(flatten)]
-    pub nats: nats::RunArgs,
+    pub nats: RunArgs,
     /// How to connect.
     #[command(flatten)]
     pub connect: NatsArgs,
@@ -80,6 +82,22 @@ pub struct Args {
     /// The embedded city.
     #[command(flatten, next_help_heading = "Embedded city")]
     pub city: CityArgs,
+}
+
+/// What only a run on NATS is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "NATS")]
+pub struct RunArgs {
+    /// Publish every record's receipt, not only those of records that were not applied
+    #[arg(long)]
+    pub all_receipts: bool,
+    /// Stop when the input has been quiet for so long and everything is published
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    pub stop_when_idle: Option<Duration>,
+    /// Messages published and not yet acknowledged, at most
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub in_flight: u32,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -97,34 +115,53 @@ fn speed(text: &str) -> Result<f64, String> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     end_on_panic();
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
-    let workers = args.workers as usize;
-    let summary = if args.connect.nats.is_some() {
-        nats::run(args, params)?
-    } else {
-        let (pipeline, profile) = if args.profile {
-            let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
-            (pipeline, Some(profile))
-        } else {
-            (Pipeline::new(params, workers, Dating::Required), None)
-        };
-        let terminal = args.output == "-" && std::io::stdout().is_terminal();
-        let form = if terminal && !args.json { Form::Readable } else { Form::Json };
-        let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
-        let output = Output::create(&args.output, form, receipts, dead)?;
-        let summary = match &args.input {
-            Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
-            None => {
-                let city = City::from(&args.city);
-                run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
-            }
-        };
-        for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
-            let (name, ms) = (&usage.name, usage.own.as_millis());
-            eprintln!("operator   {name:<28} {ms:>9} ms {:>9} calls", usage.calls);
-        }
-        summary
+    let summary = match args.connect.nats {
+        Some(_) => on_nats(args, params)?,
+        None => on_files(args, params)?,
     };
     report(&summary, args.summary.as_deref())
+}
+
+/// Runs the engine on a city's streams.
+fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let settings = nats::Settings {
+        params,
+        workers: args.workers as usize,
+        batch: args.batch as usize,
+        all_receipts: args.nats.all_receipts,
+        stop_when_idle: args.nats.stop_when_idle,
+        in_flight: args.nats.in_flight as usize,
+    };
+    block_on(async {
+        let (connection, subjects) = args.connect.connect("iceshop run").await?;
+        nats::run(&connection, &subjects, &settings).await
+    })
+}
+
+/// Runs the engine on a file, or on the embedded city.
+fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let (pipeline, profile) = if args.profile {
+        let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
+        (pipeline, Some(profile))
+    } else {
+        (Pipeline::new(params, args.workers as usize, Dating::Required), None)
+    };
+    let terminal = args.output == "-" && std::io::stdout().is_terminal();
+    let form = if terminal && !args.json { Form::Readable } else { Form::Json };
+    let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
+    let output = Output::create(&args.output, form, receipts, dead)?;
+    let summary = match &args.input {
+        Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
+        None => {
+            let city = City::from(&args.city);
+            run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
+        }
+    };
+    for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
+        let (name, ms) = (&usage.name, usage.own.as_millis());
+        eprintln!("operator   {name:<28} {ms:>9} ms {:>9} calls", usage.calls);
+    }
+    Ok(summary)
 }
 
 /// The closing summary: for people on standard error, in JSON where asked for.
