@@ -53,8 +53,8 @@ pub struct Settings {
 struct Shared {
     /// The last sequence taken in.
     sequence: AtomicU64,
-    /// The newest time seen, in milliseconds; 0 before the first.
-    newest_ms: AtomicI64,
+    /// When the last tick begins, if nothing more comes, in milliseconds.
+    last_tick_ms: AtomicI64,
     line: Mutex<String>,
 }
 
@@ -156,11 +156,11 @@ impl Reader<'_> {
         }
     }
 
-    /// When the tick after the newest record's begins.
+    /// When the tick after the last begins.
     fn next_tick(&self) -> String {
-        let newest = self.shared.newest_ms.load(Ordering::Acquire);
+        let last = self.shared.last_tick_ms.load(Ordering::Acquire);
         let params = &self.settings.params;
-        outbound::utc(params.start(params.tick(Time(newest)).next()))
+        outbound::utc(params.start(params.tick(Time(last)).next()))
     }
 }
 
@@ -181,8 +181,7 @@ fn work(
         if writer.blocking_send(produce).is_err() {
             break;
         }
-        let newest = pipeline.newest().map_or(0, |time| time.0);
-        shared.newest_ms.store(newest, Ordering::Release);
+        shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
         shared.sequence.store(last, Ordering::Release);
         if shown.elapsed() >= Duration::from_millis(500) {
             shown = Instant::now();

@@ -98,7 +98,9 @@ impl Pipeline {
                 let place = index.unwrap_or(0);
                 let open = Open { index, kind: record.kind(), id: subject_id(&record) };
                 self.open.insert((sequence, place), open);
-                self.engine.apply(time, Tagged { event, sequence, index: place });
+                if self.engine.apply(time, Tagged { event, sequence, index: place }) {
+                    self.translator.pass(time);
+                }
             }
             Err(invalid) => {
                 let mut receipt = outbound::receipt(sequence, index, Outcome::from(invalid));
@@ -143,6 +145,11 @@ impl Pipeline {
     /// The newest time seen on a good record.
     pub fn newest(&self) -> Option<Time> {
         self.translator.newest()
+    }
+
+    /// When the last tick begins if the log ends here.
+    pub fn last_tick(&self) -> Time {
+        self.engine.last_tick()
     }
 
     /// What the run has done so far.

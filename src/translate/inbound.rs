@@ -41,12 +41,17 @@ impl Translator {
         self.newest
     }
 
+    /// Time has come to a record.
+    pub fn pass(&mut self, time: Time) {
+        self.newest = self.newest.max(Some(time));
+    }
+
     /// The event of a record and its time, which never runs back: an older one counts as the
-    /// newest seen. A refused record moves nothing, time included.
+    /// newest seen. It moves nothing yet: see [`Translator::pass`].
     ///
     /// # Errors
     /// The first field that cannot be, with its value as JSON.
-    pub fn event(&mut self, at: &Stamp, record: &wire::Record) -> Result<(Time, Event), Invalid> {
+    pub fn event(&self, at: &Stamp, record: &wire::Record) -> Result<(Time, Event), Invalid> {
         let time = self.time(at)?;
         let now = self.newest.map_or(time, |newest| newest.max(time));
         let event = match record {
@@ -59,7 +64,6 @@ impl Translator {
             wire::Record::Clock(_) => Ok(Event::Clock),
         };
         let event = event.map_err(|refused| as_given(record, refused))?;
-        self.newest = Some(now);
         Ok((now, event))
     }
 

@@ -9,6 +9,7 @@ use connectors::wire::Receipt;
 use dataflows::market::Params;
 use iceshop::run::pipeline::Produce;
 use iceshop::scenario::City;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -117,7 +118,7 @@ fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
     let text = std::str::from_utf8(known).unwrap();
     let mut value: Value = serde_json::from_slice(known).unwrap();
     let invalid = |field, line: Vec<u8>| (line, Fate::Invalid(field));
-    match dice.roll(0, 13) {
+    match dice.roll(0, 14) {
         0 => invalid(None, known[..dice.roll(1, known.len() as i64 - 1) as usize].to_vec()),
         1 => invalid(
             Some("at"),
@@ -174,11 +175,35 @@ fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
         }
         9 => (known.to_vec(), Fate::Stale),
         10 => older(dice, value),
+        11 => {
+            let unknown = unknown(dice, &value);
+            let field = if unknown.get("window").is_some() { "window" } else { "store" };
+            invalid(Some(field), unknown.to_string().into())
+        }
         _ => {
             let (field, wrong) = wrong(dice, &value);
             value[field] = wrong;
             invalid(Some(field), value.to_string().into())
         }
+    }
+}
+
+/// A record that refers to nothing known, mostly from a time that has not come.
+fn unknown(dice: &mut Dice, value: &Value) -> Value {
+    let at: Timestamp = value["at"].as_str().unwrap().parse().unwrap();
+    let ahead = *dice.pick(&[0, 1, 40, 3_000, 40_000, 1_000_000]);
+    let at = at + SignedDuration::from_secs(dice.roll(0, ahead));
+    let (at, event) = (at.to_string(), format!("f{}", dice.roll(0, 1 << 30)));
+    let window = *dice.pick(&["nowhere_nothing_7", "s1_p1_1", "x"]);
+    match dice.roll(0, 3) {
+        0 => json!({"at": at, "kind": "offer", "store": "nowhere", "product": "nothing",
+            "version": 1, "list_price": 100, "tiers": [{"min_buyers": 1, "price": 50}]}),
+        1 => json!({"at": at, "kind": "stock", "store": "nowhere", "product": "nothing",
+            "version": 1, "units": 5}),
+        2 => json!({"at": at, "kind": "reply", "window": window, "revision": 1, "intent": "i1",
+            "answer": "accept", "event": event}),
+        _ => json!({"at": at, "kind": "arrival", "window": window, "intent": "i1",
+            "outcome": "bought", "event": event}),
     }
 }
 

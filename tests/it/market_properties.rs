@@ -55,7 +55,11 @@ impl Run {
     fn put(&mut self, at: &str, record: Record) {
         let sequence = self.records.len() as u64 + 1;
         match self.translator.event(&Stamp::Text(at.to_string()), &record) {
-            Ok((time, event)) => self.engine.apply(time, Tagged { event, sequence, index: 0 }),
+            Ok((time, event)) => {
+                if self.engine.apply(time, Tagged { event, sequence, index: 0 }) {
+                    self.translator.pass(time);
+                }
+            }
             Err(invalid) => self.receive(sequence, invalid.into()),
         }
         self.records.push((at.to_string(), record));

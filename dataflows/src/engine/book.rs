@@ -384,8 +384,13 @@ impl Book {
         self.leaving.keys().next().copied()
     }
 
-    /// Time has come to `tick`: lapsed intents leave, and the minute moves on.
-    pub fn pass(&mut self, tick: Tick) {
+    /// Whether it could be the id of a window of an offer that is known.
+    pub fn names_window(&self, id: &str) -> bool {
+        id.rsplit_once('_').is_some_and(|(offer, _)| self.names.contains_key(offer))
+    }
+
+    /// Time has come to `tick`: the minute moves on in the dataflow.
+    pub fn tell(&mut self, tick: Tick) {
         let before = self.params.start(tick).plus_ms(-self.params.tick_ms);
         let minute = before.0.div_euclid(60_000);
         if minute > self.minute {
@@ -395,6 +400,10 @@ impl Book {
             self.changes.minute.push((minute, 1));
             self.minute = minute;
         }
+    }
+
+    /// Time has come to `tick`: lapsed intents leave.
+    pub fn pass(&mut self, tick: Tick) {
         while let Some(entry) = self.leaving.first_entry() {
             if *entry.key() > tick {
                 break;

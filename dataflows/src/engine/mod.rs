@@ -17,12 +17,17 @@ mod publish;
 
 mod announce;
 
+mod inbox;
+
 pub use book::{Book, IntentEntry, Removal};
 pub use ledger::Ledger;
 pub use life::Counts;
 
 use crate::flow::Flow;
-use crate::market::{Certificate, Decision, Event, Params, ProductId, Tick, Time, Verdict};
+use crate::market::{
+    Certificate, Decision, Event, Outcome, Params, ProductId, Tick, Time, Verdict,
+};
+use inbox::Inbox;
 use life::{Feedback, Life};
 use std::collections::BTreeMap;
 
@@ -62,10 +67,10 @@ pub struct Engine {
     flow: Flow,
     book: Book,
     life: Life,
-    /// Events of ticks that are not over.
-    inbox: BTreeMap<Tick, Vec<Tagged>>,
-    /// Ticks before this one are over.
-    horizon: Tick,
+    /// Events of ticks that are not brought about.
+    inbox: Inbox,
+    /// Whether the log is at its end.
+    closed: bool,
     /// The last tick that was brought about.
     done: Option<Tick>,
     feedback: Vec<Feedback>,
@@ -84,8 +89,8 @@ impl Engine {
             book: Book::new(params.clone()),
             life: Life::new(params.clone()),
             flow,
-            inbox: BTreeMap::new(),
-            horizon: Tick(0),
+            inbox: Inbox::default(),
+            closed: false,
             done: None,
             feedback: Vec::new(),
             sequence: 0,
@@ -104,23 +109,32 @@ impl Engine {
     }
 
     /// Takes in an event of that time; an event older than the newest counts as of the newest.
+    /// Whether time has come to it: one that may refer to something unknown waits for time.
     ///
     /// **Contract** an event's tick is over only when time has moved past it, so the order of the
     /// events of one tick changes nothing.
-    pub fn apply(&mut self, at: Time, event: Tagged) {
-        self.advance(at);
-        self.inbox.entry(self.horizon).or_default().push(event);
+    pub fn apply(&mut self, at: Time, event: Tagged) -> bool {
+        self.inbox.put(self.params.tick(at), event)
+    }
+
+    /// When the last tick would begin if the log ended here.
+    pub fn last_tick(&self) -> Time {
+        let waiting = self.inbox.founded(|id| self.book.names_window(id));
+        let last = waiting.map_or(self.inbox.horizon(), |(_, last)| last);
+        self.params.start(last)
     }
 
     /// Time has come to `at`: every tick before its own is over. Time never runs back.
     pub fn advance(&mut self, at: Time) {
-        self.horizon = self.horizon.max(self.params.tick(at));
+        self.inbox.advance(self.params.tick(at));
     }
 
-    /// The log is at its end: its last tick is over. What is due is brought about by
+    /// The log is at its end: its last tick is over, and so is the tick of every event that waited
+    /// for it and refers to something known by then (see [`inbox`]). What is due is brought about by
     /// [`Engine::step`].
     pub fn close(&mut self) {
-        self.horizon = self.horizon.next();
+        self.closed = true;
+        self.inbox.pass(self.inbox.horizon());
     }
 
     /// Brings about the next tick that is over and in which something is due; false if there is
@@ -128,14 +142,22 @@ impl Engine {
     ///
     /// **Panics** if a rule of the market is broken, or a worker of the dataflow panicked.
     pub fn step(&mut self) -> bool {
-        let Some(tick) = self.next_due().filter(|tick| *tick < self.horizon) else { return false };
+        let due = self.next_due().filter(|tick| *tick < self.inbox.horizon());
+        let Some(tick) = due else { return self.closed && self.settle() };
         debug_assert!(self.done.is_none_or(|done| done < tick), "ticks rise");
-        self.ticks += 1;
+        let only_events = self.next_own().is_none_or(|own| own > tick);
         for feedback in std::mem::take(&mut self.feedback) {
             self.take_back(tick, feedback);
         }
         self.book.pass(tick);
-        self.take_in(tick);
+        let events = self.inbox.take(tick);
+        let applied = self.take_in(tick, events);
+        if only_events && !applied {
+            // What changes nothing leaves no trace: the tick has not been.
+            return true;
+        }
+        self.ticks += 1;
+        self.book.tell(tick);
         let touched = self.book.take_touched();
         let broken = self.life.broken(&self.book, &touched);
         for (window, _) in &broken {
@@ -158,17 +180,35 @@ impl Engine {
         true
     }
 
+    /// The log is at its end and what was due is done: brings time to the first event that waited
+    /// and whose premise has come, or refuses all that still waits. False if nothing waits.
+    fn settle(&mut self) -> bool {
+        if let Some((tick, _)) = self.inbox.founded(|id| self.book.names_window(id)) {
+            self.inbox.pass(tick);
+            return true;
+        }
+        let refused = self.inbox.take_waiting();
+        let any = !refused.is_empty();
+        // They refer to nothing that is known: no change can come of them.
+        self.take_in(self.inbox.horizon(), refused);
+        any
+    }
+
     /// The next tick in which something is due.
     fn next_due(&self) -> Option<Tick> {
+        [self.next_own(), self.inbox.next()].into_iter().flatten().min()
+    }
+
+    /// The next tick in which something is due that no event brings.
+    fn next_own(&self) -> Option<Tick> {
         let after = self.done.map(Tick::next);
         let feedback = after.filter(|_| !self.feedback.is_empty());
-        let events = self.inbox.keys().next().copied();
         // A timer set for a tick that is over already is due at the next one.
         let timers = [self.book.next_due(), self.life.next_due()]
             .into_iter()
             .flatten()
             .map(|tick| after.map_or(tick, |after| tick.max(after)));
-        timers.chain(feedback).chain(events).min()
+        timers.chain(feedback).min()
     }
 
     /// What the tick before sent back into the market.
@@ -183,9 +223,9 @@ impl Engine {
         }
     }
 
-    /// The events of the tick, in canonical order.
-    fn take_in(&mut self, tick: Tick) {
-        let mut events = self.inbox.remove(&tick).unwrap_or_default();
+    /// The events of the tick, in canonical order; whether one of them was applied.
+    fn take_in(&mut self, tick: Tick, mut events: Vec<Tagged>) -> bool {
+        let mut applied = false;
         events.sort_by(|a, b| {
             let place = (a.sequence, a.index).cmp(&(b.sequence, b.index));
             a.event.canonical(&b.event).then(place)
@@ -210,10 +250,12 @@ impl Engine {
                 Event::Arrival { window, intent, event, attendance } => {
                     self.life.arrival(&window, &intent, event, attendance)
                 }
-                Event::Clock => crate::market::Outcome::Applied,
+                Event::Clock => Outcome::Applied,
             };
+            applied |= outcome == Outcome::Applied;
             self.verdicts.push(Verdict { sequence, index, outcome });
         }
+        applied
     }
 
     /// The decisions since the last call, in the order in which they were made.

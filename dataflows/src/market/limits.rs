@@ -38,6 +38,9 @@ pub const MAX_DECLINED: usize = 64;
 /// The most relative stock changes remembered per offer, to know a repeated one again; beyond it
 /// the oldest versions count as settled and a repeat of one of those is `superseded`.
 pub const MAX_STOCK_EVENTS: usize = 4_096;
+/// The most records that wait for time to come to them because they refer to something unknown;
+/// beyond it they are judged at once.
+pub const MAX_WAITING: usize = 100_000;
 /// The earliest instant that a record may name: 2000-01-01T00:00:00Z, in seconds since 1970.
 pub const MIN_TIME_S: i64 = 946_684_800;
 /// The first instant too late for a record to name: 2100-01-01T00:00:00Z, in seconds since 1970.
