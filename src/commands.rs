@@ -16,6 +16,8 @@ pub mod solve;
 
 pub mod tap;
 
+mod files;
+
 use crate::failure::{Failure, Kind, OrFail};
 use std::io::{self, Write};
 use std::time::Duration;
