@@ -90,8 +90,31 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
         .block_on(future)
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  iceshop nats init --nats nats://localhost:4222 --city demo     once for each city
+  iceshop nats check --nats nats://localhost:4222 --city demo    are they still as they should be?
+
+A city has four streams: ICESHOP_<CITY>_IN, _OUT, _RECEIPT and _DLQ. Address, city and login can
+also stand in the environment (ICESHOP_NATS, ICESHOP_CITY, ...).";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  iceshop nats init --nats nats://localhost:4222 --city demo
+  iceshop nats init --nats nats://a:4222,nats://b:4222 --city demo --replicas 3 --out-max-age-h 48
+
+Streams that exist are left as they are; one that is not as asked for is exit code 3.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  iceshop nats check --nats nats://localhost:4222 --city demo
+  iceshop nats check --nats nats://localhost:4222 --city demo --replicas 3 | grep BAD
+
+Give the flags that `nats init` was given. Nothing is changed; a difference is exit code 3.";
+
 /// What `iceshop nats` is asked for.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -102,8 +125,10 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Action {
     /// Make a city's streams, and compare what the server made with what was asked for
+    #[command(after_help = INIT_EXAMPLES)]
     Init(StreamArgs),
     /// Compare a city's streams with what they should be, side by side
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(StreamArgs),
 }
 

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 const EXAMPLES: &str = "\
 Examples:
   iceshop tap --new --nats nats://localhost:4222 --city istanbul    what is decided from now on
-  iceshop tap --all --json --idle 5 --nats ... --city istanbul      everything so far, as JSON";
+  iceshop tap --all --json --idle 5 --nats nats://localhost:4222 --city istanbul
+
+Without --count and --idle it goes on until it is stopped. The second writes everything so far, as
+JSON lines: the bytes of `iceshop run --output`.";
 
 /// What `iceshop tap` is asked for.
 #[derive(Debug, Clone, clap::Args)]
