@@ -2,6 +2,7 @@
 
 use super::nats::{NatsArgs, block_on};
 use crate::failure::{Failure, Kind, OrFail};
+use crate::readable::count;
 use connectors::file::Lines;
 use connectors::nats::{FlightSettings, PublishSettings, publish_file};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,7 +68,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Ok(publish_file(&connection, &subjects, lines, &settings, tell).await?)
     })?;
     bar.finish_and_clear();
-    let (records, raw) = (published.records, published.raw);
-    eprintln!("published {records} records in {} messages, {raw} of them raw", published.messages);
+    let [records, messages, raw] =
+        [published.records, published.messages, published.raw].map(count);
+    eprintln!(
+        "published {records} records in {messages} messages; {raw} of them are no good record"
+    );
     Ok(())
 }

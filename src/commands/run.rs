@@ -6,6 +6,7 @@ use super::nats::{NatsArgs, block_on};
 use super::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
+use crate::readable::{count, span};
 use crate::run::files::{Form, Output, run_city, run_file};
 use crate::run::pipeline::Pipeline;
 use crate::run::summary::Summary;
@@ -184,8 +185,8 @@ fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
         }
     };
     for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
-        let (name, ms) = (&usage.name, usage.own.as_millis());
-        eprintln!("operator   {name:<28} {ms:>9} ms {:>9} calls", usage.calls);
+        let (name, own, calls) = (&usage.name, span(usage.own), count(usage.calls));
+        eprintln!("operator   {name:<28} {own:>9} {calls:>12} calls");
     }
     Ok(summary)
 }

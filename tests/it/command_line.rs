@@ -56,6 +56,7 @@ fn the_embedded_city_is_recorded_checked_and_summed_up() {
     let (events, receipts) = (ran.read("events.jsonl"), ran.read("receipts.jsonl"));
     let summary: Value = serde_json::from_str(&ran.read("summary.json")).unwrap();
     assert_eq!(summary["records"], events.lines().count());
+    assert_eq!(summary["waiting"], 0);
     let count = |text: &str, field: &str, word: &str| {
         let parsed = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         parsed.filter(|value| value[field] == word).count()
