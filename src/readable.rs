@@ -57,11 +57,13 @@ pub fn percent(ppm: u64) -> String {
     format!("{:.2} %", ppm as f64 / 10_000.0)
 }
 
-/// `360 us`, `4.7 ms` or `149.0 s`.
+/// `0 s`, `360 us`, `4.7 ms` or `149.0 s`.
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     // What would be rounded up to a thousand is shown in the next unit.
-    if seconds < 999.5e-6 {
+    if duration.is_zero() {
+        "0 s".into()
+    } else if seconds < 999.5e-6 {
         format!("{:.0} us", seconds * 1e6)
     } else if seconds < 0.999_95 {
         format!("{:.1} ms", seconds * 1e3)
@@ -83,7 +85,7 @@ mod tests {
             assert_eq!(money(minor), text);
         }
         assert_eq!(percent(31_400), "3.14 %");
-        for (us, text) in [(0, "0 us"), (360, "360 us"), (4_700, "4.7 ms"), (999_970, "1.0 s")] {
+        for (us, text) in [(0, "0 s"), (360, "360 us"), (4_700, "4.7 ms"), (999_970, "1.0 s")] {
             assert_eq!(span(Duration::from_micros(us)), text);
         }
         assert_eq!(span(Duration::from_millis(149_049)), "149.0 s");

@@ -274,7 +274,9 @@ impl Live {
 pub fn live_line(figures: &Figures, started: Instant) -> String {
     let now = &figures.engine_now;
     let windows = &now.windows;
-    let clock = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
+    let newest = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
+    // Whole seconds: a clock whose digits come and go is hard to read.
+    let clock = newest.get(..19).map(|clock| format!("{clock}Z")).unwrap_or_default();
     let rate = figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6);
     let tick = |share: f64| span(Duration::from_secs_f64(figures.ticks.quantile_us(share) / 1e6));
     format!(
