@@ -142,10 +142,12 @@ pub struct StreamArgs {
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub duplicate_window_s: u64,
     /// How long records are kept, in hours; absent: for ever
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub in_max_age_h: Option<u64>,
     /// How long decisions are kept, in hours; absent: for ever
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub out_max_age_h: Option<u64>,
     /// Copies of every stream in a cluster: 1, 3 or 5
     #[arg(long, default_value_t = 1, value_name = "COUNT")]

@@ -168,6 +168,8 @@ fn flags_that_do_not_go_together_are_named() {
         fails(&["run", "--input", &a, flag, "7"], 2, flag);
         fails(&["run", "--nats", "nats://127.0.0.1:1", flag, "7"], 2, flag);
     }
+    let age = "--in-max-age-h=9999999999999999999";
+    fails(&["nats", "init", "--nats", "x", "--city", "x", age], 2, "--in-max-age-h");
     fails(&["run", "--input", &a, "--no-burst"], 2, "--no-burst");
     fails(&["run", "--input", &a, "--centre", "41,29"], 2, "--centre");
     fails(&["run", "--nats", "nats://127.0.0.1:1", "--output", &a], 2, "--output");
