@@ -8,6 +8,8 @@ use clap::Parser;
 const EXAMPLES: &str = "\
 Examples:
   iceshop run                                    a seeded city, about a minute
+  iceshop generate --output city.jsonl           its records, to look at
+  iceshop run --input city.jsonl --output decisions.jsonl
   iceshop check --events city.jsonl --decisions decisions.jsonl
   iceshop solve market.json                      one line: value, bound, gap
   iceshop solve market.json --out grouping.json  and who buys with whom
@@ -39,6 +41,30 @@ pub struct Cli {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    /// The example lines of a command's help, and of those below it; every command has some.
+    fn examples(command: &clap::Command, found: &mut Vec<String>) {
+        let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+        assert!(help.starts_with("Examples:"), "{}: {help:?}", command.get_name());
+        found.extend(help.lines().filter(|line| line.starts_with("  iceshop ")).map(String::from));
+        command.get_subcommands().for_each(|below| examples(below, found));
+    }
+
+    #[test]
+    fn every_command_has_examples_that_it_takes() {
+        let mut lines = Vec::new();
+        examples(&Cli::command(), &mut lines);
+        assert!(lines.len() > 20, "{lines:?}");
+        // What follows two spaces explains, what follows > or a bar is the shell's.
+        let commands = lines.iter().flat_map(|line| line.trim().split(" | "));
+        for command in commands.filter(|command| command.starts_with("iceshop")) {
+            let words = command.split("  ").next().unwrap_or_default();
+            let words = words.split(" > ").next().unwrap_or_default().split(' ');
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{command}: {error}");
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -16,8 +16,11 @@ pub mod solve;
 
 pub mod tap;
 
+mod files;
+
 use crate::failure::{Failure, Kind, OrFail};
 use std::io::{self, Write};
+use std::time::Duration;
 
 /// What the process can do.
 #[derive(Debug, clap::Subcommand)]
@@ -69,6 +72,12 @@ impl Command {
 /// What kind of failure an error of the library is.
 fn failed(error: anyhow::Error) -> Failure {
     Failure { kind: Kind::Data, error }
+}
+
+/// A flag's duration in seconds, with or without a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "not a number of seconds, 0 or more".into())
 }
 
 /// Writes one line of results to stdout.

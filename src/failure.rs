@@ -1,5 +1,6 @@
 //! How a command fails: the kind decides the exit code, the error's chain tells what happened.
 
+use connectors::nats::NatsError;
 use std::fmt;
 
 /// What went wrong, as an operator's script tells it apart.
@@ -57,6 +58,20 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What the connector could not do, with its exit code.
+impl From<NatsError> for Failure {
+    fn from(error: NatsError) -> Self {
+        let kind = match &error {
+            NatsError::Unreachable { .. } => Kind::Unreachable,
+            NatsError::Denied { .. }
+            | NatsError::Credentials { .. }
+            | NatsError::NoStream { .. } => Kind::Config,
+            _ => Kind::Data,
+        };
+        Self::new(kind, error)
+    }
+}
 
 /// Gives an error the kind that decides the exit code.
 pub trait OrFail<T> {

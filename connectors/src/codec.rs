@@ -9,13 +9,17 @@ pub mod json;
 
 mod diagnose;
 mod object;
+mod scan;
 #[cfg(test)]
 mod tests;
 
-use crate::inbound::{Fault, Refused};
+use crate::inbound::Refused;
 
 /// The longest line and the longest message body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// How much of a line over that limit is kept, in bytes.
+pub const BEGINNING_BYTES: usize = 4 * 1024;
 
 /// The most fields that one record may have.
 pub const MAX_FIELDS: usize = 64;
@@ -67,16 +71,10 @@ pub enum DecodeError {
     Bincode(#[from] bincode::Error),
 }
 
-/// The refusal of a record or body over [`MAX_BODY_BYTES`], of which `beginning` is known.
-pub fn too_long(beginning: &[u8]) -> Refused {
-    Refused {
-        fault: Fault::TooLong,
-        field: "record".into(),
-        value: shorten(&String::from_utf8_lossy(beginning)),
-        reason: format!("longer than {MAX_BODY_BYTES} bytes"),
-        kind: None,
-        id: None,
-    }
+/// The refusal of a record or body over [`MAX_BODY_BYTES`], of which `known` is the beginning or
+/// all.
+pub fn too_long(known: &[u8]) -> Refused {
+    diagnose::too_long(known)
 }
 
 /// The first [`MAX_SHOWN_CHARS`] characters of a value, and an ellipsis if there are more.

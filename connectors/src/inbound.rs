@@ -66,7 +66,7 @@ pub struct Refused {
     pub fault: Fault,
     /// The offending field as a path (`tiers[0].price`), or `record` for the whole.
     pub field: String,
-    /// What it held, shortened; `absent` if it was not there.
+    /// What it held, as it was typed and shortened; `absent` if it was not there.
     pub value: String,
     /// Why that does not do.
     pub reason: String,

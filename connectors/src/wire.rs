@@ -371,9 +371,10 @@ pub struct Receipt {
     pub kind: Option<String>,
     /// The id of what the record is about, where it could be told.
     pub id: Option<String>,
-    /// Of an `invalid` one: which field.
+    /// Of an `invalid` one: which field, as a path (`tiers[1].price`); `record` if no one field is
+    /// to blame.
     pub field: Option<String>,
-    /// Of an `invalid` one: what it held, shortened.
+    /// Of an `invalid` one: what it held, as JSON and shortened; `absent` if it was not there.
     pub value: Option<String>,
     /// Why, where there is more to say.
     pub reason: Option<String>,

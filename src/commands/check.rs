@@ -6,12 +6,22 @@ use crate::params_args::ParamArgs;
 use anyhow::Context;
 use connectors::file::{FileSource, Lines};
 
+const EXAMPLES: &str = "\
+Examples:
+  iceshop run --record city.jsonl --output out.jsonl --receipts receipts.jsonl
+  iceshop check --events city.jsonl --decisions out.jsonl --receipts receipts.jsonl
+  iceshop check --events day.jsonl.zst --decisions out.jsonl --settle-ms 0    as the engine ran
+
+Exit code 0: everything holds. 1: something does not; the first violation is printed with its line.
+5: a file cannot be read.";
+
 /// Hold decisions against the log they were made from, rule by rule.
 ///
 /// Replays the events, and checks every decision as of its tick: distances, prices, tiers, budgets,
 /// opening hours, stock, promises, revisions, locks, and what is missing. Prints what was checked
 /// and the first violation; exit code 1 if there is one. Use the parameters the engine ran with.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The log: one record a line, as given to the engine; zstd is understood, `-` is standard
     /// input.

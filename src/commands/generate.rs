@@ -12,8 +12,18 @@ use std::io::IsTerminal;
 /// How many records are written between two steps of the progress bar.
 const STEP: u64 = 1_000;
 
+const EXAMPLES: &str = "\
+Examples:
+  iceshop generate --output city.jsonl.zst                  10,000 intents in an hour
+  iceshop generate --seed 7 --intents 100000 --hours 10 --stores 2000 -o day.jsonl
+  iceshop generate --no-burst | iceshop run --input -       straight into the engine
+  iceshop generate --centre 52.52,13.405 --timezone Europe/Berlin -o berlin.jsonl
+
+Equal flags give equal records, byte for byte.";
+
 /// What `iceshop generate` is asked for.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The city.
     #[command(flatten)]

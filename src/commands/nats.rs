@@ -1,7 +1,7 @@
 //! `iceshop nats`: a city's streams; and the flags by which every command reaches NATS.
 
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{ConnectSettings, Connection, Login, NatsError, Row, StreamSettings};
+use connectors::nats::{ConnectSettings, Connection, Login, Row, StreamSettings};
 use connectors::subject::{City, Subjects};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl NatsArgs {
         settings.login = self.login();
         settings.tls_ca = self.nats_tls_ca.clone();
         settings.tls_client = self.nats_tls_cert.clone().zip(self.nats_tls_key.clone());
-        let connection = connectors::nats::connect(&settings).await.map_err(failure)?;
+        let connection = connectors::nats::connect(&settings).await?;
         Ok((connection, Subjects::new(city)))
     }
 
@@ -77,18 +77,6 @@ impl NatsArgs {
     }
 }
 
-/// Which exit code an error of the connector is.
-pub fn failure(error: NatsError) -> Failure {
-    let kind = match &error {
-        NatsError::Unreachable { .. } => Kind::Unreachable,
-        NatsError::Denied { .. } | NatsError::Credentials { .. } | NatsError::NoStream { .. } => {
-            Kind::Config
-        }
-        _ => Kind::Data,
-    };
-    Failure::new(kind, error)
-}
-
 /// Runs the future to its end on a small runtime.
 ///
 /// # Errors
@@ -102,8 +90,31 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
         .block_on(future)
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  iceshop nats init --nats nats://localhost:4222 --city demo     once for each city
+  iceshop nats check --nats nats://localhost:4222 --city demo    are they still as they should be?
+
+A city has four streams: ICESHOP_<CITY>_IN, _OUT, _RECEIPT and _DLQ. Address, city and login can
+also stand in the environment (ICESHOP_NATS, ICESHOP_CITY, ...).";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  iceshop nats init --nats nats://localhost:4222 --city demo
+  iceshop nats init --nats nats://a:4222,nats://b:4222 --city demo --replicas 3 --out-max-age-h 48
+
+Streams that exist are left as they are; one that is not as asked for is exit code 3.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  iceshop nats check --nats nats://localhost:4222 --city demo
+  iceshop nats check --nats nats://localhost:4222 --city demo --replicas 3 | grep BAD
+
+Give the flags that `nats init` was given. Nothing is changed; a difference is exit code 3.";
+
 /// What `iceshop nats` is asked for.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -114,8 +125,10 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Action {
     /// Make a city's streams, and compare what the server made with what was asked for
+    #[command(after_help = INIT_EXAMPLES)]
     Init(StreamArgs),
     /// Compare a city's streams with what they should be, side by side
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(StreamArgs),
 }
 
@@ -129,10 +142,12 @@ pub struct StreamArgs {
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub duplicate_window_s: u64,
     /// How long records are kept, in hours; absent: for ever
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub in_max_age_h: Option<u64>,
     /// How long decisions are kept, in hours; absent: for ever
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub out_max_age_h: Option<u64>,
     /// Copies of every stream in a cluster: 1, 3 or 5
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
@@ -155,11 +170,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let rows = block_on(async {
         let (connection, subjects) = stream.connect.connect("iceshop nats").await?;
-        match &args.action {
-            Action::Init(_) => connectors::nats::init(&connection, &subjects, &settings).await,
-            Action::Check(_) => connectors::nats::check(&connection, &subjects, &settings).await,
-        }
-        .map_err(failure)
+        Ok(match &args.action {
+            Action::Init(_) => connectors::nats::init(&connection, &subjects, &settings).await?,
+            Action::Check(_) => connectors::nats::check(&connection, &subjects, &settings).await?,
+        })
     })?;
     for Row { stream, field, expected, actual, good } in &rows {
         let mark = if *good { "ok " } else { "BAD" };

@@ -1,7 +1,8 @@
 //! `iceshop publish`: a file's records to a city's input stream.
 
-use super::nats::{NatsArgs, block_on, failure};
+use super::nats::{NatsArgs, block_on};
 use crate::failure::{Failure, Kind, OrFail};
+use crate::readable::count;
 use connectors::file::Lines;
 use connectors::nats::{FlightSettings, PublishSettings, publish_file};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -64,10 +65,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let published = block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop publish").await?;
         let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
-        publish_file(&connection, &subjects, lines, &settings, tell).await.map_err(failure)
+        Ok(publish_file(&connection, &subjects, lines, &settings, tell).await?)
     })?;
     bar.finish_and_clear();
-    let (records, raw) = (published.records, published.raw);
-    eprintln!("published {records} records in {} messages, {raw} of them raw", published.messages);
+    let [records, messages, raw] =
+        [published.records, published.messages, published.raw].map(count);
+    eprintln!(
+        "published {records} records in {messages} messages; {raw} of them are no good record"
+    );
     Ok(())
 }

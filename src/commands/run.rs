@@ -1,17 +1,23 @@
 //! `iceshop run`: the engine, from a file, from NATS, or on the embedded city.
 
 use super::city::CityArgs;
-use super::nats::NatsArgs;
+use super::files::distinct;
+use super::nats::{NatsArgs, block_on};
+use super::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
+use crate::readable::{count, span};
 use crate::run::files::{Form, Output, run_city, run_file};
 use crate::run::pipeline::Pipeline;
 use crate::run::summary::Summary;
 use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
+use connectors::file::STANDARD;
 use dataflows::flow::Profile;
+use dataflows::market::Params;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,18 +30,21 @@ A file holds one record a line, {\"at\": ..., \"kind\": ..., ...}, plain or zstd
 input or output. The same records give the same decisions, byte for byte, whatever --workers,
 --batch and --h3-resolution are.";
 
+/// The heading of the flags that describe the embedded city.
+const CITY: &str = "Embedded city";
+
 /// How many operators a profile shows.
 const OPERATORS_SHOWN: usize = 12;
 
 /// What `iceshop run` is asked for.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args = city_alone)]
 pub struct Args {
     /// Read records from this file (- is standard input) instead of the embedded city
     #[arg(long, short, value_name = "FILE", conflicts_with = "nats")]
     pub input: Option<String>,
     /// Write decisions to this file (compressed if it ends in .zst), - is standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    #[arg(long, short, value_name = "FILE", default_value = "-", conflicts_with = "nats")]
     pub output: String,
     /// Write every record's receipt to this file
     #[arg(long, value_name = "FILE", conflicts_with = "nats")]
@@ -43,7 +52,7 @@ pub struct Args {
     /// Write what cannot be decoded to this file, byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "nats")]
     pub dead_letters: Option<String>,
-    /// Write the run's figures to this file, as JSON
+    /// Write the run's figures to this file, as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub summary: Option<String>,
     /// Print the time of each operator of the dataflow (with one worker)
@@ -65,21 +74,44 @@ pub struct Args {
     pub params: ParamArgs,
     /// Where NATS is.
     #[command(flatten)]
-    pub nats: nats::RunArgs,
+    pub nats: RunArgs,
     /// How to connect.
     #[command(flatten)]
     pub connect: NatsArgs,
     /// How much faster than the clock the embedded city runs
     #[arg(long, default_value_t = 240.0, value_name = "FACTOR", value_parser = speed,
-          help_heading = "Embedded city")]
+          help_heading = CITY)]
     pub speed: f64,
     /// Keep the embedded city's records in this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "nats"],
-          help_heading = "Embedded city")]
+    #[arg(long, value_name = "FILE", help_heading = CITY)]
     pub record: Option<String>,
     /// The embedded city.
-    #[command(flatten, next_help_heading = "Embedded city")]
+    #[command(flatten, next_help_heading = CITY)]
     pub city: CityArgs,
+}
+
+/// What only a run on NATS is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "NATS")]
+pub struct RunArgs {
+    /// Publish every record's receipt, not only those of records that were not applied
+    #[arg(long, requires = "nats")]
+    pub all_receipts: bool,
+    /// Stop when the input has been quiet for so long and everything is published
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, requires = "nats")]
+    pub stop_when_idle: Option<Duration>,
+    /// Messages published and not yet acknowledged, at most
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", requires = "nats",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub in_flight: u32,
+}
+
+/// What describes the embedded city cannot be asked for together with another input.
+fn city_alone(arg: clap::Arg) -> clap::Arg {
+    match arg.get_help_heading() {
+        Some(CITY) => arg.conflicts_with_all(["input", "nats"]),
+        _ => arg,
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -96,35 +128,67 @@ fn speed(text: &str) -> Result<f64, String> {
 /// that cannot be reached.
 pub fn run(args: &Args) -> Result<(), Failure> {
     end_on_panic();
+    if args.connect.nats.is_none() && args.connect.city_name.is_some() {
+        let error = "--city (or ICESHOP_CITY) names a city on NATS: say where that is with --nats URL, or \
+                     leave it out to run a file or the embedded city";
+        return Err(Failure::new(Kind::Usage, anyhow::anyhow!(error)));
+    }
+    distinct(&[
+        ("--input", args.input.as_deref().filter(|input| *input != STANDARD)),
+        ("--output", Some(args.output.as_str()).filter(|_| args.connect.nats.is_none())),
+        ("--receipts", args.receipts.as_deref()),
+        ("--dead-letters", args.dead_letters.as_deref()),
+        ("--record", args.record.as_deref()),
+        ("--summary", args.summary.as_deref()),
+    ])?;
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
-    let workers = args.workers as usize;
-    let summary = if args.connect.nats.is_some() {
-        nats::run(args, params)?
-    } else {
-        let (pipeline, profile) = if args.profile {
-            let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
-            (pipeline, Some(profile))
-        } else {
-            (Pipeline::new(params, workers, Dating::Required), None)
-        };
-        let terminal = args.output == "-" && std::io::stdout().is_terminal();
-        let form = if terminal && !args.json { Form::Readable } else { Form::Json };
-        let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
-        let output = Output::create(&args.output, form, receipts, dead)?;
-        let summary = match &args.input {
-            Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
-            None => {
-                let city = City::from(&args.city);
-                run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
-            }
-        };
-        for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
-            let (name, ms) = (&usage.name, usage.own.as_millis());
-            eprintln!("operator   {name:<28} {ms:>9} ms {:>9} calls", usage.calls);
-        }
-        summary
+    let summary = match args.connect.nats {
+        Some(_) => on_nats(args, params)?,
+        None => on_files(args, params)?,
     };
     report(&summary, args.summary.as_deref())
+}
+
+/// Runs the engine on a city's streams.
+fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let settings = nats::Settings {
+        params,
+        workers: args.workers as usize,
+        batch: args.batch as usize,
+        all_receipts: args.nats.all_receipts,
+        stop_when_idle: args.nats.stop_when_idle,
+        in_flight: args.nats.in_flight as usize,
+    };
+    block_on(async {
+        let (connection, subjects) = args.connect.connect("iceshop run").await?;
+        nats::run(&connection, &subjects, &settings).await
+    })
+}
+
+/// Runs the engine on a file, or on the embedded city.
+fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let (pipeline, profile) = if args.profile {
+        let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
+        (pipeline, Some(profile))
+    } else {
+        (Pipeline::new(params, args.workers as usize, Dating::Required), None)
+    };
+    let terminal = args.output == "-" && std::io::stdout().is_terminal();
+    let form = if terminal && !args.json { Form::Readable } else { Form::Json };
+    let (receipts, dead) = (args.receipts.as_deref(), args.dead_letters.as_deref());
+    let output = Output::create(&args.output, form, receipts, dead)?;
+    let summary = match &args.input {
+        Some(input) => run_file(pipeline, input, args.batch as usize, output)?,
+        None => {
+            let city = City::from(&args.city);
+            run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
+        }
+    };
+    for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
+        let (name, own, calls) = (&usage.name, span(usage.own), count(usage.calls));
+        eprintln!("operator   {name:<28} {own:>9} {calls:>12} calls");
+    }
+    Ok(summary)
 }
 
 /// The closing summary: for people on standard error, in JSON where asked for.
@@ -132,5 +196,8 @@ fn report(summary: &Summary, path: Option<&str>) -> Result<(), Failure> {
     eprint!("{}", summary.text());
     let Some(path) = path else { return Ok(()) };
     let json = serde_json::to_string_pretty(summary).expect("figures are JSON");
+    if path == STANDARD {
+        return say(&json);
+    }
     std::fs::write(path, json + "\n").or_fail(Kind::Data, || format!("cannot write {path}"))
 }

@@ -1,5 +1,6 @@
 //! `iceshop solve`: one instance from a file, solved from scratch, with its certificate.
 
+use super::files::distinct;
 use crate::commands::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::instance::{Instance, Solution};
@@ -68,6 +69,11 @@ struct Summary {
 /// # Errors
 /// [`Kind::Data`] when the instance cannot be used or a file cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    distinct(&[
+        ("the instance", args.instance.to_str()),
+        ("--out", args.out.as_deref().and_then(Path::to_str)),
+        ("--certificate", args.certificate.as_deref().and_then(Path::to_str)),
+    ])?;
     let name = args.instance.display();
     let text = std::fs::read(&args.instance)
         .or_fail(Kind::Data, || format!("instance: {name}: cannot be read"))?;

@@ -1,6 +1,6 @@
 //! `iceshop tap`: a city's decisions as they come.
 
-use super::nats::{NatsArgs, block_on, failure};
+use super::nats::{NatsArgs, block_on};
 use super::say;
 use crate::failure::Failure;
 use crate::readable;
@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 const EXAMPLES: &str = "\
 Examples:
   iceshop tap --new --nats nats://localhost:4222 --city istanbul    what is decided from now on
-  iceshop tap --all --json --idle 5 --nats ... --city istanbul      everything so far, as JSON";
+  iceshop tap --all --json --idle 5 --nats nats://localhost:4222 --city istanbul
+
+Without --count and --idle it goes on until it is stopped. The second writes everything so far, as
+JSON lines: the bytes of `iceshop run --output`.";
 
 /// What `iceshop tap` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "COUNT")]
     pub count: Option<u64>,
     /// Stop when nothing has been decided for so long
-    #[arg(long, value_name = "SECONDS")]
-    pub idle: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    pub idle: Option<Duration>,
 }
 
 /// Prints decisions until it is told to stop.
@@ -45,13 +48,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let start = if args.new { Start::New } else { Start::First };
     block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop tap").await?;
-        let mut tap = Tap::open(&connection, &subjects, start).await.map_err(failure)?;
+        let mut tap = Tap::open(&connection, &subjects, start).await?;
         let (mut line, mut seen, mut heard) = (Vec::new(), 0, Instant::now());
-        let idle = args.idle.map(Duration::from_secs_f64);
         while args.count.is_none_or(|count| seen < count) {
-            let Some(announced) = tap.next(Duration::from_millis(200)).await.map_err(failure)?
-            else {
-                if idle.is_some_and(|idle| heard.elapsed() >= idle) {
+            let Some(announced) = tap.next(Duration::from_millis(200)).await? else {
+                if args.idle.is_some_and(|idle| heard.elapsed() >= idle) {
                     break;
                 }
                 continue;

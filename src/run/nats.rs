@@ -12,15 +12,13 @@
 
 use super::pipeline::{Pipeline, Produce};
 use super::summary::{Live, Summary, live_line};
-use crate::commands::nats::{block_on, failure};
-use crate::commands::run::Args;
 use crate::failure::Failure;
 use crate::translate::{Dating, outbound};
 use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
 use connectors::subject::Subjects;
 use connectors::wire::Record;
-use dataflows::market::{Params, Tick};
+use dataflows::market::{Params, Time};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,20 +31,21 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long a recorded stream must be quiet before its last tick is ended.
 const RECORDED_QUIET: Duration = Duration::from_secs(2);
 
-/// What only a run on NATS is asked for.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "NATS")]
-pub struct RunArgs {
-    /// Publish every record's receipt, not only those of records that were not applied
-    #[arg(long)]
+/// What a run on NATS is asked for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The engine's parameters.
+    pub params: Params,
+    /// Worker threads of the dataflow.
+    pub workers: usize,
+    /// Records handed on at a time.
+    pub batch: usize,
+    /// Whether the receipts of applied records are published, too.
     pub all_receipts: bool,
-    /// Stop when the input has been quiet for so long and everything is published
-    #[arg(long, value_name = "SECONDS")]
-    pub stop_when_idle: Option<f64>,
-    /// Messages published and not yet acknowledged, at most
-    #[arg(long, default_value_t = 1_000, value_name = "COUNT",
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub in_flight: u32,
+    /// After how long a quiet the run ends; none: never by itself.
+    pub stop_when_idle: Option<Duration>,
+    /// Messages published and not yet acknowledged, at most.
+    pub in_flight: usize,
 }
 
 /// How far the engine's thread has come, as the reader sees it.
@@ -62,36 +61,37 @@ struct Shared {
 /// Runs the engine on a city's streams until it is told to stop.
 ///
 /// # Errors
-/// NATS is not reached, a stream is missing, or the broker refuses what is published for good.
-pub fn run(args: &Args, params: Params) -> Result<Summary, Failure> {
+/// A stream is missing, NATS is lost, or the broker refuses what is published for good.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub async fn run(
+    connection: &Connection,
+    subjects: &Subjects,
+    settings: &Settings,
+) -> Result<Summary, Failure> {
     let started = Instant::now();
-    block_on(async {
-        let (connection, subjects) = args.connect.connect("iceshop run").await?;
-        let mut source =
-            InputSource::open(&connection, &subjects, 1, None).await.map_err(failure)?;
-        let flight =
-            FlightSettings { in_flight: args.nats.in_flight as usize, ..FlightSettings::default() };
-        let sink = Sink::open(&connection, &subjects, 0, flight).await.map_err(failure)?;
-        let (to_engine, batches) = channel(BATCHES_AHEAD);
-        let (to_writer, produced) = channel(BATCHES_AHEAD);
-        let shared = Arc::new(Shared::default());
-        let engine = {
-            let (params, workers) = (params.clone(), args.workers as usize);
-            let shared = shared.clone();
-            std::thread::spawn(move || work(params, workers, batches, &to_writer, &shared, started))
-        };
-        let writer = tokio::spawn(write(sink, produced, args.nats.all_receipts));
-        let reader = Reader { args, params: &params, shared: &shared };
-        let read = reader.read(&connection, &subjects, &mut source, to_engine).await;
-        let written = writer.await.expect("the writer does not panic");
-        let summary = engine.join().expect("a panic has ended the process");
-        read.and(written).map(|()| summary)
-    })
+    let mut source = InputSource::open(connection, subjects, 1, None).await?;
+    let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
+    let sink = Sink::open(connection, subjects, 0, flight).await?;
+    let (to_engine, batches) = channel(BATCHES_AHEAD);
+    let (to_writer, produced) = channel(BATCHES_AHEAD);
+    let shared = Arc::new(Shared::default());
+    let engine = {
+        let (params, workers) = (settings.params.clone(), settings.workers);
+        let shared = shared.clone();
+        std::thread::spawn(move || work(params, workers, batches, &to_writer, &shared, started))
+    };
+    let writer = tokio::spawn(write(sink, produced, settings.all_receipts));
+    let reader = Reader { settings, shared: &shared };
+    let read = reader.read(connection, subjects, &mut source, to_engine).await;
+    let written = writer.await.expect("the writer does not panic");
+    let summary = engine.join().expect("a panic has ended the process");
+    read.and(written).map(|()| summary)
 }
 
 struct Reader<'a> {
-    args: &'a Args,
-    params: &'a Params,
+    settings: &'a Settings,
     shared: &'a Shared,
 }
 
@@ -112,9 +112,10 @@ impl Reader<'_> {
         let mut ended = None;
         loop {
             let mut batch = Vec::new();
-            let limit = self.args.batch as usize;
             let progress = tokio::select! {
-                progress = source.next_batch(limit, WAIT, &mut batch) => progress.map_err(failure)?,
+                progress = source.next_batch(self.settings.batch, WAIT, &mut batch) => {
+                    progress?
+                }
                 () = &mut stop => return Ok(()),
             };
             let now = Instant::now();
@@ -137,18 +138,18 @@ impl Reader<'_> {
             if !progress.caught_up || !done {
                 continue;
             }
-            connection.readiness().map_err(failure)?;
+            connection.readiness()?;
             if source.recorded() == Some(true) {
                 if ended != Some(progress.last_sequence) && heard.elapsed() >= RECORDED_QUIET {
-                    ended = Some(clock.at(&self.next_tick()).await.map_err(failure)?);
+                    ended = Some(clock.at(&self.next_tick()).await?);
                 }
             } else if quiet.is_due(now) {
                 quiet.heard(now);
-                clock.tick(progress.last_sequence).await.map_err(failure)?;
+                clock.tick(progress.last_sequence).await?;
             }
             let recorded = source.recorded() == Some(true);
             let complete = !recorded || ended == Some(progress.last_sequence);
-            let idle = self.args.nats.stop_when_idle.map(Duration::from_secs_f64);
+            let idle = self.settings.stop_when_idle;
             if complete && idle.is_some_and(|idle| heard.elapsed() >= idle) {
                 return Ok(());
             }
@@ -158,8 +159,8 @@ impl Reader<'_> {
     /// When the tick after the last begins.
     fn next_tick(&self) -> String {
         let last = self.shared.last_tick_ms.load(Ordering::Acquire);
-        let tick = self.params.tick(dataflows::market::Time(last));
-        outbound::utc(self.params.start(Tick(tick.0 + 1)))
+        let params = &self.settings.params;
+        outbound::utc(params.start(params.tick(Time(last)).next()))
     }
 }
 
@@ -198,21 +199,21 @@ async fn write(
 ) -> Result<(), Failure> {
     while let Some(produce) = produced.recv().await {
         for decision in &produce.decisions {
-            sink.decision(decision).await.map_err(failure)?;
+            sink.decision(decision).await?;
         }
         for receipt in &produce.receipts {
             if all_receipts || receipt.outcome != "applied" {
-                sink.receipt(receipt).await.map_err(failure)?;
+                sink.receipt(receipt).await?;
             }
         }
         for letter in &produce.dead_letters {
-            sink.dead_letter(letter).await.map_err(failure)?;
+            sink.dead_letter(letter).await?;
         }
         if produced.is_empty() {
-            sink.flush().await.map_err(failure)?;
+            sink.flush().await?;
         }
     }
-    sink.flush().await.map_err(failure)
+    Ok(sink.flush().await?)
 }
 
 /// Waits for SIGINT or SIGTERM.

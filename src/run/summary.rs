@@ -1,11 +1,11 @@
 //! What a run did, in figures: the live line, the closing summary, the summary file.
 
+use crate::readable::{count, money, percent, span};
 use dataflows::engine::Stats;
 use dataflows::market::{Decision, State, Time};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,8 @@ pub struct Summary {
     pub records: u64,
     /// Receipts by outcome.
     pub receipts: BTreeMap<String, u64>,
+    /// Records without a receipt: their tick was not over when the run ended.
+    pub waiting: u64,
     /// Decisions by the state that they announce.
     pub decisions: BTreeMap<&'static str, u64>,
     /// Buyers in windows that locked.
@@ -151,6 +153,7 @@ impl Summary {
         Self {
             records: figures.records,
             receipts: figures.receipts.clone(),
+            waiting: figures.records - figures.receipts.values().sum::<u64>(),
             decisions: figures.decisions.clone(),
             locked_buyers: figures.locked_buyers,
             locked_value: figures.locked_value,
@@ -179,53 +182,52 @@ impl Summary {
 
     /// The summary for people, several lines.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        let count = |n: u64| indicatif::HumanCount(n).to_string();
-        let pairs = |pairs: Vec<(String, u64)>| {
-            pairs.iter().map(|(k, n)| format!("{} {k}", count(*n))).collect::<Vec<_>>().join(", ")
-        };
-        let receipts = self.receipts.iter().map(|(k, n)| (k.clone(), *n)).collect();
-        let decisions = self.decisions.iter().map(|(k, n)| (k.to_string(), *n)).collect();
-        let all: u64 = self.decisions.values().sum();
-        let lines = [
-            format!("records    {} read: {}", count(self.records), pairs(receipts)),
-            format!("decisions  {}: {}", count(all), pairs(decisions)),
-            format!(
-                "locked     {} buyers, value {}, markets' gap at lock {:.2} %",
-                count(self.locked_buyers),
-                count(self.locked_value.max(0) as u64),
-                self.gap_at_lock_ppm as f64 / 10_000.0
+        let [records, decisions, buyers] =
+            [self.records, self.decisions.values().sum(), self.locked_buyers].map(count);
+        let [intents, rate, ticks] =
+            [self.live_intents as u64, self.updates_per_s, self.ticks].map(count);
+        let [locked, value, bound] =
+            [self.locked_value, self.market_value, self.market_bound].map(money);
+        let [gap_at_lock, gap] = [self.gap_at_lock_ppm, self.gap_ppm].map(percent);
+        let [wall, cpu, translating, engine, announcing] =
+            [self.wall_ms, self.cpu_ms, self.translate_ms, self.engine_ms, self.announce_ms]
+                .map(|ms| span(Duration::from_millis(ms)));
+        let [p50, p99, longest] = [self.tick_p50_us, self.tick_p99_us, self.tick_max_us]
+            .map(|us| span(Duration::from_micros(us)));
+        let receipts = self.receipts.iter().map(|(word, n)| (word.as_str(), *n));
+        let waiting = Some(("waiting", self.waiting)).filter(|waiting| waiting.1 > 0);
+        let outcomes = list(receipts.chain(waiting));
+        let states = list(self.decisions.iter().map(|(word, n)| (*word, *n)));
+        let memory = count(self.peak_rss_kib / 1_024);
+        [
+            ("records", format!("{records}: {outcomes}")),
+            ("decisions", format!("{decisions}: {states}")),
+            (
+                "locked",
+                format!("{buyers} buyers, value {locked}, gap of their markets {gap_at_lock}"),
             ),
-            format!(
-                "at the end {} live intents, value {}, bound {}, gap {:.2} %",
-                count(self.live_intents as u64),
-                self.market_value,
-                self.market_bound,
-                self.gap_ppm as f64 / 10_000.0
+            (
+                "at the end",
+                format!("{intents} live intents, value {value}, bound {bound}, gap {gap}"),
             ),
-            format!(
-                "time       {:.1} s wall, {:.1} s CPU, {} updates/s; {} ticks, p50 {} us, p99 {} us, max {} us",
-                self.wall_ms as f64 / 1e3,
-                self.cpu_ms as f64 / 1e3,
-                count(self.updates_per_s),
-                count(self.ticks),
-                self.tick_p50_us,
-                self.tick_p99_us,
-                self.tick_max_us
+            ("time", format!("{wall} wall, {cpu} CPU, {rate} updates/s")),
+            (
+                "of it",
+                format!("{translating} translating, {engine} engine, {announcing} announcing"),
             ),
-            format!(
-                "of it      {} ms translating, {} ms in the engine, {} ms announcing; peak memory {} MiB",
-                self.translate_ms,
-                self.engine_ms,
-                self.announce_ms,
-                self.peak_rss_kib / 1_024
-            ),
-        ];
-        for line in lines {
-            writeln!(text, "{line}").expect("writing to a string");
-        }
-        text
+            ("ticks", format!("{ticks}: p50 {p50}, p99 {p99}, longest {longest}")),
+            ("memory", format!("{memory} MiB at most")),
+        ]
+        .iter()
+        .map(|(name, text)| format!("{name:<10} {text}\n"))
+        .collect()
     }
+}
+
+/// `3 applied, 1 late`.
+fn list<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let all: Vec<String> = counts.map(|(word, n)| format!("{} {word}", count(n))).collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 /// Where the live line is shown: one line of a terminal, cut to its width, or a line now and then.
@@ -272,22 +274,26 @@ impl Live {
 pub fn live_line(figures: &Figures, started: Instant) -> String {
     let now = &figures.engine_now;
     let windows = &now.windows;
-    let clock = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
+    let newest = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
+    // Whole seconds: a clock whose digits come and go is hard to read.
+    let clock = newest.get(..19).map(|clock| format!("{clock}Z")).unwrap_or_default();
+    let rate = figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6);
+    let tick = |share: f64| span(Duration::from_secs_f64(figures.ticks.quantile_us(share) / 1e6));
     format!(
         "{clock}  {} live intents  windows {} forming {} proposed {} locked {} active {} closed  \
-         {} buyers grouped  value {}  gap {:.1} %  {} updates/s  tick p50 {:.1} ms p99 {:.1} ms",
-        now.live_intents,
-        windows.forming,
-        windows.proposed,
-        windows.locked,
-        windows.active,
-        windows.closed,
-        now.grouped_buyers,
-        now.market.value,
-        now.market.gap_ppm() as f64 / 10_000.0,
-        (figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6)) as u64,
-        figures.ticks.quantile_us(0.5) / 1e3,
-        figures.ticks.quantile_us(0.99) / 1e3,
+         {} buyers grouped  value {}  gap {}  {} updates/s  tick p50 {} p99 {}",
+        count(now.live_intents as u64),
+        count(windows.forming as u64),
+        count(windows.proposed as u64),
+        count(windows.locked as u64),
+        count(windows.active as u64),
+        count(windows.closed),
+        count(now.grouped_buyers as u64),
+        money(now.market.value),
+        percent(now.market.gap_ppm()),
+        count(rate as u64),
+        tick(0.5),
+        tick(0.99),
     )
 }
 

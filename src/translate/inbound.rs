@@ -1,5 +1,6 @@
 //! Records to events: parse, reject aloud.
 
+use connectors::codec::{json, shorten};
 use connectors::inbound::Stamp;
 use connectors::wire;
 use dataflows::market::{
@@ -8,6 +9,7 @@ use dataflows::market::{
     Store, StoreId, Tier, Tiers, Time, hours::Hours, limits,
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 const NANOS_A_DAY: i128 = 86_400_000_000_000;
 
@@ -48,7 +50,7 @@ impl Translator {
     /// newest seen. It moves nothing yet: see [`Translator::pass`].
     ///
     /// # Errors
-    /// The first field that cannot be, with its value.
+    /// The first field that cannot be, with its value as JSON.
     pub fn event(&self, at: &Stamp, record: &wire::Record) -> Result<(Time, Event), Invalid> {
         let time = self.time(at)?;
         let now = self.newest.map_or(time, |newest| newest.max(time));
@@ -60,15 +62,19 @@ impl Translator {
             wire::Record::Reply(reply) => self::reply(reply),
             wire::Record::Arrival(arrival) => self::arrival(arrival),
             wire::Record::Clock(_) => Ok(Event::Clock),
-        }?;
+        };
+        let event = event.map_err(|refused| as_given(record, refused))?;
         Ok((now, event))
     }
 
     /// When the record happened.
     fn time(&self, at: &Stamp) -> Result<Time, Invalid> {
         let (time, shown) = match at {
-            Stamp::Text(text) => (Time::from_nanos("at", nanos("at", text)?)?, text.clone()),
-            Stamp::Nanos(nanos) => (Time::from_nanos("at", *nanos)?, nanos.to_string()),
+            Stamp::Text(text) => {
+                let time = nanos("at", text).and_then(|nanos| Time::from_nanos("at", nanos));
+                (time, serde_json::to_string(text).expect("a text is JSON"))
+            }
+            Stamp::Nanos(nanos) => (Time::from_nanos("at", *nanos), nanos.to_string()),
             Stamp::Absent if self.dating == Dating::Newest && self.newest.is_some() => {
                 return Ok(self.newest.unwrap_or_default());
             }
@@ -76,6 +82,7 @@ impl Translator {
                 return Err(Invalid::new("at", "absent", "a record says when it happened"));
             }
         };
+        let time = time.map_err(|refused| Invalid::new("at", &shown, refused.reason))?;
         let jump = self.params.jump_days as i64 * 86_400_000;
         if self.newest.is_some_and(|newest| time > newest.plus_ms(jump)) {
             let reason = format!("more than {} days after the newest", self.params.jump_days);
@@ -219,23 +226,32 @@ impl Translator {
             let reason = format!("at most {} slots have values", limits::MAX_SLOT_VALUES);
             return Err(Invalid::new("slot_values", values.len(), reason));
         }
-        let mut slots = Vec::with_capacity(values.len());
+        let mut slots = BTreeMap::new();
         for (start, value) in values {
-            let field = format!("slot_values[{start}]");
-            let time = nanos(&field, start)?;
-            Time::from_nanos(&field, time)?;
+            // What is wrong is a name: the value shown is the object that has it.
+            let refused = |reason: &str| {
+                Invalid::new("slot_values", start, format!("{}: {reason}", shorten(start)))
+            };
+            let time = nanos("slot_values", start).map_err(|invalid| refused(&invalid.reason))?;
+            Time::from_nanos("slot_values", time).map_err(|invalid| refused(&invalid.reason))?;
             let slot = self.params.slot.inside(time, time).0;
             if self.params.slot.start(slot).0 as i128 * 1_000_000 != time {
-                return Err(Invalid::new(&field, start, "not the start of a slot"));
+                return Err(refused("not the start of a slot"));
             }
-            slots.push((slot, Money::new(&field, *value)?));
+            let value = Money::new(&format!("slot_values.{}", shorten(start)), *value)?;
+            if slots.insert(slot, value).is_some() {
+                return Err(refused("a second value for its slot"));
+            }
         }
-        slots.sort_unstable();
-        if let Some(pair) = slots.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Invalid::new("slot_values", pair[0].0.0, "two values for one slot"));
-        }
-        Ok(slots.into_boxed_slice())
+        Ok(slots.into_iter().collect())
     }
+}
+
+/// The refusal with the field's value as the record's own JSON has it: whoever refused it had it
+/// in another form, or only a part.
+fn as_given(record: &wire::Record, refused: Invalid) -> Invalid {
+    let value = json::value_of(record, &refused.field).unwrap_or(refused.value);
+    Invalid { value, ..refused }
 }
 
 fn stock(update: &wire::Stock) -> Result<Event, Invalid> {
@@ -253,7 +269,10 @@ fn stock(update: &wire::Stock) -> Result<Event, Invalid> {
         (None, None, None) => {
             return Err(Invalid::new("units", "absent", "one of units, sold and added is needed"));
         }
-        _ => return Err(Invalid::new("units", "several", "only one of units, sold and added")),
+        (units, ..) => {
+            let second = if units.is_some() && update.sold.is_some() { "sold" } else { "added" };
+            return Err(Invalid::new(second, "", "only one of units, sold and added"));
+        }
     };
     Ok(Event::Stock { offer, version: update.version, change })
 }

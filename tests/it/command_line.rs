@@ -56,6 +56,7 @@ fn the_embedded_city_is_recorded_checked_and_summed_up() {
     let (events, receipts) = (ran.read("events.jsonl"), ran.read("receipts.jsonl"));
     let summary: Value = serde_json::from_str(&ran.read("summary.json")).unwrap();
     assert_eq!(summary["records"], events.lines().count());
+    assert_eq!(summary["waiting"], 0);
     let count = |text: &str, field: &str, word: &str| {
         let parsed = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         parsed.filter(|value| value[field] == word).count()
@@ -152,6 +153,51 @@ fn what_goes_wrong_has_its_exit_code() {
     fails(&["generate", "--output", "/nowhere/a"], 5, "/nowhere/a");
     fails(&["solve", "/nowhere/market.json"], 5, "/nowhere/market.json");
     fails(&["publish", "/nowhere/a", "--nats", "nats://127.0.0.1:1", "--city", "x"], 5, "/nowhere");
+}
+
+#[test]
+fn flags_that_do_not_go_together_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (a, b, link) = (path("a"), path("b"), path("link"));
+    fails(&["run", "--city", "x"], 2, "--nats URL");
+    fails(&["run", "--input", &a, "--city", "x"], 2, "--nats URL");
+    fails(&["run", "--stop-when-idle", "1"], 2, "--nats");
+    fails(&["run", "--stop-when-idle=-1", "--nats", "x"], 2, "--stop-when-idle");
+    for flag in ["--seed", "--intents", "--stores", "--products", "--hours", "--speed"] {
+        fails(&["run", "--input", &a, flag, "7"], 2, flag);
+        fails(&["run", "--nats", "nats://127.0.0.1:1", flag, "7"], 2, flag);
+    }
+    let age = "--in-max-age-h=9999999999999999999";
+    fails(&["nats", "init", "--nats", "x", "--city", "x", age], 2, "--in-max-age-h");
+    fails(&["run", "--input", &a, "--no-burst"], 2, "--no-burst");
+    fails(&["run", "--input", &a, "--centre", "41,29"], 2, "--centre");
+    fails(&["run", "--nats", "nats://127.0.0.1:1", "--output", &a], 2, "--output");
+
+    std::fs::write(&a, "kept").unwrap();
+    std::os::unix::fs::symlink(&a, &link).unwrap();
+    let dotted = path("./b");
+    for (first, one, second, other) in [
+        ("--input", &a, "--output", &a),
+        ("--input", &a, "--summary", &link),
+        ("--output", &b, "--receipts", &dotted),
+        ("--receipts", &b, "--dead-letters", &b),
+        ("--record", &b, "--summary", &b),
+        ("--output", &"-".to_string(), "--receipts", &"-".to_string()),
+    ] {
+        let both = format!("{first} and {second} are both ");
+        fails(&["run", first, one, second, other], 2, &both);
+        fails(&["run", second, other, first, one], 2, &both);
+    }
+    fails(&["solve", &a, "--out", &b, "--certificate", &b], 2, "--out and --certificate are both");
+    assert_eq!(std::fs::read_to_string(&a).unwrap(), "kept");
+    assert!(!Path::new(&b).exists());
+    // What holds nothing may be written twice.
+    std::fs::write(&a, "").unwrap();
+    let nothing = "/dev/null";
+    succeed(&["run", "--input", &a, "--output", nothing, "--receipts", nothing]);
+    let summary = succeed(&["run", "--input", &a, "--output", nothing, "--summary", "-"]);
+    assert_eq!(serde_json::from_str::<Value>(&summary).unwrap()["records"], 0);
 }
 
 fn solve(folder: &Path, market: &Value, more: &[&str]) -> Value {

@@ -4,6 +4,7 @@ use crate::support::{output, succeed};
 use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
 use connectors::testing::NatsServer;
+use serde_json::Value;
 use std::path::Path;
 
 const CITY: &str = "test-town";
@@ -50,7 +51,11 @@ fn a_city_through_nats_is_the_city_from_its_file() {
     assert!(rows.lines().all(|row| row.starts_with("ok ")), "{rows}");
     assert_eq!(on(&server, &["nats", "check"]), rows);
     on(&server, &["publish", &events]);
-    on(&server, &["run", "--stop-when-idle", "1"]);
+    let summary = on(&server, &["run", "--stop-when-idle", "1", "--summary", "-"]);
+    every_record_is_accounted_for(
+        &summary,
+        std::fs::read_to_string(&events).unwrap().lines().count(),
+    );
     assert_eq!(messages(&server)[0], lines);
     let tapped = on(&server, &["tap", "--all", "--json", "--count", &lines.to_string()]);
     assert!(tapped == expected, "the decisions differ from the file's");
@@ -61,6 +66,14 @@ fn a_city_through_nats_is_the_city_from_its_file() {
     assert_eq!(messages(&server)[0], before[0]);
     let tapped = on(&server, &["tap", "--all", "--json", "--idle", "1"]);
     assert!(tapped == expected);
+}
+
+/// The clock that ended the last tick is itself in a tick that does not end.
+fn every_record_is_accounted_for(summary: &str, records: usize) {
+    let summary: Value = serde_json::from_str(summary).unwrap();
+    let receipts = summary["receipts"].as_object().unwrap().values();
+    assert_eq!(receipts.map(|n| n.as_u64().unwrap()).sum::<u64>(), records as u64);
+    assert_eq!((&summary["records"], &summary["waiting"]), (&(records + 1).into(), &1.into()));
 }
 
 #[test]

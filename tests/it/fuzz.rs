@@ -1,15 +1,17 @@
 //! Ten thousand bad and stale lines in a good stream: the decisions stay, and every line has its
 //! receipt.
 
-use crate::support::{Dice, Seed, decision_lines, iceshop, record_lines, run, small_city};
-use connectors::file::FileSource;
-use connectors::inbound::Inbound;
+use crate::support::{
+    Dice, Seed, decision_lines, iceshop, inbounds, record_lines, run, small_city,
+};
+use connectors::codec::shorten;
+use connectors::wire::Receipt;
 use dataflows::market::Params;
 use iceshop::run::pipeline::Produce;
 use iceshop::scenario::City;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::process::Stdio;
 
 const BAD_LINES: usize = 10_000;
@@ -19,19 +21,10 @@ const BAD_LINES: usize = 10_000;
 enum Fate {
     /// It is one of the good stream's own.
     Good,
-    /// It is refused, with field and value.
-    Invalid,
+    /// It is refused, with field and value; the field where one was damaged.
+    Invalid(Option<&'static str>),
     /// It is understood, and changes nothing.
     Stale,
-}
-
-fn inbounds(lines: &[Vec<u8>]) -> Vec<Inbound> {
-    let mut text = lines.join(&b'\n');
-    text.push(b'\n');
-    let mut source = FileSource::new(Cursor::new(text), "fuzz").unwrap();
-    let mut all = Vec::new();
-    while source.read_batch(1_000, &mut all).unwrap() > 0 {}
-    all
 }
 
 /// The lines of a good stream.
@@ -80,48 +73,85 @@ fn bad_lines_change_nothing_and_have_their_receipts() {
         let receipt = receipts[n].unwrap_or_else(|| panic!("line {} has no receipt", n + 1));
         let line = String::from_utf8_lossy(&lines[n][..lines[n].len().min(500)]);
         let invalid = receipt.outcome == "invalid";
-        assert_eq!(invalid, *fate == Fate::Invalid, "{receipt:?}\n{line}");
+        assert_eq!(invalid, matches!(fate, Fate::Invalid(_)), "{receipt:?}\n{line}");
         let named = receipt.field.is_some() && receipt.value.is_some() && receipt.reason.is_some();
         assert_eq!(invalid, named, "{receipt:?}\n{line}");
+        if let Fate::Invalid(damaged) = *fate {
+            told_as_it_is(receipt, damaged, &lines[n]);
+        }
     }
     assert!(decided(fuzzed) == usual, "the decisions have changed");
+}
+
+/// The receipt names the field that was damaged, its value as the line has it, and a reason in
+/// plain words.
+fn told_as_it_is(receipt: &Receipt, damaged: Option<&str>, line: &[u8]) {
+    let told = |part: &Option<String>| part.clone().unwrap();
+    let (field, value, reason) =
+        (told(&receipt.field), told(&receipt.value), told(&receipt.reason));
+    let context = format!("{receipt:?}\n{}", String::from_utf8_lossy(&line[..line.len().min(500)]));
+    assert!(!field.is_empty() && !value.is_empty(), "{context}");
+    for word in ["expected", "invalid type", "invalid value", "line 1"] {
+        assert!(!reason.contains(word), "{context}");
+    }
+    let Some(damaged) = damaged else { return };
+    let within = field.strip_prefix(damaged).map(|rest| rest.chars().next());
+    let parsed = serde_json::from_slice::<Value>(line);
+    let stock = ["units", "sold", "added"];
+    if within.is_none() && stock.contains(&damaged) {
+        // Two of the three are one too many, whichever was put there.
+        assert!(stock.contains(&field.as_str()), "{context}");
+    } else {
+        assert!(matches!(within, Some(None | Some('.' | '['))), "{damaged}: {context}");
+    }
+    if let Ok(parsed) = parsed {
+        let path = format!("/{}", field.replace(['.', '['], "/").replace(']', ""));
+        let typed = parsed.pointer(&path).map_or("absent".into(), Value::to_string);
+        assert_eq!(value, shorten(&typed), "{context}");
+    } else {
+        assert_ne!(value, "absent", "{context}");
+    }
 }
 
 /// A line that is no good, or no news, made of one that came before.
 fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
     let text = std::str::from_utf8(known).unwrap();
     let mut value: Value = serde_json::from_slice(known).unwrap();
-    let invalid = |line: Vec<u8>| (line, Fate::Invalid);
+    let invalid = |field, line: Vec<u8>| (line, Fate::Invalid(field));
     match dice.roll(0, 14) {
-        0 => invalid(known[..dice.roll(1, known.len() as i64 - 1) as usize].to_vec()),
+        0 => invalid(None, known[..dice.roll(1, known.len() as i64 - 1) as usize].to_vec()),
         1 => invalid(
+            Some("at"),
             text.replacen(':', &format!(":{}", dice.pick(&["NaN,", "-", "'", "{"])), 1).into(),
         ),
         2 => {
             let mut line = known.to_vec();
             let at = dice.roll(1, line.len() as i64 - 1) as usize;
             line.insert(at, *dice.pick(&[0xff, 0xc0, 0x80, 0xfe]));
-            invalid(line)
+            invalid(None, line)
         }
         3 => {
             let depth = dice.roll(200, 5_000) as usize;
             let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
             let key = "\"version\":";
-            invalid(text.replacen(key, &format!("{key}{nested},\"more\":"), 1).into())
+            invalid(
+                Some("version"),
+                text.replacen(key, &format!("{key}{nested},\"more\":"), 1).into(),
+            )
         }
         4 => {
             // The first key again.
             let at = value["at"].as_str().unwrap();
-            invalid(text.replacen('{', &format!("{{\"at\":\"{at}\","), 1).into())
+            invalid(Some("at"), text.replacen('{', &format!("{{\"at\":\"{at}\","), 1).into())
         }
         5 => {
             let kind = *dice.pick(&["intents", "", "Intent", "window", "iceshop"]);
             value["kind"] = kind.into();
-            invalid(value.to_string().into())
+            invalid(Some("kind"), value.to_string().into())
         }
         6 => {
             value["v"] = dice.pick(&[json!(0), json!(2), json!("1"), json!(-1)]).clone();
-            invalid(value.to_string().into())
+            invalid(Some("v"), value.to_string().into())
         }
         7 => {
             let times = [
@@ -136,20 +166,24 @@ fn bad(dice: &mut Dice, known: &[u8]) -> (Vec<u8>, Fate) {
                 json!("2026-13-12T08:00:00Z"),
             ];
             value["at"] = dice.pick(&times).clone();
-            invalid(value.to_string().into())
+            invalid(Some("at"), value.to_string().into())
         }
         // A few are very long.
         8 if dice.chance(3) => {
             value["id"] = "x".repeat(1 << 20).into();
-            invalid(value.to_string().into())
+            invalid(Some("id"), value.to_string().into())
         }
         9 => (known.to_vec(), Fate::Stale),
         10 => older(dice, value),
-        11 => invalid(unknown(dice, &value).to_string().into()),
+        11 => {
+            let unknown = unknown(dice, &value);
+            let field = if unknown.get("window").is_some() { "window" } else { "store" };
+            invalid(Some(field), unknown.to_string().into())
+        }
         _ => {
             let (field, wrong) = wrong(dice, &value);
             value[field] = wrong;
-            invalid(value.to_string().into())
+            invalid(Some(field), value.to_string().into())
         }
     }
 }

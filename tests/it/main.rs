@@ -6,6 +6,7 @@
 //! | `market_properties` | random streams against the rules, tick by tick |
 //! | `life_cycle` | a window's life, one case at a time |
 //! | `fuzz` | bad lines change nothing, and every line has its receipt |
+//! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
 //! | `delivery` | the binary on a real nats-server |
 //!
@@ -19,4 +20,5 @@ mod determinism;
 mod fuzz;
 mod life_cycle;
 mod market_properties;
+mod receipts;
 mod support;

@@ -80,6 +80,16 @@ pub(crate) fn inbound(sequence: u64, at: &str, record: Record) -> Inbound {
     Inbound { sequence, index: None, at, record: Ok(record), raw: None }
 }
 
+/// Lines as a file would be read.
+pub(crate) fn inbounds(lines: &[Vec<u8>]) -> Vec<Inbound> {
+    let mut text = lines.join(&b'\n');
+    text.push(b'\n');
+    let mut source = FileSource::new(Cursor::new(text), "lines").unwrap();
+    let mut all = Vec::new();
+    while source.read_batch(1_000, &mut all).unwrap() > 0 {}
+    all
+}
+
 /// A city's records as a file would have them.
 pub(crate) fn city_log(city: &City) -> Vec<Inbound> {
     let records = city.records().zip(1..);

@@ -2,7 +2,7 @@
 //!
 //! A record is read in two cheap passes over the same bytes: the first finds `kind`, `at` and `v`
 //! and looks for keys that occur twice, the second fills the typed struct. Only what one of them
-//! refuses is parsed a third time, to name the field and its value.
+//! refuses is read again, to name the field and its value.
 //!
 //! Limits: [`MAX_BODY_BYTES`] per record, [`MAX_FIELDS`] keys.
 
@@ -12,7 +12,8 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{DecodeError, MAX_BODY_BYTES, MAX_FIELDS, diagnose, object, too_long};
+use super::scan::Scan;
+use super::{DecodeError, MAX_BODY_BYTES, MAX_FIELDS, diagnose, object, shorten, too_long};
 use crate::inbound::Refused;
 use crate::wire::{Decision, Receipt, Record, VERSION};
 
@@ -27,10 +28,10 @@ pub struct Line {
 
 /// Reads one record.
 ///
-/// **Cost** two passes over the bytes, and a third over a refused record.
+/// **Cost** two passes over the bytes, and some more over a refused record.
 pub fn read_record(bytes: &[u8]) -> Line {
     if bytes.len() > MAX_BODY_BYTES {
-        return Line { at: None, record: Err(too_long(&bytes[..MAX_BODY_BYTES])) };
+        return Line { at: None, record: Err(too_long(bytes)) };
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Line { at: None, record: Err(diagnose::not_utf8(bytes)) };
@@ -42,10 +43,31 @@ pub fn read_record(bytes: &[u8]) -> Line {
         None | Some(VERSION) => read_kind(head.kind.as_deref().unwrap_or_default(), text),
         Some(_) => None,
     };
-    Line {
-        at: head.at.map(|at| at.0.into_owned()),
-        record: record.ok_or_else(|| diagnose::refusal(text)),
-    }
+    let record = match record {
+        Some(record) => diagnose::needed_null(text, &record).map_or(Ok(record), Err),
+        None => Err(diagnose::refusal(text)),
+    };
+    Line { at: head.at.map(|at| at.0.into_owned()), record }
+}
+
+/// The refusal of a record that has `null` for its `at`, where a record needs one; none of any
+/// other. For those that have none: whether they say so is all that is left to be told.
+pub fn null_at(bytes: &[u8]) -> Option<Refused> {
+    std::str::from_utf8(bytes).ok().and_then(diagnose::null_at)
+}
+
+/// What `field` (a path such as `tiers[1].price`) of a record holds, as JSON and shortened; none if
+/// it is not there or `null`.
+///
+/// **Cost** writes the record and reads it again: for refusals.
+pub fn value_of(record: &Record, field: &str) -> Option<String> {
+    let mut written = Vec::new();
+    write_record(&mut written, None, record);
+    let text = String::from_utf8_lossy(&written);
+    let scan = Scan::new(&text);
+    let value = scan.value(field).filter(|value| *value != "null")?;
+    // A whole number of degrees is written as a person does.
+    Some(shorten(value.strip_suffix(".0").unwrap_or(value)))
 }
 
 /// Reads one decision.

@@ -1,4 +1,6 @@
-//! Both codecs against themselves for arbitrary messages, and refusals one line each.
+//! Both codecs against themselves for arbitrary messages.
+
+mod refusals;
 
 use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
@@ -6,6 +8,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
+use crate::inbound::Fault;
 use crate::wire::*;
 
 fn text() -> impl Strategy<Value = String> {
@@ -251,66 +254,6 @@ proptest! {
     }
 }
 
-/// Checks fault, field, value and the reason's beginning of a refused line.
-#[track_caller]
-fn refused(line: &str, fault: Fault, field: &str, value: &str, reason: &str) {
-    let refused = json::read_record(line.as_bytes()).record.unwrap_err();
-    let found = (refused.fault, refused.field.as_str(), refused.value.as_str());
-    assert_eq!(found, (fault, field, value), "{refused:?}");
-    assert!(refused.reason.starts_with(reason), "{:?}", refused.reason);
-}
-
-#[test]
-fn a_wrong_field_is_named_with_its_value() {
-    use Fault::Invalid;
-    refused(r#"{"kind":"intent","id":"i1"}"#, Invalid, "version", "absent", "needed");
-    refused(r#"{"kind":"intent","id":7,"version":1}"#, Invalid, "id", "7", "invalid type");
-    refused(r#"{"kind":"clock","at":5}"#, Invalid, "at", "5", "not a text");
-    refused(r#"{"kind":"clock","a":1,"a":2}"#, Invalid, "a", "2", "the field occurs twice");
-    let version = r#"{"kind":"intent","id":"i1","version":-1}"#;
-    refused(version, Invalid, "version", "-1", "invalid value");
-    let times = r#"{"kind":"intent","id":"i1","version":1,"available":[["a","b"],["c"]]}"#;
-    refused(times, Invalid, "available[1]", r#"["c"]"#, "invalid length 1");
-    let offer = |rest: &str| {
-        format!(r#"{{"kind":"offer","store":"s","product":"p","version":1,"list_price":5,{rest}}}"#)
-    };
-    let tiers = offer(r#""tiers":[{"min_buyers":2,"price":4},{"min_buyers":2.5,"price":4}]"#);
-    refused(&tiers, Invalid, "tiers[1].min_buyers", "2.5", "invalid type");
-    let tier = offer(r#""tiers":[{"min_buyers":2}]"#);
-    refused(&tier, Invalid, "tiers[0].price", "absent", "needed");
-    let twice = offer(r#""tiers":[],"slot_values":{"x":1,"x":2}"#);
-    refused(&twice, Invalid, "slot_values.x", "2", "the field occurs twice");
-    let many: String = (0..MAX_FIELDS).map(|n| format!(r#","f{n}":0"#)).collect();
-    let line = format!(r#"{{"kind":"clock"{many}}}"#);
-    refused(&line, Invalid, "record", &shorten(&line), "more than 64 fields");
-}
-
-#[test]
-fn what_is_no_record_becomes_a_dead_letter() {
-    use Fault::{Malformed, UnknownKind, UnknownVersion};
-    refused("[1]", Malformed, "record", "[1]", "not a json object");
-    refused("{\"kind\"", Malformed, "record", "{\"kind\"", "not json: EOF");
-    refused(r#"{"kind":"clock"} x"#, Malformed, "record", r#"{"kind":"clock"} x"#, "not json");
-    refused(r#"{"lat":NaN}"#, Malformed, "record", r#"{"lat":NaN}"#, "not json");
-    refused(r#"{"id":"i1"}"#, UnknownKind, "kind", "absent", "not a known kind");
-    refused(r#"{"kind":"wish"}"#, UnknownKind, "kind", "wish", "not a known kind");
-    refused(r#"{"kind":null}"#, UnknownKind, "kind", "null", "not a known kind");
-    refused(r#"{"kind":"clock","v":2}"#, UnknownVersion, "v", "2", "this is version 1");
-    refused(r#"{"kind":"clock","v":"1"}"#, UnknownVersion, "v", "1", "this is version 1");
-    let long = " ".repeat(MAX_BODY_BYTES + 1);
-    let refused = json::read_record(long.as_bytes()).record.unwrap_err();
-    assert_eq!(refused.fault, Fault::TooLong);
-    assert_eq!(json::read_record(b"\xff").record.unwrap_err().fault, Malformed);
-}
-
-#[test]
-fn a_refusal_tells_kind_and_id() {
-    let line = br#"{"kind":"stock","store":"s1","product":"latte","version":"x"}"#;
-    let refused = json::read_record(line).record.unwrap_err();
-    assert_eq!(refused.kind.as_deref(), Some("stock"));
-    assert_eq!(refused.id.as_deref(), Some("s1_latte"));
-}
-
 #[test]
 fn unknown_fields_and_version_one_are_read() {
     let line = br#"{"v":1,"kind":"clock","at":"x","later":{"deep":[1,{}]},"n":null}"#;
@@ -331,34 +274,4 @@ fn absent_fields_are_omitted_at_the_top_only() {
     assert!(text.starts_with(r#"{"v":1,"window":"w","revision":3,"#), "{text}");
     assert!(text.contains(r#""next_tier":null"#) && text.contains(r#""next":null"#), "{text}");
     assert!(!text.contains("\"part"), "{text}");
-}
-
-#[test]
-fn a_wrong_count_refuses_the_whole_body() {
-    let check = |format: Format, count: &str, body: &'static [u8], reason: &str| {
-        let mut items = Vec::new();
-        batch::read_body(format, Some(count), &Bytes::from_static(body), &mut items);
-        assert_eq!(items.len(), 1);
-        assert_eq!(items[0].raw.as_deref(), Some(body));
-        let refused = items[0].record.as_ref().unwrap_err();
-        let shown = (refused.fault, refused.field.as_str(), refused.value.as_str());
-        assert_eq!(shown, (Fault::Batch, "Iceshop-Count", count));
-        assert_eq!(refused.reason, reason);
-    };
-    check(Format::Json, "3", b"{}\n{}", "the body holds 2 records");
-    check(Format::Json, "0", b"", "the body holds 0 records");
-    check(Format::Json, "x", b"{}", "the body holds 1 records");
-    check(Format::Bincode, "1", b"\x04\0\0\0\x06\0\0", "the body ends within record 0");
-    check(Format::Bincode, "2", b"\x04\0\0\0\x06\0\0\0", "the body holds 1 records");
-}
-
-#[test]
-fn one_bad_record_of_a_batch_stays_one() {
-    let body = Bytes::from_static(b"{\"kind\":\"clock\"}\nnonsense\n{\"kind\":\"store\"}\n");
-    let mut items = Vec::new();
-    batch::read_body(Format::Json, Some("3"), &body, &mut items);
-    assert_eq!(items.len(), 3);
-    assert_eq!(items[1].raw.as_deref(), Some(b"nonsense".as_slice()));
-    assert!(items[0].record.is_ok() && items[2].raw.is_none());
-    assert_eq!(items[2].record.as_ref().unwrap_err().fault, Fault::Invalid);
 }

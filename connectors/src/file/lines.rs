@@ -4,13 +4,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::{BUFFER_BYTES, FileError, STANDARD, ZSTD_SUFFIX};
-use crate::codec::MAX_BODY_BYTES;
+use crate::codec::{BEGINNING_BYTES, MAX_BODY_BYTES};
 
 /// What a zstd frame begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-/// How much of a line over the limit is kept, in bytes.
-const BEGINNING_BYTES: usize = 4 * 1024;
 
 /// A reader of lines.
 ///

@@ -52,7 +52,12 @@ fn inbound(line: TextLine<'_>) -> Inbound {
         (None, Err(too_long(line.bytes)))
     } else {
         let read = json::read_record(line.bytes);
-        (read.at, read.record)
+        // A line without a time is refused further on; only here can it be told what it had.
+        let undated = read.at.is_none() && read.record.is_ok();
+        match undated.then(|| json::null_at(line.bytes)).flatten() {
+            Some(refused) => (None, Err(refused)),
+            None => (read.at, read.record),
+        }
     };
     let undecodable = record.as_ref().err().is_some_and(|refused| refused.fault.word().is_some());
     Inbound {

@@ -34,6 +34,9 @@ fn a_bad_line_is_one_refusal() {
     let letter = found[1].dead_letter().unwrap();
     assert_eq!((letter.reason, letter.sequence, &letter.bytes[..]), ("malformed", 2, &b"{"[..]));
     assert_eq!(found[3].at, Stamp::Absent);
+    let found = read_all(r#"{"at":null,"kind":"clock"}"#);
+    let refused = found[0].record.as_ref().unwrap_err();
+    assert_eq!((refused.field.as_str(), refused.value.as_str()), ("at", "null"));
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
         if !fits {
             let refused = found[0].record.as_ref().unwrap_err();
             assert_eq!((refused.fault, refused.field.as_str()), (Fault::TooLong, "record"));
-            assert_eq!(refused.reason, "longer than 262144 bytes");
+            assert_eq!(refused.reason, "the record is longer than 262144 bytes");
         }
     }
     let found = read_all(format!("{}\n{CLOCK}\n", padded(MAX_BODY_BYTES * 2)));

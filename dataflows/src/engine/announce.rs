@@ -1,8 +1,10 @@
 //! What is said of a window's group: its members, its price, and who left and why.
 
 use super::book::{Book, Removal};
-use super::life::{Announced, Life, Seat};
-use crate::market::{Decision, Departure, IntentId, Left, Quote, Reason, WindowKey};
+use super::life::{Announced, Life};
+use crate::market::{
+    Change, Decision, Departure, IntentId, Left, Member, Quote, Reason, WindowKey,
+};
 use crate::solver::GroupedWindow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,13 +103,15 @@ pub(super) fn announced(
         let saving = entry.intent.quantity as i64 * (unit - group.price.minor());
         let travel = params.travel(*distance_m);
         value += saving - travel + visit_value;
-        let seat = Seat {
+        let seat = Member {
+            intent: id.clone(),
             buyer: entry.buyer.clone(),
             quantity: entry.intent.quantity,
             distance_m: *distance_m,
             saving,
             travel,
             accepted: accepted.contains(id),
+            change: Change::Kept,
         };
         seats.insert(id.clone(), seat);
     }

@@ -16,7 +16,7 @@ impl Life {
         answer: Answer,
     ) -> Outcome {
         let Some(key) = self.ids.get(id).cloned() else {
-            return Invalid::new("window", id, "unknown window").into();
+            return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(&key).expect("an id has its window");
         if window.events.contains(&event) {
@@ -37,7 +37,7 @@ impl Life {
             // What is wanted now is another product, or nothing.
             Answer::Accept if product != Some(&key.product) => return Outcome::Superseded,
             Answer::Decline if product.is_none() => {
-                return Invalid::new("intent", intent, "no such live intent").into();
+                return Invalid::named("intent", intent, "no such live intent").into();
             }
             _ => {}
         }
@@ -77,18 +77,18 @@ impl Life {
         _attendance: Attendance,
     ) -> Outcome {
         let Some(key) = self.ids.get(id) else {
-            return Invalid::new("window", id, "unknown window").into();
+            return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(key).expect("an id has its window");
         if window.events.contains(&event) {
             return Outcome::Duplicate;
         }
         if !matches!(window.state, State::Locked | State::Active | State::Closed) {
-            return Invalid::new("window", id, "the window is not locked").into();
+            return Invalid::named("window", id, "the window is not locked").into();
         }
         let member = window.announced.as_ref().is_some_and(|a| a.seats.contains_key(intent));
         if !member {
-            return Invalid::new("intent", intent, "not a member of the window").into();
+            return Invalid::named("intent", intent, "not a member of the window").into();
         }
         window.events.insert(event);
         Outcome::Applied

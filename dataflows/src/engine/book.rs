@@ -197,7 +197,7 @@ impl Book {
     pub fn put_offer(&mut self, offer: Offer, version: u64, stock: Option<i64>) -> Outcome {
         let key = offer.key.clone();
         if !self.stores.contains_key(&key.store) {
-            return Invalid::new("store", &key.store, "unknown store").into();
+            return Invalid::named("store", &key.store, "unknown store").into();
         }
         let name = format!("{}_{}", key.store, key.product);
         match self.names.get(&name) {
@@ -206,7 +206,7 @@ impl Book {
                     "its windows' ids would be those of ({}, {})",
                     other.store, other.product
                 );
-                return Invalid::new("product", &key.product, reason).into();
+                return Invalid::named("product", &key.product, reason).into();
             }
             Some(_) => {}
             None => {
@@ -248,7 +248,7 @@ impl Book {
         let Some(entry) = self.offers.get_mut(key) else {
             let field = if self.stores.contains_key(&key.store) { "product" } else { "store" };
             let value = if field == "store" { key.store.as_str() } else { key.product.as_str() };
-            return Invalid::new(field, value, "no such offer").into();
+            return Invalid::named(field, value, "no such offer").into();
         };
         let outcome = entry.ledger.update(version, change);
         if outcome == Outcome::Applied {

@@ -10,8 +10,8 @@
 use super::book::{Book, Removal};
 use crate::flow::Output;
 use crate::market::{
-    BuyerId, Certificate, Change, Decision, EventId, IntentId, Money, OfferKey, Params, ProductId,
-    Quote, Reason, State, Store, Tick, Time, WindowKey,
+    Certificate, Decision, EventId, IntentId, Member, Money, OfferKey, Params, ProductId, Quote,
+    Reason, State, Store, Tick, Time, WindowKey,
 };
 use crate::solver::GroupedWindow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,21 +37,11 @@ pub(super) enum Feedback {
     Release(IntentId),
 }
 
-/// A member as announced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seat {
-    pub buyer: BuyerId,
-    pub quantity: u32,
-    pub distance_m: u32,
-    pub saving: i64,
-    pub travel: i64,
-    pub accepted: bool,
-}
-
 /// What was last announced of a window.
 #[derive(Debug, Clone)]
 pub(super) struct Announced {
-    pub seats: BTreeMap<IntentId, Seat>,
+    /// Its members, each as kept: what changed is said of decisions only.
+    pub seats: BTreeMap<IntentId, Member>,
     pub quote: Quote,
     pub value: i64,
     pub store: Arc<Store>,
@@ -350,11 +340,7 @@ impl Life {
             lock_at: window.lock_at,
             store,
             quote: window.last_quote.expect("announced before it is decided"),
-            members: announced
-                .into_iter()
-                .flat_map(|a| &a.seats)
-                .map(|(id, seat)| seat.member(id, Change::Kept))
-                .collect(),
+            members: announced.into_iter().flat_map(|a| a.seats.values().cloned()).collect(),
             left: Vec::new(),
             value: announced.map_or(0, |a| a.value),
             market: self.certificates.get(&key.product).copied().unwrap_or_default(),
@@ -397,21 +383,6 @@ impl Life {
                     self.by_offer.remove(&key.offer());
                 }
             }
-        }
-    }
-}
-
-impl Seat {
-    pub(super) fn member(&self, id: &IntentId, change: Change) -> crate::market::Member {
-        crate::market::Member {
-            intent: id.clone(),
-            buyer: self.buyer.clone(),
-            quantity: self.quantity,
-            distance_m: self.distance_m,
-            saving: self.saving,
-            travel: self.travel,
-            accepted: self.accepted,
-            change,
         }
     }
 }

@@ -65,6 +65,11 @@ impl Invalid {
         Self { field: field.to_string(), value, reason: reason.to_string() }
     }
 
+    /// Refuses what an id names, for `reason`: the id is shown as JSON shows a text.
+    pub fn named(field: &str, id: impl std::fmt::Display, reason: impl ToString) -> Self {
+        Self::new(field, format_args!("\"{id}\""), reason)
+    }
+
     /// The same refusal, seen from the record that holds the field: `tiers` becomes `tiers[2]`.
     pub fn within(mut self, outer: &str) -> Self {
         self.field = outer.to_string();

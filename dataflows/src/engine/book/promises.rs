@@ -37,7 +37,7 @@ impl Book {
         let Some(entry) = self.intents.get_mut(id) else { return Ok(()) };
         if entry.declined.len() >= limits::MAX_DECLINED {
             let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
-            return Err(Invalid::new("answer", "decline", reason));
+            return Err(Invalid::named("answer", "decline", reason));
         }
         entry.declined.insert(window.clone());
         if entry.intent.product != window.product {
