@@ -5,7 +5,7 @@ use crate::commands::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::instance::{Instance, Solution};
 use dataflows::market::Certificate;
-use dataflows::solver::Budget;
+use dataflows::solver::{Budget, Phase, SCALE};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ Examples:
   iceshop solve market.json
     {\"value\":8262,\"bound\":8262,\"gap_ppm\":0,\"windows\":4,\"buyers\":31,\"elapsed_us\":5210}
   iceshop solve market.json --out grouping.json --certificate certificate.json
-  iceshop solve market.json --budget 2000     five times the work
+  iceshop solve market.json --budget 500      five times the work
+  iceshop solve market.json --trace           how value and bound come together
 
 The instance is one JSON object:
   {\"params\":  {\"travel_cost_per_km\": 30, \"slot_minutes\": 20},
@@ -28,9 +29,6 @@ The instance is one JSON object:
 Ids are numbers or strings. A time is a slot's number or RFC 3339 (then params.epoch is the start of
 slot 0, 1970-01-01T00:00:00Z if absent). Optional: an intent's \"intervals\" instead of from and to,
 a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].";
-
-/// Steps of search to a round of prices.
-const SEARCH: u32 = 5;
 
 /// What `solve` is told.
 #[derive(Debug, clap::Args)]
@@ -44,10 +42,13 @@ pub struct Args {
     /// Write the dual prices behind the bound to this file, as JSON
     #[arg(long, value_name = "CERTIFICATE")]
     pub certificate: Option<PathBuf>,
-    /// Rounds of work per product: counted, never timed, so that equal input gives equal output
-    #[arg(long, value_name = "N", default_value_t = Budget::default().price_rounds,
+    /// Work in percent of the usual: counted, never timed, so that equal input gives equal output
+    #[arg(long, value_name = "PERCENT", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub budget: u32,
+    /// Print the course of value and bound to standard error, a line for every phase of every part
+    #[arg(long)]
+    pub trace: bool,
     /// Open, again and again, the window worth most to buyers who are free, and nothing else
     #[arg(long)]
     pub greedy: bool,
@@ -80,9 +81,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let instance =
         Instance::parse(&text).or_fail(Kind::Data, || format!("instance: {name}: not usable"))?;
     let started = Instant::now();
-    let budget =
-        Budget { price_rounds: args.budget, search_steps: args.budget.saturating_mul(SEARCH), nodes: args.budget.saturating_mul(5) / 2 };
-    let solution = Solution::of(&instance, budget, args.greedy);
+    let budget = Budget::percent(args.budget);
+    let mut course = Course { started, shown: args.trace };
+    let solution =
+        Solution::of(&instance, budget, args.greedy, &mut |p, v, b| course.note(p, v, b));
     let elapsed_us = started.elapsed().as_micros() as u64;
     if let Some(path) = &args.out {
         write(path, "out", &solution.grouping())?;
@@ -101,6 +103,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let line = serde_json::to_string(&summary).or_fail(Kind::Data, || "summary".into())?;
     say(&line)
+}
+
+/// Tells how value and bound come together.
+struct Course {
+    started: Instant,
+    shown: bool,
+}
+
+impl Course {
+    fn note(&mut self, phase: Phase, value: i64, bound: i128) {
+        if !self.shown {
+            return;
+        }
+        let word = match phase {
+            Phase::Construct => "construct",
+            Phase::Prices => "prices",
+            Phase::Search => "search",
+            Phase::Branches => "branches",
+        };
+        let bound = bound.div_euclid(i128::from(SCALE)) as i64;
+        let gap = Certificate { value, bound }.gap_ppm() as f64 / 10_000.0;
+        let at = self.started.elapsed().as_secs_f64() * 1_000.0;
+        eprintln!("{at:10.1} ms  {word:<9}  value {value}  bound {bound}  gap {gap:.2} %");
+    }
 }
 
 fn write(path: &Path, flag: &str, value: &impl Serialize) -> Result<(), Failure> {

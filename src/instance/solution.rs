@@ -2,7 +2,7 @@
 
 use super::{Id, Instance, Product};
 use dataflows::market as m;
-use dataflows::solver::{Budget, Market, SCALE};
+use dataflows::solver::{Budget, Market, Phase, SCALE};
 use serde::Serialize;
 
 /// One window of a grouping.
@@ -48,8 +48,13 @@ pub struct Solution<'a> {
 
 impl<'a> Solution<'a> {
     /// Solves every product's market with that budget; `greedy`: by the plain greedy alone.
-    pub fn of(instance: &'a Instance, budget: Budget, greedy: bool) -> Self {
-        let solve = |product: &Product| {
+    pub fn of(
+        instance: &'a Instance,
+        budget: Budget,
+        greedy: bool,
+        watch: &mut dyn FnMut(Phase, i64, i128),
+    ) -> Self {
+        let mut solve = |product: &Product| {
             let mut market = Market::new(instance.params.clone());
             for offer in &product.offers {
                 market.put_offer(offer.clone());
@@ -61,7 +66,7 @@ impl<'a> Solution<'a> {
                 market = market.greedy_market();
                 market.tighten_bound(budget.price_rounds);
             } else {
-                market.solve(budget);
+                market.solve_watched(budget, watch);
             }
             market
         };

@@ -6,7 +6,7 @@
 //! at no less worth, where the greatest group holds everybody, is never needed.
 //!
 //! [`dual`] proves a bound, [`plan`] holds a grouping, [`search`] improves it, and [`exact`] closes
-//! what is small enough by branch and bound.
+//! what is small enough by branch and bound; [`solve`] runs them in turn.
 
 pub(crate) mod dual;
 
@@ -15,6 +15,8 @@ pub(crate) mod plan;
 pub(crate) mod search;
 
 pub(crate) mod exact;
+
+pub(crate) mod solve;
 
 use super::market::Market;
 use crate::market::{Slot, Tier};
@@ -30,6 +32,8 @@ pub(crate) struct Offer {
     pub cap: usize,
     /// The most buyers of all its windows: what the stock can serve.
     pub most: usize,
+    /// Whether that is fewer than its candidates.
+    pub scarce: bool,
     /// The tiers that a group can reach.
     pub tiers: Vec<Tier>,
     /// Its windows, in the order of slots.
@@ -194,7 +198,15 @@ impl Compact {
         }
         windows.extend(useful(all, tiers[0].min_buyers as usize, offer.max_group()));
         let windows = Vec::new();
-        self.offers.push(Offer { o, stock, cap, most, tiers: tiers.to_vec(), windows });
+        let scarce = most < able.iter().filter(|able| **able).count();
+        self.offers.push(Offer { o, stock, cap, most, scarce, tiers: tiers.to_vec(), windows });
+    }
+
+    /// How many (candidate, tier) pairs there are: what a round of prices costs.
+    pub(crate) fn pairs(&self) -> usize {
+        let of =
+            |w: &Window| (w.end - w.first) as usize * self.offers[w.offer as usize].tiers.len();
+        self.windows.iter().map(of).sum()
     }
 
     pub(crate) fn cands_of(&self, w: u32) -> &[Cand] {
@@ -231,11 +243,7 @@ fn caps(cands: &[Cand], tiers: &[Tier], cap: usize, stock: i64) -> Vec<u32> {
 /// of `t` is one of `t'`, worth no less there, and the greatest group holds all of `t'`: the two
 /// groups merge into one that pays no more. Of equal windows that can be full, as many are of use
 /// as their candidates fill.
-fn useful(
-    mut all: Vec<(Window, Vec<Cand>)>,
-    least: usize,
-    cap: usize,
-) -> Vec<(Window, Vec<Cand>)> {
+fn useful(mut all: Vec<(Window, Vec<Cand>)>, least: usize, cap: usize) -> Vec<(Window, Vec<Cand>)> {
     all.sort_by_key(|(window, cands)| (std::cmp::Reverse(cands.len()), window.slot));
     let mut kept: Vec<(Window, Vec<Cand>)> = Vec::new();
     for (window, cands) in all {

@@ -6,9 +6,8 @@
 
 use crate::market::Tier;
 
-/// The most cells of the knapsack's table (buyers x group x units); beyond it the group is the
-/// best that a greedy by worth per unit finds, which a rebuild may still improve.
-const KNAPSACK_CELLS: usize = 1 << 18;
+/// Cells of a knapsack's table that are worth their while for a window that is to stay.
+pub(crate) const KNAPSACK_CELLS: usize = 1 << 18;
 
 /// One buyer who could be in the window.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +39,16 @@ pub(crate) struct Frame<'a> {
     pub max_group: usize,
     /// The most units.
     pub units: i64,
+    /// The most cells of a knapsack's table (buyers x group x units); beyond it the group is the
+    /// best that a greedy by worth per unit finds, which a rebuild may still improve.
+    pub cells: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// Any tier, and the usual care where stock binds.
+    pub(crate) fn of(tiers: &'a [Tier], max_group: usize, units: i64) -> Self {
+        Self { tiers, least_tier: 0, max_group, units, cells: KNAPSACK_CELLS }
+    }
 }
 
 /// A group and its worth.
@@ -163,7 +172,7 @@ fn knapsack(
     let most = (frame.max_group - bound).min(free.len());
     let need = least.saturating_sub(bound);
     let cells = free.len().saturating_mul(most + 1).saturating_mul(room as usize + 1);
-    let picked = if cells <= KNAPSACK_CELLS {
+    let picked = if cells <= frame.cells {
         exact(free, &quantity, most, need, room as usize)?
     } else {
         greedy(free, &quantity, most, need, room)?
@@ -312,7 +321,7 @@ mod tests {
                     let limit = base.div_euclid(quantity as i64) as i32;
                     Item { intent: n as u32, base, extra, quantity, distance_m: 0, limit, bound_here }
                 }).collect();
-            let frame = Frame { tiers: &tiers, least_tier, max_group, units };
+            let frame = Frame { tiers: &tiers, least_tier, max_group, units, cells: KNAPSACK_CELLS };
             let found = best_group(&items, frame);
             prop_assert_eq!(found.as_ref().map(|g| g.worth), brute(&items, frame));
         }

@@ -4,6 +4,7 @@
 //! Every step is a trial: it is applied, measured by the objective and its ties, and taken back
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
+use super::compact::search::Greedy;
 use super::group::{Frame, Group, Item, best_group, may_reach};
 use super::market::{Market, WindowNode};
 use super::plan::{Gain, Home, Trial};
@@ -18,24 +19,6 @@ const SMALL_PAIRS: usize = 1_000;
 const SMALL_OFFERS: usize = 64;
 /// How often the dirty windows are gone through before improvement stops.
 const PASSES: usize = 4;
-
-/// How a greedy compares windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Greedy {
-    /// By the window's whole worth.
-    Window,
-    /// By its worth per buyer.
-    Buyer,
-}
-
-/// How far a restart goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// The greedy's grouping is improved, whatever its value.
-    Full,
-    /// Only if it is ahead of the incumbent already.
-    IfAhead,
-}
 
 impl Market {
     /// Improves the windows of `list` and those that they disturb; returns the steps used.
@@ -80,8 +63,7 @@ impl Market {
         let same = window.members.len();
         let units = offer.placed.stock - (offer.used - mine);
         let items = self.items_for(o, slot, Whom::Everyone)?;
-        let frame =
-            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        let frame = Frame::of(offer.tiers(), offer.max_group(), units);
         if !may_reach(&items, frame, before.max(0)) {
             return None;
         }
@@ -138,7 +120,7 @@ impl Market {
             }
             let Some(offers) = self.component(o, &mut seen) else { continue };
             for greedy in [Greedy::Window, Greedy::Buyer] {
-                steps += self.restart(&offers, greedy, Effort::IfAhead);
+                steps += self.restart(&offers, greedy);
             }
         }
         steps
@@ -181,7 +163,7 @@ impl Market {
 
     /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps
     /// it if it beats the incumbent.
-    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy, effort: Effort) -> u64 {
+    pub(crate) fn restart(&mut self, offers: &[u32], greedy: Greedy) -> u64 {
         let mut trial = Trial::default();
         let mut windows: Vec<(Slot, u32)> = Vec::new();
         for &o in offers {
@@ -200,7 +182,7 @@ impl Market {
             self.disband(o, slot);
         }
         let mut steps = self.greedy(&mut trial, &windows, greedy);
-        if effort == Effort::IfAhead && self.gain(&trial) <= Gain::default() {
+        if self.gain(&trial) <= Gain::default() {
             self.roll_back(trial);
             return steps;
         }

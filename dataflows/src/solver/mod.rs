@@ -20,8 +20,6 @@ mod repair;
 
 mod improve;
 
-mod search;
-
 mod price;
 
 mod compact;
@@ -39,7 +37,7 @@ pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
 
 use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, WindowKey};
-use improve::{Effort, Greedy};
+use compact::search::Greedy;
 use plan::Trial;
 use serde::{Deserialize, Serialize};
 
@@ -66,11 +64,40 @@ pub struct Budget {
     pub search_steps: u32,
     /// Nodes of branch and bound.
     pub nodes: u32,
+    /// Whether groupings from nothing are tried too.
+    pub from_scratch: bool,
+}
+
+/// What a solve is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Greedy openings, improved.
+    Construct,
+    /// Rounds of dual prices.
+    Prices,
+    /// Search guided by them.
+    Search,
+    /// Branch and bound.
+    Branches,
+}
+
+impl Budget {
+    /// The usual budget, that many times over in percent.
+    pub fn percent(percent: u32) -> Self {
+        let usual = Self::default();
+        let of = |count: u32| (count as u64 * percent as u64 / 100).min(u32::MAX as u64) as u32;
+        Self {
+            price_rounds: of(usual.price_rounds),
+            search_steps: of(usual.search_steps),
+            nodes: of(usual.nodes),
+            from_scratch: true,
+        }
+    }
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { price_rounds: 400, search_steps: 2_000, nodes: 1_000 }
+        Self { price_rounds: 400, search_steps: 2_000, nodes: 1_000, from_scratch: true }
     }
 }
 
@@ -102,9 +129,14 @@ impl Market {
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
     pub fn solve(&mut self, budget: Budget) {
+        self.solve_watched(budget, &mut |_, _, _| {});
+    }
+
+    /// The same; `watch` is told how far the market is whenever a phase of one of its parts is over.
+    pub fn solve_watched(&mut self, budget: Budget, watch: &mut dyn FnMut(Phase, i64, i128)) {
         self.refresh();
         for part in self.components() {
-            self.solve_part(&part, budget, SEED);
+            self.solve_part(&part, budget, SEED, watch);
         }
         self.dirty.clear();
         debug_assert_eq!(self.verify(), Ok(self.value));

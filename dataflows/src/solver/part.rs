@@ -1,18 +1,15 @@
 //! Parts of a market, each solved and proven alone, and taken back into the market.
 
-use super::Budget;
 use super::compact::Compact;
-use super::compact::dual::{Demand, Pace, Prices};
+use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
-use super::compact::search::Greedy;
+use super::compact::solve::Solve;
 use super::market::Market;
 use super::plan::Home;
-use super::price::{SCALE, UNPRICED};
+use super::price::UNPRICED;
+use super::{Budget, Phase};
 use crate::market::Slot;
 use std::collections::BTreeSet;
-
-/// How many starts a search has.
-const STARTS: u64 = 2;
 
 impl Market {
     /// The offers of the market, by connected components, each in the order of stores.
@@ -37,55 +34,30 @@ impl Market {
         all
     }
 
-    /// Solves the part of the market that consists of those offers with the budget of the whole
-    /// part: prices, search, branch and bound; keeps what gained.
+    /// Solves the part of the market that consists of those offers; keeps what gained, and what is
+    /// proven. `watch` is told the market's value and bound (scaled) after every phase.
     ///
     /// **Contract** the offers are closed; nothing is dirty, stale or fresh.
-    pub(crate) fn solve_part(&mut self, offers: &[u32], budget: Budget, seed: u64) {
+    pub(crate) fn solve_part(
+        &mut self,
+        offers: &[u32],
+        budget: Budget,
+        seed: u64,
+        watch: &mut dyn FnMut(Phase, i64, i128),
+    ) {
         let part = Compact::of(self, offers);
-        let mut demand = Demand::default();
-        let mut prices = self.prices_of(&part);
-        let mut plan = self.plan_of(&part);
-        let began = plan.total();
-        for greedy in [Greedy::Window, Greedy::Buyer] {
-            let mut fresh = plan.clone();
-            fresh.from_scratch(greedy);
-            plan.better_of(&fresh);
+        let mut solve = Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget);
+        offers.iter().for_each(|&o| self.unprove(o));
+        let (value, dual) = (self.value, self.dual - self.proven);
+        let (own, own_dual) = (solve.plan.total().value, self.dual_of(offers));
+        solve.run(seed, &mut |phase, now, bound| {
+            watch(phase, value - own + now, dual - own_dual + bound);
+        });
+        if solve.gained() {
+            self.adopt(&part, &solve.plan);
         }
-        let scale = SCALE as i128;
-        let bounds = |value: i64| (value as i128 * scale, (value as i128 + 1) * scale);
-        let pace = |rounds| Pace { rounds, patience: 8, halvings: 12 };
-        let rounds = budget.price_rounds;
-        let half = pace(rounds / 2);
-        let value = plan.total().value;
-        let mut bound = part
-            .tighten(&mut prices, None, half, bounds(value), &mut demand, None)
-            .expect("nothing is forced");
-        let start = plan.clone();
-        for n in 0..STARTS {
-            let enough = (bound / scale) as i64;
-            if plan.total().value >= enough {
-                break;
-            }
-            let mut run = start.clone();
-            let steps = budget.search_steps / STARTS as u32;
-            run.search(steps, seed.wrapping_add(n), &prices, enough);
-            plan.better_of(&run);
-        }
-        let value = plan.total().value;
-        let rest = pace(rounds - rounds / 2);
-        if bound >= bounds(value).1 {
-            bound = part
-                .tighten(&mut prices, None, rest, bounds(value), &mut demand, None)
-                .expect("nothing is forced");
-        }
-        if bound >= bounds(value).1 {
-            bound = bound.min(part.close(&mut plan, &prices, budget.nodes));
-        }
-        if plan.total() > began {
-            self.adopt(&part, &plan);
-        }
-        self.set_part_prices(&part, &prices);
+        let bound = solve.bound;
+        self.set_part_prices(&part, &solve.prices);
         self.note_proof(offers, bound);
     }
 
@@ -135,9 +107,7 @@ impl Market {
             members.sort_unstable();
             let offer = &part.offers[offer];
             let tier = offer.tiers.iter().rev().find(|t| t.min_buyers as usize <= members.len());
-            let pay = |price: i64| {
-                members.iter().all(|&n| part.cands[n as usize].pays(price))
-            };
+            let pay = |price: i64| members.iter().all(|&n| part.cands[n as usize].pays(price));
             if members.len() <= offer.cap && tier.is_some_and(|t| pay(t.price.minor())) {
                 return Some((w, members));
             }
@@ -218,15 +188,7 @@ impl Market {
     /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until
     /// one of its offers changes.
     fn note_proof(&mut self, offers: &[u32], bound: i128) {
-        let mut intents: BTreeSet<u32> = BTreeSet::new();
-        let mut dual = 0;
-        for &o in offers {
-            let offer = self.offer(o);
-            dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
-            dual += offer.windows.iter().map(|w| w.term as i128).sum::<i128>();
-            intents.extend(offer.candidates.iter().map(|c| c.intent));
-        }
-        dual += intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>();
+        let dual = self.dual_of(offers);
         offers.iter().for_each(|&o| self.unprove(o));
         if dual > bound {
             self.proven += dual - bound;
@@ -236,6 +198,19 @@ impl Market {
             let proof = Proof { offers: offers.to_vec(), less: dual - bound };
             self.proofs.insert(offers[0], proof);
         }
+    }
+
+    /// The part's share of the bound by prices, scaled.
+    fn dual_of(&self, offers: &[u32]) -> i128 {
+        let mut intents: BTreeSet<u32> = BTreeSet::new();
+        let mut dual = 0;
+        for &o in offers {
+            let offer = self.offer(o);
+            dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
+            dual += offer.windows.iter().map(|w| w.term as i128).sum::<i128>();
+            intents.extend(offer.candidates.iter().map(|c| c.intent));
+        }
+        dual + intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>()
     }
 
     /// What was proven of the offer's part holds no more.

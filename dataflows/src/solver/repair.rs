@@ -247,8 +247,7 @@ impl Market {
     ) -> Option<(Vec<Item>, Group)> {
         let items = self.items_for(o, slot, whom)?;
         let offer = self.offer(o);
-        let frame =
-            Frame { tiers: offer.tiers(), least_tier: 0, max_group: offer.max_group(), units };
+        let frame = Frame::of(offer.tiers(), offer.max_group(), units);
         let group = best_group(&items, frame)?;
         Some((items, group))
     }

@@ -287,8 +287,18 @@ fn live(seed: u64) {
         assert_eq!(market.grouping(), mirror.grouping(), "batch {batch}");
         assert_eq!(market.dual, mirror.dual, "batch {batch}");
         if dice.chance(5) {
-            market.solve(Budget { price_rounds: 30, search_steps: 30, nodes: 30 });
-            mirror.solve(Budget { price_rounds: 30, search_steps: 30, nodes: 30 });
+            market.solve(Budget {
+                price_rounds: 30,
+                search_steps: 30,
+                nodes: 5,
+                from_scratch: true,
+            });
+            mirror.solve(Budget {
+                price_rounds: 30,
+                search_steps: 30,
+                nodes: 5,
+                from_scratch: true,
+            });
             world.hold(&market, &released);
             assert_eq!(market.grouping(), mirror.grouping(), "solved in batch {batch}");
             assert_eq!(market.dual, mirror.dual, "solved in batch {batch}");
@@ -338,7 +348,7 @@ fn a_market_at_the_limits_is_solved() {
         market.put_intent(intent);
     }
     market.refresh();
-    market.solve(Budget { price_rounds: 20, search_steps: 20, nodes: 20 });
+    market.solve(Budget { price_rounds: 20, search_steps: 20, nodes: 5, from_scratch: true });
     let certificate = market.certificate();
     let best = 2_100 * (MAX_MONEY * MAX_QUANTITY as i64 + MAX_MONEY);
     assert_eq!(certificate.value, best);

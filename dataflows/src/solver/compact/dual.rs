@@ -6,12 +6,16 @@
 //! offer's term is the best that they can do jointly.
 
 use super::Compact;
+use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
 
 /// The greatest price of an intent: above anything that an intent can be worth.
 const MAX_PRICE: i64 = 1 << 48;
 /// The greatest price of a unit of stock.
 const MAX_UNIT_PRICE: i64 = 1 << 38;
+/// Polyak's length of a step, which halvings make shorter; and what is too short.
+const FULL_LENGTH: i128 = 1 << 10;
+const LEAST_LENGTH: i128 = 4;
 /// Directions are kept in 1/16.
 const TREND: i64 = 16;
 
@@ -63,6 +67,21 @@ struct Pick {
     size: usize,
 }
 
+/// Who would be in a window's group at one tier if size did not matter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    worth: i64,
+    /// How many are worth something, or must be in it.
+    positive: u32,
+    /// How many can pay the tier.
+    paying: u32,
+    /// How many must be in it.
+    forced: u32,
+}
+
+/// A count of payers that no window has.
+const BARRED: u32 = 1 << 30;
+
 /// What the windows ask for at some prices, and scratch space.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
@@ -76,8 +95,12 @@ pub(crate) struct Demand {
     pub tier: Vec<(u8, u32)>,
     /// By window: its worth if it opens, if it can.
     pub open_worth: Vec<i64>,
-    /// By offer: whether its windows' worths simply add up.
-    pub simple: Vec<bool>,
+    /// By offer: by how much its windows' worths exceed what they can do jointly.
+    pub excess: Vec<i64>,
+    /// Whether windows compete for more buyers than there are, too, and not only for stock.
+    pub thorough: bool,
+    /// Steps so far: one for a candidate at a tier, or a sum of a table.
+    pub work: u64,
     order: Vec<(i64, u32)>,
     picks: Vec<Pick>,
     curve: Vec<i64>,
@@ -117,8 +140,8 @@ impl Compact {
         demand.tier.resize(self.windows.len(), (0, 0));
         demand.open_worth.clear();
         demand.open_worth.resize(self.windows.len(), NONE);
-        demand.simple.clear();
-        demand.simple.resize(self.offers.len(), true);
+        demand.excess.clear();
+        demand.excess.resize(self.offers.len(), 0);
     }
 
     /// What one offer's windows add over the prices; notes what they ask for.
@@ -155,11 +178,11 @@ impl Compact {
             }
         }
         let mut term = sum;
-        if buyers > offer.most {
+        if buyers > offer.most && (offer.scarce || demand.thorough) {
             let joint = self.joint(n, prices, branch, demand, &mut picks);
             if let Some(joint) = joint.filter(|joint| *joint < sum) {
                 term = joint;
-                demand.simple[n] = false;
+                demand.excess[n] = sum - joint;
             }
         }
         for (&w, pick) in offer.windows.iter().zip(&picks) {
@@ -219,29 +242,26 @@ impl Compact {
         let window = &self.windows[w as usize];
         let offer = &self.offers[window.offer as usize];
         let v = prices.v[window.offer as usize];
+        let mut sums = [Sum::default(); MAX_TIERS];
+        self.sum_up(w, prices, branch, &mut sums);
+        demand.work += (window.end - window.first) as u64 * offer.tiers.len() as u64;
         let mut best = Pick { worth: NONE, ..Pick::default() };
         let mut order = std::mem::take(&mut demand.order);
         for (tier, step) in offer.tiers.iter().enumerate() {
-            let price = step.price.minor();
-            let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
-                continue;
-            };
-            let least = step.min_buyers.max(domain.least) as usize;
-            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
-            if least > most || forced > most {
+            let Sum { worth, positive, paying, forced } = sums[tier];
+            let least = step.min_buyers.max(domain.least).max(forced) as usize;
+            let most = window.caps[tier].min(domain.most).min(paying) as usize;
+            // No group is worth more than all who are worth something.
+            if least > most || paying == 0 || worth <= best.worth {
                 continue;
             }
-            let (mut positive, mut worth) = (forced, 0);
-            for (n, entry) in order.iter().enumerate() {
-                if n < forced {
-                    worth += entry.0;
-                } else if entry.0 > 0 {
-                    positive += 1;
-                    worth += entry.0;
-                }
-            }
-            let size = positive.clamp(least.max(forced), most);
-            if size != positive {
+            let (mut worth, mut size) = (worth, positive as usize);
+            if size < least || size > most {
+                let price = step.price.minor();
+                let listed = self.list(w, price, v, &prices.u, branch, &mut order);
+                let forced = listed.expect("who must be in it can pay");
+                size = size.clamp(least, most);
+                demand.work += 2 * order.len() as u64;
                 worth = sum_of_best(&mut order, forced, size);
             }
             if worth > best.worth {
@@ -250,6 +270,112 @@ impl Compact {
         }
         demand.order = order;
         best
+    }
+
+    /// Rules out candidates: those with whom in its group the window's term would fall by more than
+    /// `slack` below what it is.
+    pub(crate) fn rule_out(
+        &self,
+        w: u32,
+        prices: &Prices,
+        branch: &mut Branch,
+        slack: i128,
+        demand: &mut Demand,
+    ) {
+        let window = &self.windows[w as usize];
+        let domain = branch.windows[w as usize];
+        let offer = &self.offers[window.offer as usize];
+        let v = prices.v[window.offer as usize];
+        let open = demand.open_worth[w as usize];
+        let term = if domain.may_close { open.max(0) } else { open };
+        let count = (window.end - window.first) as usize;
+        let mut with = std::mem::take(&mut demand.curve);
+        with.clear();
+        with.resize(count, NONE);
+        let mut order = std::mem::take(&mut demand.order);
+        for (tier, step) in offer.tiers.iter().enumerate() {
+            let price = step.price.minor();
+            let listed = self.list(w, price, v, &prices.u, Some(branch), &mut order);
+            let Some(forced) = listed else { continue };
+            let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
+            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            if least > most {
+                continue;
+            }
+            let positive = forced + order[forced..].iter().filter(|e| e.0 > 0).count();
+            let size = positive.clamp(least, most);
+            let best = sum_of_best(&mut order, forced, size);
+            // Another one takes the place of the worst, or comes on top.
+            let full = size == most || positive < size;
+            let worst = order[forced..size].iter().map(|e| e.0).min();
+            for (k, &(worth, n)) in order.iter().enumerate() {
+                let kept = k < size;
+                let total = match worst {
+                    _ if kept => best,
+                    Some(worst) if full => best + worth - worst,
+                    None if full => continue,
+                    _ => best + worth,
+                };
+                let at = &mut with[(n - window.first) as usize];
+                *at = total.max(*at);
+            }
+        }
+        for (k, &with) in with.iter().enumerate() {
+            let n = window.first as usize + k;
+            if branch.cands[n] == 0 && (term - with) as i128 > slack {
+                branch.cands[n] = -1;
+            }
+        }
+        demand.curve = with;
+        demand.order = order;
+    }
+
+    /// By tier: the reduced worths of all who would be in a group without limits.
+    #[inline]
+    fn sum_up(
+        &self,
+        w: u32,
+        prices: &Prices,
+        branch: Option<&Branch>,
+        sums: &mut [Sum; MAX_TIERS],
+    ) {
+        let window = &self.windows[w as usize];
+        let v = prices.v[window.offer as usize];
+        let tiers = &self.offers[window.offer as usize].tiers;
+        let mut steps = [(0i64, 0i64); MAX_TIERS];
+        for (step, tier) in steps.iter_mut().zip(tiers) {
+            *step = (tier.price.minor(), tier.price.minor() * SCALE);
+        }
+        let steps = &steps[..tiers.len()];
+        for (n, c) in (window.first as usize..).zip(self.cands_of(w)) {
+            let must = branch.map_or(0, |b| b.cands[n]);
+            if must < 0 {
+                continue;
+            }
+            let quantity = c.quantity as i64;
+            let worth = c.base * SCALE - prices.u[c.intent as usize] - v * quantity;
+            for (sum, &(price, scaled)) in sums.iter_mut().zip(steps) {
+                if price > c.limit as i64 {
+                    // Who must be in it cannot pay: no group at this tier.
+                    sum.paying |= (must > 0) as u32 * BARRED;
+                    continue;
+                }
+                let worth = worth - quantity * scaled;
+                sum.paying += 1;
+                if must > 0 {
+                    sum.forced += 1;
+                }
+                if worth > 0 || must > 0 {
+                    sum.worth += worth;
+                    sum.positive += 1;
+                }
+            }
+        }
+        for sum in sums {
+            if sum.paying >= BARRED {
+                sum.paying = 0;
+            }
+        }
     }
 
     /// Notes that the window asks for its best group of that size at that tier.
@@ -304,12 +430,14 @@ impl Compact {
         let mut next = vec![NONE; width];
         for &w in &offer.windows {
             let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
-            self.curve(w, prices, branch, domain, demand, &mut curve);
+            let sizes = self.curve(w, prices, branch, domain, demand, &mut curve);
             let start = from.len();
             from.resize(start + width, 0);
+            demand.work += (width * (sizes.1 + 1).saturating_sub(sizes.0)) as u64 / 2;
             for c in 0..width {
                 let mut best = if domain.may_close { table[c] } else { NONE };
-                for (m, &worth) in curve.iter().enumerate().take(c + 1).skip(1) {
+                for m in sizes.0..=sizes.1.min(c) {
+                    let worth = curve[m];
                     if worth > NONE && table[c - m] > NONE && table[c - m] + worth > best {
                         best = table[c - m] + worth;
                         from[start + c] = m as u32;
@@ -339,7 +467,7 @@ impl Compact {
         (best > NONE).then_some(best)
     }
 
-    /// By size: the worth of the window's best group of it.
+    /// By size: the worth of the window's best group of it; the least and the greatest size.
     fn curve(
         &self,
         w: u32,
@@ -348,13 +476,14 @@ impl Compact {
         domain: Domain,
         demand: &mut Demand,
         curve: &mut Vec<i64>,
-    ) {
+    ) -> (usize, usize) {
         let window = &self.windows[w as usize];
         let offer = &self.offers[window.offer as usize];
         curve.clear();
         curve.resize(offer.most + 1, NONE);
+        let mut sizes = (usize::MAX, 0);
         if !domain.may_open {
-            return;
+            return sizes;
         }
         let v = prices.v[window.offer as usize];
         let mut order = std::mem::take(&mut demand.order);
@@ -363,9 +492,11 @@ impl Compact {
             let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
                 continue;
             };
+            demand.work += 6 * order.len() as u64;
             order[forced..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
             let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
             let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            sizes = (sizes.0.min(least), sizes.1.max(most));
             let mut total = 0;
             for (n, entry) in order.iter().enumerate().take(most) {
                 total += entry.0;
@@ -375,6 +506,7 @@ impl Compact {
             }
         }
         demand.order = order;
+        sizes
     }
 
     /// The best group of exactly that size.
@@ -409,8 +541,8 @@ pub(crate) struct Pace {
     pub rounds: u32,
     /// How many may pass without a better bound before the step is halved.
     pub patience: u32,
-    /// How often it is halved before the rounds end.
-    pub halvings: u32,
+    /// How many counted steps they may take.
+    pub work: u64,
 }
 
 /// How often each window, and each candidate, was asked for over some rounds.
@@ -432,17 +564,16 @@ impl Compact {
         pace: Pace,
         (floor, enough): (i128, i128),
         demand: &mut Demand,
-        mut seen: Option<&mut Frequency>,
+        each: &mut dyn FnMut(&Demand),
     ) -> Option<i128> {
+        let work = demand.work.saturating_add(pace.work);
         let mut at = prices.clone();
         let mut best = i128::MAX;
         let mut trend = Prices::zero(self);
-        let (mut halvings, mut waited) = (0, 0);
+        let (mut length, mut waited) = (FULL_LENGTH, 0);
         for _ in 0..pace.rounds.max(1) {
             let bound = self.bound_at(&at, branch, demand)?;
-            if let Some(seen) = seen.as_deref_mut() {
-                seen.note(self, demand);
-            }
+            each(demand);
             if bound < best {
                 best = bound;
                 prices.clone_from(&at);
@@ -450,17 +581,14 @@ impl Compact {
             } else {
                 waited += 1;
             }
-            if best < enough || halvings > pace.halvings {
+            if best < enough || length < LEAST_LENGTH || demand.work > work {
                 break;
             }
             if waited > pace.patience {
                 waited = 0;
-                halvings += 1;
-                at.clone_from(prices);
-                trend = Prices::zero(self);
-                continue;
+                length /= 2;
             }
-            if !self.step(&mut at, demand, &mut trend, bound - floor, halvings) {
+            if !self.step(&mut at, demand, &mut trend, (bound - floor) * length / FULL_LENGTH) {
                 waited = pace.patience;
             }
         }
@@ -468,14 +596,7 @@ impl Compact {
     }
 
     /// One step; false where there is none to make.
-    fn step(
-        &self,
-        at: &mut Prices,
-        demand: &Demand,
-        trend: &mut Prices,
-        length: i128,
-        halvings: u32,
-    ) -> bool {
+    fn step(&self, at: &mut Prices, demand: &Demand, trend: &mut Prices, length: i128) -> bool {
         let mut norm: i128 = 0;
         let mut turn = |trend: &mut i64, slack: i64, price: i64| {
             let to = TREND * slack + *trend * 3 / 4;
@@ -496,7 +617,7 @@ impl Compact {
         let most = MAX_PRICE as i128;
         let along = |trend: i64| {
             let by = trend as i128 * TREND as i128 * length / norm;
-            (by >> halvings).clamp(-most, most) as i64
+            by.clamp(-most, most) as i64
         };
         let mut moved = false;
         for (price, &trend) in at.u.iter_mut().zip(&trend.u) {
@@ -525,7 +646,7 @@ impl Frequency {
         Self { rounds: 0, windows: vec![0; part.windows.len()], cands: vec![0; part.cands.len()] }
     }
 
-    fn note(&mut self, part: &Compact, demand: &Demand) {
+    pub(crate) fn note(&mut self, part: &Compact, demand: &Demand) {
         self.rounds += 1;
         for (w, window) in part.windows.iter().enumerate() {
             if demand.tier[w].1 > 0 {

@@ -7,13 +7,23 @@
 //! used up bounds the optimum.
 
 use super::Compact;
-use super::plan::Plan;
 use super::dual::{Branch, Demand, Domain, Frequency, NONE, Pace, Prices};
+use super::plan::Plan;
 use crate::solver::price::SCALE;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Rounds of prices at the nodes below the root.
-const PACE: Pace = Pace { rounds: 40, patience: 4, halvings: 5 };
+const PACE: Pace = Pace { rounds: 40, patience: 4, work: u64::MAX };
+
+/// Rounds of prices that a split is tried with.
+const TRIAL: Pace = Pace { rounds: 8, patience: 2, work: u64::MAX };
+/// More rounds where only candidates are open.
+const DEEP: Pace = Pace { rounds: 100, patience: 6, work: u64::MAX };
+/// The first nodes, and then one in some, also show groupings.
+const FOLLOWED: (u32, u32) = (16, 8);
+/// How many splits are tried: by windows, by sizes, by candidates.
+const SPLITS: (usize, usize, usize) = (4, 3, 3);
 
 /// A branch that waits to be split.
 #[derive(Debug)]
@@ -23,6 +33,8 @@ struct Node {
     branch: Branch,
     prices: Prices,
     seen: Frequency,
+    /// Whether its prices are as good as rounds make them.
+    deep: bool,
 }
 
 impl PartialEq for Node {
@@ -47,6 +59,7 @@ impl Ord for Node {
 }
 
 /// How a node is split.
+#[derive(Debug, Clone, Copy)]
 enum Split {
     /// Whether the window opens.
     Window(u32),
@@ -54,8 +67,6 @@ enum Split {
     Size(u32, u32),
     /// Whether the candidate is in its window.
     Cand(u32),
-    /// There is nothing to split by.
-    Nothing,
 }
 
 /// The tree.
@@ -77,8 +88,8 @@ struct Tree<'a> {
 
 impl Compact {
     /// Improves `plan` as far as branches show the way, and returns a bound, scaled, of all
-    /// groupings; at most `nodes` branches are looked at.
-    pub(crate) fn close<'a>(&'a self, plan: &mut Plan<'a>, prices: &Prices, nodes: u32) -> i128 {
+    /// groupings; branches are looked at for `work` counted steps.
+    pub(crate) fn close<'a>(&'a self, plan: &mut Plan<'a>, prices: &Prices, work: u64) -> i128 {
         let mut tree = Tree {
             part: self,
             plan: plan.clone(),
@@ -96,7 +107,7 @@ impl Compact {
             cands: vec![0; self.cands.len()],
         };
         tree.grow(branch, prices);
-        while tree.made < nodes {
+        while tree.demand.work < work {
             let Some(node) = tree.nodes.pop() else { break };
             tree.split(node);
         }
@@ -128,20 +139,21 @@ impl Tree<'_> {
         let mut prices = prices.clone();
         let mut seen = Frequency::of(self.part);
         let reach = (self.floor, self.enough);
-        let bound = self.part.tighten(
+        let part = self.part;
+        let bound = part.tighten(
             &mut prices,
             Some(&branch),
             PACE,
             reach,
             &mut self.demand,
-            Some(&mut seen),
+            &mut |demand| seen.note(part, demand),
         );
         let Some(bound) = bound.filter(|bound| *bound >= self.enough) else { return };
         if !self.fix(&mut branch, &prices, bound) {
             return;
         }
         let number = self.made;
-        self.nodes.push(Node { bound, number, branch, prices, seen });
+        self.nodes.push(Node { bound, number, branch, prices, seen, deep: false });
     }
 
     /// Settles windows that must be open, or closed, in everything better than the incumbent;
@@ -151,16 +163,20 @@ impl Tree<'_> {
             return false;
         };
         debug_assert_eq!(bound_now, bound);
-        self.follow();
+        if self.made < FOLLOWED.0 || self.made.is_multiple_of(FOLLOWED.1) {
+            self.follow();
+        }
         if bound < self.enough {
             return false;
         }
         let slack = bound - self.enough;
         for (w, window) in self.part.windows.iter().enumerate() {
             let domain = &mut branch.windows[w];
-            if !self.demand.simple[window.offer as usize] || !domain.may_open || !domain.may_close {
+            if !domain.may_open || !domain.may_close {
                 continue;
             }
+            // Prices bound the sum of an offer's windows too, by that much less tightly.
+            let slack = slack + self.demand.excess[window.offer as usize] as i128;
             let worth = self.demand.open_worth[w];
             if worth <= NONE || worth as i128 + slack < 0 {
                 domain.may_open = false;
@@ -168,114 +184,172 @@ impl Tree<'_> {
                 domain.may_close = false;
             }
         }
+        for (w, window) in self.part.windows.iter().enumerate() {
+            if branch.windows[w].may_open {
+                let slack = slack + self.demand.excess[window.offer as usize] as i128;
+                self.part.rule_out(w as u32, prices, branch, slack, &mut self.demand);
+            }
+        }
         true
     }
 
     fn split(&mut self, node: Node) {
-        let Node { bound, branch, prices, seen, .. } = node;
+        let Node { mut bound, branch, mut prices, mut seen, deep, .. } = node;
         if bound < self.enough {
             return;
         }
-        match self.choose(&branch, &prices, &seen) {
-            Split::Window(w) => {
-                let mut closed = branch.clone();
-                closed.windows[w as usize].may_open = false;
-                self.grow(closed, &prices);
-                let mut open = branch;
-                open.windows[w as usize].may_close = false;
-                self.grow(open, &prices);
+        if !deep && self.is_shaped(&branch, &prices) {
+            // Only who is where is open, which prices alone nearly settle.
+            let part = self.part;
+            let reach = (self.floor, self.enough);
+            let more = part.tighten(
+                &mut prices,
+                Some(&branch),
+                DEEP,
+                reach,
+                &mut self.demand,
+                &mut |demand| seen.note(part, demand),
+            );
+            bound = bound.min(more.unwrap_or(i128::MIN));
+            if bound >= self.enough {
+                self.made += 1;
+                let number = self.made;
+                self.nodes.push(Node { bound, number, branch, prices, seen, deep: true });
             }
-            Split::Size(w, size) => {
-                let mut small = branch.clone();
-                small.windows[w as usize].most = size - 1;
-                self.grow(small, &prices);
-                let mut large = branch;
-                large.windows[w as usize].least = size;
-                self.grow(large, &prices);
-            }
-            Split::Cand(n) => {
-                let i = self.part.cands[n as usize].intent;
-                let mut out = branch.clone();
-                out.cands[n as usize] = -1;
-                self.grow(out, &prices);
-                let mut inside = branch;
-                for &(w, m) in &self.part.places[i as usize] {
-                    inside.cands[m as usize] = if m == n { 1 } else { -1 };
-                    if m == n {
-                        inside.windows[w as usize].may_close = false;
-                    }
-                }
-                self.grow(inside, &prices);
-            }
+            return;
+        }
+        let Some(split) = self.choose(&branch, &prices, &seen, bound) else {
             // Everything is settled, and what it holds has been tried; but who accepted a window
             // was not moved for that.
-            Split::Nothing if self.part.cands.iter().any(|c| c.bound_here) => {
+            if self.part.cands.iter().any(|c| c.bound_here) {
                 self.stuck = self.stuck.max(bound);
             }
-            Split::Nothing => {}
+            return;
+        };
+        for child in self.children(&branch, split) {
+            self.grow(child, &prices);
         }
     }
 
-    /// Where the prices of a branch hesitate most.
-    fn choose(&mut self, branch: &Branch, prices: &Prices, seen: &Frequency) -> Split {
+    /// Whether every window is settled to be open, at one tier, or closed.
+    fn is_shaped(&mut self, branch: &Branch, prices: &Prices) -> bool {
+        self.part.bound_at(prices, Some(branch), &mut self.demand).expect("it has a bound");
+        branch.windows.iter().all(|domain| !domain.may_open || !domain.may_close)
+            && self.split_sizes(branch).next().is_none()
+    }
+
+    fn children(&self, branch: &Branch, split: Split) -> [Branch; 2] {
+        let (mut one, mut other) = (branch.clone(), branch.clone());
+        match split {
+            Split::Window(w) => {
+                one.windows[w as usize].may_open = false;
+                other.windows[w as usize].may_close = false;
+            }
+            Split::Size(w, size) => {
+                one.windows[w as usize].most = size - 1;
+                other.windows[w as usize].least = size;
+            }
+            Split::Cand(n) => {
+                one.cands[n as usize] = -1;
+                let i = self.part.cands[n as usize].intent;
+                for &(w, m) in &self.part.places[i as usize] {
+                    other.cands[m as usize] = if m == n { 1 } else { -1 };
+                    if m == n {
+                        other.windows[w as usize].may_close = false;
+                    }
+                }
+            }
+        }
+        [one, other]
+    }
+
+    /// Of the splits at which the prices of a branch hesitate most: the one that promises the
+    /// lowest bounds after a few rounds.
+    fn choose(
+        &mut self,
+        branch: &Branch,
+        prices: &Prices,
+        seen: &Frequency,
+        bound: i128,
+    ) -> Option<Split> {
+        let splits = self.doubtful(branch, prices, seen);
+        if splits.len() < 2 {
+            return splits.first().copied();
+        }
+        let mut best: Option<(i128, Split)> = None;
+        for split in splits {
+            let mut fall = [0; 2];
+            for (fall, child) in fall.iter_mut().zip(self.children(branch, split)) {
+                let mut prices = prices.clone();
+                let reach = (self.floor, self.enough);
+                let trial = self.part.tighten(
+                    &mut prices,
+                    Some(&child),
+                    TRIAL,
+                    reach,
+                    &mut self.demand,
+                    &mut |_| {},
+                );
+                let most = bound - self.enough + 1;
+                *fall = trial.map_or(most, |trial| (bound - trial).clamp(0, most)) / 16 + 1;
+            }
+            let score = fall[0] * fall[1];
+            if best.is_none_or(|best| score > best.0) {
+                best = Some((score, split));
+            }
+        }
+        best.map(|best| best.1)
+    }
+
+    /// Splits of the branch, where its prices hesitate most first.
+    fn doubtful(&mut self, branch: &Branch, prices: &Prices, seen: &Frequency) -> Vec<Split> {
         let part = self.part;
-        let undecided = |w: usize| branch.windows[w].may_open && branch.windows[w].may_close;
-        let doubt = |times: u32| times.min(seen.rounds - times);
-        let most = (0..part.windows.len())
-            .filter(|&w| undecided(w))
-            .map(|w| (doubt(seen.windows[w]), w))
-            .max_by_key(|&(doubt, w)| (doubt, std::cmp::Reverse(w)));
-        if let Some((doubt, w)) = most
-            && doubt * 20 > seen.rounds
-        {
-            return Split::Window(w as u32);
-        }
         part.bound_at(prices, Some(branch), &mut self.demand).expect("it has a bound");
-        let free = |n: u32| branch.cands[n as usize] == 0;
-        // A candidate about whom the rounds disagree, in a window that is open.
-        let mut best: Option<(u32, u32)> = None;
+        let doubt = |times: u32| times.min(seen.rounds - times);
+        let mut windows: Vec<(Reverse<u32>, u32)> = (0..part.windows.len() as u32)
+            .filter(|&w| {
+                branch.windows[w as usize].may_open && branch.windows[w as usize].may_close
+            })
+            .map(|w| (Reverse(doubt(seen.windows[w as usize])), w))
+            .collect();
+        windows.sort_unstable();
+        let mut splits: Vec<Split> =
+            windows.iter().take(SPLITS.0).map(|&(_, w)| Split::Window(w)).collect();
+        splits.extend(self.split_sizes(branch).take(SPLITS.1));
+        let mut cands: Vec<(Reverse<u32>, u32)> = Vec::new();
         for (w, window) in part.windows.iter().enumerate() {
-            if !branch.windows[w].may_open {
-                continue;
-            }
-            for n in (window.first..window.end).filter(|&n| free(n)) {
-                let doubt = doubt(seen.cands[n as usize]);
-                if best.is_none_or(|b| doubt > b.0) {
-                    best = Some((doubt, n));
-                }
+            if branch.windows[w].may_open {
+                let free = (window.first..window.end).filter(|&n| branch.cands[n as usize] == 0);
+                cands.extend(free.map(|n| (Reverse(doubt(seen.cands[n as usize])), n)));
             }
         }
-        let sized = self.split_size(branch);
-        match (best, most, sized) {
-            (_, _, Some(split)) => split,
-            (Some((doubt, n)), _, _) if doubt > 0 => Split::Cand(n),
-            (_, Some((_, w)), _) => Split::Window(w as u32),
-            (Some((_, n)), _, _) => Split::Cand(n),
-            _ => Split::Nothing,
+        let most = SPLITS.2.min(cands.len());
+        if most > 0 {
+            cands.select_nth_unstable(most - 1);
+            cands.truncate(most);
+            cands.sort_unstable();
         }
+        splits.extend(cands.iter().map(|&(_, n)| Split::Cand(n)));
+        splits
     }
 
-    /// A window that is open, at a tier that is open.
-    fn split_size(&self, branch: &Branch) -> Option<Split> {
-        for (w, window) in self.part.windows.iter().enumerate() {
+    /// Windows that are open, at a tier that is open: whether the tier that each asks for is
+    /// reached, and whether the next one is.
+    fn split_sizes<'b>(&'b self, branch: &'b Branch) -> impl Iterator<Item = Split> + 'b {
+        let open = self.part.windows.iter().enumerate().filter(|(w, _)| {
+            let domain = branch.windows[*w];
+            domain.may_open && self.demand.tier[*w].1 > 0
+        });
+        open.filter(|(w, _)| !branch.windows[*w].may_close).flat_map(|(w, window)| {
             let domain = branch.windows[w];
-            if domain.may_close || !domain.may_open {
-                continue;
-            }
             let tiers = &self.part.offers[window.offer as usize].tiers;
-            let (tier, _) = self.demand.tier[w];
-            let (tier, least) = (tier as usize, domain.least);
-            // Settle that the tier that it asks for is reached, and the next one is not.
+            let tier = self.demand.tier[w].0 as usize;
             let steps = [tiers.get(tier), tiers.get(tier + 1)];
-            for step in steps.into_iter().flatten() {
-                if step.min_buyers > least.max(tiers[0].min_buyers)
-                    && step.min_buyers <= domain.most
-                    && step.min_buyers <= window.end - window.first
-                {
-                    return Some(Split::Size(w as u32, step.min_buyers));
-                }
-            }
-        }
-        None
+            let least = domain.least.max(tiers[0].min_buyers);
+            let most = domain.most.min(window.end - window.first);
+            let open = move |size: &u32| *size > least && *size <= most;
+            let sizes = steps.into_iter().flatten().map(|step| step.min_buyers).filter(open);
+            sizes.map(move |size| Split::Size(w as u32, size)).collect::<Vec<_>>()
+        })
     }
 }

@@ -3,10 +3,13 @@
 //! **Invariant** `home` and `members` mirror each other; the sums are those of the members. Every
 //! change of a window goes through [`Plan::set`], which keeps the sums and notes what was there.
 
-use super::{Cand, Compact};
 use super::dual::Demand;
+use super::{Cand, Compact};
 use crate::solver::group::{Frame, Group, Item, best_group, may_reach};
 use crate::solver::plan::Gain;
+
+/// Cells of a knapsack's table that are worth their while for a window on trial.
+const CELLS: usize = 1 << 12;
 
 /// In no window.
 pub(crate) const FREE: u32 = u32::MAX;
@@ -46,6 +49,8 @@ pub(crate) struct Plan<'a> {
     losses: Vec<(u32, u32, Option<i64>)>,
     /// What windows were, latest last.
     log: Vec<(u32, Vec<u32>)>,
+    /// Candidates looked at so far.
+    pub work: u64,
     items: Vec<Item>,
     places: Vec<u32>,
 }
@@ -64,6 +69,7 @@ impl<'a> Plan<'a> {
             total: Gain::default(),
             losses: vec![(FREE, 0, None); part.intents.len()],
             log: Vec::new(),
+            work: 0,
             items: Vec::new(),
             places: Vec::new(),
         }
@@ -120,9 +126,7 @@ impl<'a> Plan<'a> {
 
     fn is_sound(&self) -> bool {
         let mirrored = |w: usize| {
-            self.members[w]
-                .iter()
-                .all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
+            self.members[w].iter().all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
         };
         let seated = self.home.iter().filter(|h| **h != FREE).count();
         (0..self.members.len()).all(mirrored)
@@ -228,10 +232,12 @@ impl<'a> Plan<'a> {
         items.clear();
         places.clear();
         let window = &self.part.windows[w as usize];
+        self.work += (window.end - window.first) as u64;
         for n in window.first..window.end {
             let c = self.cand(n);
             let home = self.home[c.intent as usize];
-            let cost = if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };
+            let cost =
+                if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };
             if let Some(cost) = cost {
                 items.push(Item {
                     intent: c.intent,
@@ -253,7 +259,7 @@ impl<'a> Plan<'a> {
     fn best(&self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
         let offer = self.part.offer_of(w);
         let frame =
-            Frame { tiers: &offer.tiers, least_tier, max_group: offer.cap, units: self.room(w) };
+            Frame { least_tier, cells: CELLS, ..Frame::of(&offer.tiers, offer.cap, self.room(w)) };
         let Group { worth, chosen, .. } = best_group(&self.items, frame)?;
         Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
     }
@@ -442,8 +448,7 @@ impl<'a> Plan<'a> {
         let size = self.members[w as usize].len();
         self.list_for(w, Ask::Loss);
         let offer = self.part.offer_of(w);
-        let frame =
-            Frame { tiers: &offer.tiers, least_tier: 0, max_group: offer.cap, units: self.room(w) };
+        let frame = Frame::of(&offer.tiers, offer.cap, self.room(w));
         if !may_reach(&self.items, frame, before.max(0)) {
             return false;
         }

@@ -15,6 +15,8 @@ use std::collections::BinaryHeap;
 
 /// The most windows that one step builds anew; a step that frees more is given up.
 const MAX_REBUILT: usize = 400;
+/// A step may at first lose as much as a window is worth on average, divided by this.
+const COLD: i64 = 8;
 /// How often a search goes back to the best grouping seen.
 const RETURNS: u32 = 8;
 
@@ -75,16 +77,29 @@ impl Plan<'_> {
 
     /// Searches for `steps` steps; the objective and its ties never get worse. Ends early when the
     /// value reaches `enough`: then nothing is left to gain.
-    pub(crate) fn search(&mut self, steps: u32, seed: u64, prices: &Prices, enough: i64) {
+    pub(crate) fn search(
+        &mut self,
+        (steps, work): (u32, u64),
+        seed: u64,
+        (prices, demand): (&Prices, &Demand),
+        enough: i64,
+    ) {
         let count = self.part.windows.len();
         if count == 0 || steps == 0 {
             return;
         }
+        // Windows that prices think well of come up more often.
+        let mut order: Vec<u32> = (0..count as u32).collect();
+        order.sort_by_key(|&w| (Reverse(demand.open_worth[w as usize]), w));
         self.keep();
+        let work = self.work + work;
         let dice = &mut Dice(seed);
+        let open = self.members.iter().filter(|group| !group.is_empty()).count() as i64;
+        let mean = self.total.value / open.max(1);
+        let cold = COLD * (count as i64 / 64).max(1);
         let mut best = (self.total, self.members.clone());
         for step in 0..steps {
-            if best.0.value >= enough {
+            if best.0.value >= enough || self.work > work {
                 break;
             }
             let round = (steps / RETURNS).max(1);
@@ -93,7 +108,10 @@ impl Plan<'_> {
                 self.restore(&best.1);
             }
             let before = self.total;
-            let w = dice.below(count) as u32;
+            let w = {
+                let below = dice.below(count) + 1;
+                order[dice.below(below)]
+            };
             let mut freed = Vec::new();
             let shaken = if dice.below(3) > 0 {
                 self.force_open(w, dice, prices, &mut freed)
@@ -101,8 +119,8 @@ impl Plan<'_> {
                 self.take_down(w, dice, &mut freed)
             };
             let kept = shaken && self.rebuild(freed, dice) && {
-                // What may be lost: up to 1/64 of the value, cooling down.
-                let slack = best.0.value / 64 * heat / round as i64;
+                // What may be lost: a part of a window's worth, less in great parts, cooling down.
+                let slack = mean * heat / (cold * round as i64);
                 let slack = dice.below(slack.max(0) as usize + 1) as i64;
                 self.total > before || self.total.value > before.value - slack
             };
@@ -155,8 +173,7 @@ impl Plan<'_> {
         }
         let share = dice.below(5) as i64;
         let tier = dice.below(self.part.offers[offer].tiers.len());
-        let group =
-            self.guided_group(w, tier, |i| prices.u[i as usize] / SCALE * share / 4);
+        let group = self.guided_group(w, tier, |i| prices.u[i as usize] / SCALE * share / 4);
         let Some((_, group)) = group else { return false };
         if group == self.members[w as usize] && freed.is_empty() {
             return false;
@@ -176,8 +193,7 @@ impl Plan<'_> {
                 near[dice.below(near.len())].intent
             };
             let places = &self.part.places[i as usize];
-            let open: Vec<u32> =
-                places.iter().map(|p| p.0).filter(|&w| self.is_open(w)).collect();
+            let open: Vec<u32> = places.iter().map(|p| p.0).filter(|&w| self.is_open(w)).collect();
             if open.is_empty() {
                 break;
             }

@@ -276,7 +276,7 @@ impl World {
             assert!(market.certificate().bound >= fresh.certificate().value);
             assert!(fresh.certificate().bound >= market.certificate().value);
         }
-        fresh.solve(Budget { price_rounds: 50, search_steps: 50, nodes: 50 });
+        fresh.solve(Budget { price_rounds: 50, search_steps: 50, nodes: 5, from_scratch: true });
         self.hold(&fresh, &BTreeSet::new());
     }
 }
