@@ -15,7 +15,7 @@
 //! | file | what |
 //! |---|---|
 //! | `facts.rs`, `instant.rs` | records to facts: what the protocol allows |
-//! | `log.rs` | facts tick by tick, in canonical order |
+//! | `log.rs`, `waiting.rs` | facts tick by tick, in canonical order; what waits for its tick |
 //! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
@@ -40,6 +40,7 @@ mod stock;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use across::Across;
 use anyhow::Result;
@@ -128,11 +129,18 @@ impl Check<'_> {
             }
             self.decide(tick, batch)?;
         }
-        while let Some(tick) = self.log.next_tick()? {
-            self.advance(tick)?;
+        loop {
+            while let Some(tick) = self.log.next_tick()? {
+                self.advance(tick)?;
+            }
+            if !self.go_on() {
+                break;
+            }
         }
         self.judge_refused()?;
-        Ok(across::overdue(&self.reference, self.reference.newest, self.line)?)
+        let rest = self.log.take_rest();
+        self.apply(self.log.reached(), rest)?;
+        Ok(across::overdue(&self.reference, self.log.reached(), self.line)?)
     }
 
     /// The tick of a decision, which never falls and starts exactly then.
@@ -151,20 +159,15 @@ impl Check<'_> {
 
     /// Applies the log up to and with that tick.
     fn advance(&mut self, tick: Tick) -> Result<()> {
-        while let Some(next) = self.log.next_tick()?
-            && next <= tick
-        {
-            let mut facts = std::mem::take(&mut self.facts);
-            self.log.take_tick(&mut facts)?;
-            if next < tick {
-                self.before = next;
+        loop {
+            while let Some(next) = self.log.next_tick()?
+                && next <= tick
+            {
+                self.take(next, tick)?;
             }
-            self.apply(next, &mut facts)?;
-            self.facts = facts;
-            let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
-            if hour != self.hour {
-                self.hour = hour;
-                self.reference.forget(next);
+            // Everything up to where the log stands is over: after its end it may go on.
+            if self.log.reached() >= tick || !self.go_on() {
+                break;
             }
         }
         self.judge_refused()?;
@@ -174,14 +177,41 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Applies one tick's facts; of equal ones, either may be called a duplicate.
-    fn apply(&mut self, tick: Tick, facts: &mut Vec<Fact>) -> Result<()> {
+    /// Applies the log's next tick, on the way to `tick`.
+    fn take(&mut self, next: Tick, tick: Tick) -> Result<()> {
+        let mut facts = std::mem::take(&mut self.facts);
+        self.log.take_tick(&mut facts)?;
+        let changed = self.apply(next, facts.drain(..))?;
+        self.facts = facts;
+        // A tick in which nothing was applied and nothing was due has not been.
+        if next < tick && changed {
+            self.before = next;
+        }
+        let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
+        if hour != self.hour {
+            self.hour = hour;
+            self.reference.forget(next);
+        }
+        Ok(())
+    }
+
+    /// After the log's end, moves time to what waited and refers to something known, if any does.
+    fn go_on(&mut self) -> bool {
+        let reference = &self.reference;
+        self.log.go_on(|id| reference.names_window(id))
+    }
+
+    /// Applies one tick's facts, and says whether one of them certainly counts; of equal ones,
+    /// either may be called a duplicate.
+    fn apply(&mut self, tick: Tick, facts: impl IntoIterator<Item = Fact>) -> Result<bool> {
+        let mut changed = false;
         let mut equal: Vec<(u64, Outcomes)> = Vec::new();
-        let mut facts = facts.drain(..).peekable();
+        let mut facts = facts.into_iter().peekable();
         while let Some(fact) = facts.next() {
             let kind = kind(&fact.event);
             let again = facts.peek().is_some_and(|next| next.event == fact.event);
             let outcomes = self.reference.apply(fact.event, tick);
+            changed |= outcomes == Outcomes::APPLIED;
             equal.push((fact.sequence, outcomes));
             if again {
                 continue;
@@ -193,7 +223,7 @@ impl Check<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// What the protocol refuses is `invalid`.
@@ -220,7 +250,7 @@ impl Check<'_> {
             let expected = format_args!("{least} to {most}").to_string();
             let rule = "every input up to the sequence is reflected";
             case.holds(rule, "input_sequence", right, expected, found)?;
-            let known = tick <= self.reference.newest || self.log.next_tick()?.is_some();
+            let known = tick <= self.log.reached();
             let rule = "time does not go on after the log";
             case.holds(rule, "decided_at", known, "a tick of the log", tick.0)?;
             let step = life::step(&case, message, tick, self.before, &mut self.reference);

@@ -63,8 +63,6 @@ pub(super) struct Reference<'a> {
     pub(super) windows: Windows,
     /// Events of replies and arrivals, by window: whether one certainly counted.
     pub(super) events: HashMap<(String, EventId), bool>,
-    /// The last tick with a good record, and the one before the tick at hand.
-    pub(super) newest: Tick,
 }
 
 impl<'a> Reference<'a> {
@@ -79,7 +77,6 @@ impl<'a> Reference<'a> {
             by_product: HashMap::new(),
             windows: Windows::default(),
             events: HashMap::new(),
-            newest: Tick(0),
         }
     }
 
@@ -95,9 +92,13 @@ impl<'a> Reference<'a> {
         self.params.lock_at(slot, offer.lead_minutes)
     }
 
+    /// Whether the id is that of a window of a known offer.
+    pub(super) fn names_window(&self, id: &str) -> bool {
+        id.rsplit_once('_').is_some_and(|(joined, _)| self.joined.contains_key(joined))
+    }
+
     /// Applies one fact of that tick, and says which outcomes are right.
     pub(super) fn apply(&mut self, event: Event, tick: Tick) -> Outcomes {
-        self.newest = tick;
         match event {
             Event::Store(store, version) => self.store(store, version, tick),
             Event::Offer { offer, version, stock } => self.offer(offer, version, stock, tick),

@@ -6,6 +6,7 @@
 mod cases;
 mod market;
 mod receipts;
+mod waiting;
 
 use super::{Report, check};
 use connectors::file::{FileSource, Lines};
