@@ -310,6 +310,17 @@ impl Book {
         entry.declined
     }
 
+    /// Takes out an intent whose time is over. Its version is no longer known, unless its buyer
+    /// declined a window: that is not offered again if the intent comes back (R8).
+    fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
+        let entry = self.intents.remove(id)?;
+        self.removed.push((id.clone(), Removal::Expired));
+        if !entry.declined.is_empty() {
+            self.bury(tick, id.clone(), entry.version, false, entry.declined);
+        }
+        Some(entry.intent)
+    }
+
     /// Remembers the version of an intent that is gone, for as long as it could come again.
     fn bury(
         &mut self,
@@ -414,10 +425,9 @@ impl Book {
                     .intents
                     .get(&id)
                     .is_some_and(|i| i.leaves_at == due && i.locked_in.is_none());
-                if leaves && let Some(entry) = self.intents.remove(&id) {
+                if leaves && let Some(intent) = self.lapse(tick, &id) {
                     self.live -= 1;
-                    self.changes.intents.push((entry.intent, -1));
-                    self.removed.push((id, Removal::Expired));
+                    self.changes.intents.push((intent, -1));
                 }
             }
         }

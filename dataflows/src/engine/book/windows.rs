@@ -1,6 +1,6 @@
 //! What windows take from the book when they lock, and give back when they end.
 
-use super::{Book, Removal};
+use super::Book;
 use crate::flow::Lock;
 use crate::market::{IntentId, Tick, WindowKey};
 
@@ -53,8 +53,7 @@ impl Book {
             entry.intent.promise.pin = None;
             entry.intent.promise.announced = None;
             if entry.leaves_at <= tick {
-                self.intents.remove(id);
-                self.removed.push((id.clone(), Removal::Expired));
+                self.lapse(tick, id);
             } else {
                 self.live += 1;
                 self.changes.intents.push((entry.intent.clone(), 1));
