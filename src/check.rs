@@ -223,6 +223,7 @@ impl Check<'_> {
                 }
             }
         }
+        self.reference.settle(tick);
         Ok(changed)
     }
 

@@ -12,7 +12,7 @@ use dataflows::market::{
     Event, EventId, Intent, IntentId, Offer, OfferKey, Params, ProductId, Put, Slot, State, Store,
     StoreId, Tick, Time,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 /// Milliseconds in a day.
@@ -63,6 +63,8 @@ pub(super) struct Reference<'a> {
     pub(super) windows: Windows,
     /// Events of replies and arrivals, by window: whether one certainly counted.
     pub(super) events: HashMap<(String, EventId), bool>,
+    /// Stores that were put, or had an offer put, at the tick at hand.
+    touched: BTreeSet<StoreId>,
 }
 
 impl<'a> Reference<'a> {
@@ -77,6 +79,7 @@ impl<'a> Reference<'a> {
             by_product: HashMap::new(),
             windows: Windows::default(),
             events: HashMap::new(),
+            touched: BTreeSet::new(),
         }
     }
 
@@ -130,11 +133,7 @@ impl<'a> Reference<'a> {
         let id = store.id.clone();
         let schedule = store.opening.schedule();
         let entry = StoreEntry { store: Rc::new(store), version, schedule, since, changed: tick };
-        for (window, slot) in self.windows.locked_at(&id) {
-            if !entry.open(slot, self.params) {
-                self.windows.set_due(&window, tick);
-            }
-        }
+        self.touched.insert(id.clone());
         self.stores.insert(id, entry);
         Outcomes::APPLIED
     }
@@ -171,16 +170,7 @@ impl<'a> Reference<'a> {
             units.put(stock);
         }
         let key = offer.key.clone();
-        for (window, slot, state) in self.windows.live_of(&key) {
-            if state != State::Proposed {
-                if offer.withdrawn {
-                    self.windows.set_due(&window, tick);
-                }
-            } else if lead_changed == tick {
-                let due = self.params.tick_from(self.lock_at(&offer, slot));
-                self.windows.set_due(&window, due.max(tick));
-            }
-        }
+        self.touched.insert(key.store.clone());
         let changed = tick;
         let entry = OfferEntry {
             offer,
@@ -214,6 +204,42 @@ impl<'a> Reference<'a> {
         let fits = |pin: &Accepted, wish: &Wish| fits(windows, stores, params, pin, wish);
         let entry = self.intents.entry(id).or_insert_with(|| Entry::new(tick));
         entry.apply(Version { number, wish }, moment, locked, fits)
+    }
+
+    /// The tick's facts are applied: what is due for the windows of the stores that they touched
+    /// follows from how these are now. What broke and was mended within the tick never broke.
+    pub(super) fn settle(&mut self, tick: Tick) {
+        for store in std::mem::take(&mut self.touched) {
+            for (window, due) in self.dues_at(&store, tick) {
+                self.windows.set_due(&window, due);
+            }
+        }
+    }
+
+    /// When the live windows of the store must change at the latest, as it is now: a locked one at
+    /// once if its premise is broken, a proposed one as soon as it may be revised, or at its lock.
+    fn dues_at(&self, store: &StoreId, tick: Tick) -> Vec<(Rc<str>, Tick)> {
+        let (mut dues, params) = (Vec::new(), self.params);
+        for window in self.windows.live(store) {
+            let offer = OfferKey { store: store.clone(), product: window.key.product.clone() };
+            let Some((store, offer)) = self.stores.get(store).zip(self.offers.get(&offer)) else {
+                continue;
+            };
+            let holds = store.open(window.key.slot, params) && !offer.offer.withdrawn;
+            let due = if window.state != State::Proposed {
+                if holds {
+                    continue;
+                }
+                tick
+            } else {
+                let lock = params.tick_from(self.lock_at(&offer.offer, window.key.slot));
+                let settled = params.start(window.tick).plus_ms(params.settle_ms);
+                let gone = if holds { lock } else { params.tick_from(settled) };
+                lock.min(gone).max(tick)
+            };
+            dues.push((window.id.clone(), due));
+        }
+        dues
     }
 
     /// Forgets what no message can be about any more.
