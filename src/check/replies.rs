@@ -35,7 +35,8 @@ impl Reference<'_> {
         }
         if revision > window.revision {
             // Nobody can answer what has not been said.
-            return Outcomes::INVALID | Outcomes::SUPERSEDED;
+            let repeated = if known.is_some() { Outcomes::DUPLICATE } else { Outcomes::NONE };
+            return Outcomes::INVALID | Outcomes::SUPERSEDED | repeated;
         }
         let doubt = known.is_some() || window.declines > limits::MAX_DECLINED;
         let window = &*window;
@@ -104,12 +105,13 @@ fn accept(
     let declined = entry.declined.iter().any(|(window, _)| *window == pin.window);
     let mut certain = !doubt && !declined;
     for world in std::mem::take(&mut entry.worlds) {
-        let Some(wish) = world.wish.clone() else {
+        let over = |wish: &Rc<Wish>| wish.over(moment.now, moment.length);
+        let Some(wish) = world.wish.clone().filter(|wish| !over(wish)) else {
             certain = false;
             entry.add(world);
             continue;
         };
-        let firm = !doubt && !declined && fits(&wish) && !wish.over(moment.now, moment.length);
+        let firm = !doubt && !declined && fits(&wish);
         entry.add(World { wish: Some(wish.clone()), pin: Some(pin.clone()) });
         match &world.pin {
             Some(old) if old.window == pin.window => {
@@ -138,8 +140,7 @@ fn decline(entry: &mut Entry, id: Rc<str>, moment: Moment, certain: bool) -> Out
         }
         entry.add(world);
     }
-    let alive = entry.alive(moment);
-    if certain && alive {
+    if certain && entry.surely_alive(moment) {
         entry.declined.push((id, moment.tick));
         return Outcomes::APPLIED;
     }

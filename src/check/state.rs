@@ -197,7 +197,7 @@ impl<'a> Reference<'a> {
                     let ids = self.by_product.entry(intent.product.clone()).or_default();
                     ids.push(id.clone());
                 }
-                Some(Rc::new(Wish { intent: *intent, buyer, expires }))
+                Some(Rc::new(Wish { version: number, intent: *intent, buyer, expires }))
             }
         };
         let (windows, stores, params) = (&self.windows, &self.stores, self.params);

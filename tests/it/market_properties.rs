@@ -8,7 +8,7 @@ mod flows;
 mod law;
 mod stream;
 
-use crate::support::{decision_lines, for_each_seed, receipt_lines, record_lines, violation};
+use crate::support::{Seed, decision_lines, for_each_seed, receipt_lines, record_lines, violation};
 use connectors::inbound::Stamp;
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
@@ -169,6 +169,37 @@ impl Run {
         }
         self.tried
     }
+}
+
+/// Streams that once broke a rule, or seemed to.
+#[track_caller]
+fn hold(seeds: &[u64]) {
+    for seed in seeds {
+        let _seed = Seed(*seed);
+        stream::live(*seed).finish();
+    }
+}
+
+#[test]
+fn a_lapsed_intent_that_comes_back_is_not_asked_again_what_it_declined() {
+    hold(&[1075]);
+}
+
+#[test]
+fn what_breaks_and_is_mended_within_a_tick_never_broke() {
+    // A store closes and opens again within one tick, while a window there is active.
+    hold(&[1065, 1097]);
+}
+
+#[test]
+fn who_wants_something_else_for_a_while_gives_up_what_was_accepted() {
+    // Two edits in one tick: to another product, and back.
+    hold(&[308]);
+}
+
+#[test]
+fn the_checker_knows_an_intent_by_the_version_that_lives() {
+    hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
 
 #[test]
