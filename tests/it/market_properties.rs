@@ -198,6 +198,12 @@ fn who_wants_something_else_for_a_while_gives_up_what_was_accepted() {
 }
 
 #[test]
+fn a_promise_that_the_buyers_own_edit_breaks_is_not_called_broken_by_others() {
+    // Twice the quantity, of which there is none left.
+    hold(&[4789]);
+}
+
+#[test]
 fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
