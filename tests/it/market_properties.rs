@@ -204,6 +204,11 @@ fn a_promise_that_the_buyers_own_edit_breaks_is_not_called_broken_by_others() {
 }
 
 #[test]
+fn a_decline_from_within_a_locked_window_counts_when_that_is_cancelled() {
+    hold(&[6795]);
+}
+
+#[test]
 fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
