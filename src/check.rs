@@ -45,11 +45,11 @@ mod waiting;
 use across::Across;
 use anyhow::Result;
 use connectors::file::{FileSource, Lines};
-use dataflows::market::{Event, Invalid, Params, Tick, Time};
+use dataflows::market::{Invalid, Params, Tick, Time};
 use log::{Fact, Log};
 use message::{Message, Messages};
 use outcome::Outcomes;
-use receipts::Receipts;
+use receipts::{Receipts, Subject};
 use report::Case;
 use state::Reference;
 use std::cell::Cell;
@@ -71,7 +71,7 @@ pub fn check(
 ) -> Result<Report> {
     let rules = Cell::new(0);
     let mut check = Check {
-        log: Log::new(events, params),
+        log: Log::new(events, params, receipts.is_some()),
         messages: Messages::new(decisions),
         receipts: receipts.map(Receipts::new),
         reference: Reference::new(params),
@@ -205,21 +205,20 @@ impl Check<'_> {
     /// either may be called a duplicate.
     fn apply(&mut self, tick: Tick, facts: impl IntoIterator<Item = Fact>) -> Result<bool> {
         let mut changed = false;
-        let mut equal: Vec<(u64, Outcomes)> = Vec::new();
+        let mut equal: Vec<(Option<Box<Subject>>, Outcomes)> = Vec::new();
         let mut facts = facts.into_iter().peekable();
         while let Some(fact) = facts.next() {
-            let kind = kind(&fact.event);
             let again = facts.peek().is_some_and(|next| next.event == fact.event);
             let outcomes = self.reference.apply(fact.event, tick);
             changed |= outcomes == Outcomes::APPLIED;
-            equal.push((fact.sequence, outcomes));
+            equal.push((fact.subject, outcomes));
             if again {
                 continue;
             }
             let all = equal.iter().fold(outcomes, |all, one| all | one.1);
-            for (sequence, _) in equal.drain(..) {
-                if let Some(receipts) = &mut self.receipts {
-                    receipts.expect(sequence, Some(kind), all, self.rules)?;
+            for (subject, _) in equal.drain(..) {
+                if let Some((receipts, subject)) = self.receipts.as_mut().zip(subject) {
+                    receipts.expect(&subject, all, self.rules)?;
                 }
             }
         }
@@ -229,9 +228,9 @@ impl Check<'_> {
 
     /// What the protocol refuses is `invalid`.
     fn judge_refused(&mut self) -> Result<()> {
-        for sequence in self.log.take_refused() {
+        for subject in self.log.take_refused() {
             if let Some(receipts) = &mut self.receipts {
-                receipts.expect(sequence, None, Outcomes::INVALID, self.rules)?;
+                receipts.expect(&subject, Outcomes::INVALID, self.rules)?;
             }
         }
         Ok(())
@@ -266,6 +265,7 @@ impl Check<'_> {
             let case = Case { line: one.line, subject: &one.id, rules: self.rules };
             let held = group::check(&case, one, &mut self.reference);
             held.map_err(|error| named(error, &case))?;
+            message::answers(&case, &one.message)?;
         }
         let across = Across { seen: &seen, rules: self.rules };
         across.check(&mut self.reference, &mut self.report)?;
@@ -298,18 +298,5 @@ fn named(error: anyhow::Error, case: &Case<'_>) -> anyhow::Error {
         }
         .into(),
         Err(error) => error,
-    }
-}
-
-/// The word for a fact's kind.
-fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Store(..) => "store",
-        Event::Offer { .. } => "offer",
-        Event::Stock { .. } => "stock",
-        Event::Intent { .. } => "intent",
-        Event::Reply { .. } => "reply",
-        Event::Arrival { .. } => "arrival",
-        Event::Clock => "clock",
     }
 }

@@ -6,6 +6,7 @@
 //! Invariant: ticks only rise; records that are refused belong to no tick.
 
 use super::facts;
+use super::receipts::Subject;
 use super::waiting::{Known, Waiting};
 use anyhow::Result;
 use connectors::file::FileSource;
@@ -22,6 +23,8 @@ const BATCH: usize = 4096;
 pub(super) struct Fact {
     /// Its line.
     pub(super) sequence: u64,
+    /// What its receipt says of it, if there are receipts.
+    pub(super) subject: Option<Box<Subject>>,
     /// What it says.
     pub(super) event: Event,
 }
@@ -44,8 +47,10 @@ pub(super) struct Log<'a> {
     waiting: Waiting,
     /// Whether everything was read.
     ended: bool,
-    /// Lines of refused records that nobody has asked for yet.
-    refused: Vec<u64>,
+    /// Whether there are receipts, which name their records.
+    named: bool,
+    /// Refused records that nobody has asked for yet, if there are receipts.
+    refused: Vec<Subject>,
     /// The greatest line of a good record that was handed out.
     taken: u64,
     /// The last line that was read.
@@ -55,8 +60,8 @@ pub(super) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Reads from that source.
-    pub(super) fn new(source: FileSource, params: &'a Params) -> Self {
+    /// Reads from that source; `named`: there are receipts.
+    pub(super) fn new(source: FileSource, params: &'a Params, named: bool) -> Self {
         Self {
             source,
             params,
@@ -68,6 +73,7 @@ impl<'a> Log<'a> {
             known: Known::default(),
             waiting: Waiting::default(),
             ended: false,
+            named,
             refused: Vec::new(),
             taken: 0,
             last: 0,
@@ -137,8 +143,8 @@ impl<'a> Log<'a> {
         (self.taken, until.map_or(self.last, |line| line - 1))
     }
 
-    /// The lines of refused records since the last call.
-    pub(super) fn take_refused(&mut self) -> Vec<u64> {
+    /// The refused records since the last call, if there are receipts.
+    pub(super) fn take_refused(&mut self) -> Vec<Subject> {
         std::mem::take(&mut self.refused)
     }
 
@@ -161,10 +167,11 @@ impl<'a> Log<'a> {
         self.counts.0 += 1;
         let Some((time, event)) = self.judge(inbound) else {
             self.counts.1 += 1;
-            self.refused.push(inbound.sequence);
+            self.refused.extend(self.named.then(|| Subject::of(inbound)));
             return;
         };
-        let mut fact = Fact { sequence: inbound.sequence, event };
+        let subject = self.named.then(|| Box::new(Subject::of(inbound)));
+        let mut fact = Fact { sequence: inbound.sequence, subject, event };
         let tick = self.params.tick(time);
         if self.known.has(&fact.event, |_| false) {
             self.newest = Some(time);

@@ -116,7 +116,9 @@ impl<'a> Reference<'a> {
             Event::Reply { window, intent, event, revision, answer } => {
                 self.reply(&window, &intent, event, revision, answer, tick)
             }
-            Event::Arrival { window, intent, event, .. } => self.arrival(&window, &intent, event),
+            Event::Arrival { window, intent, event, .. } => {
+                self.arrival(&window, &intent, event, tick)
+            }
             Event::Clock => Outcomes::APPLIED,
         }
     }

@@ -7,8 +7,8 @@ use dataflows::market::{IntentId, State, StoreId, Tick, Time, WindowKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// How long an ended window is remembered after its slot, for arrivals.
-const REMEMBERED_MS: i64 = 24 * 3_600_000;
+/// How long an ended window is remembered after its slot, for arrivals, in milliseconds.
+pub(super) const REMEMBERED_MS: i64 = 24 * 3_600_000;
 
 /// One window.
 pub(super) struct Window {

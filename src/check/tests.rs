@@ -5,6 +5,7 @@
 
 mod cases;
 mod market;
+mod missing;
 mod receipts;
 mod waiting;
 
@@ -35,8 +36,25 @@ impl Day {
             |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let lines = |values: &[Value]| Lines::new(Cursor::new(text(values)), "test").unwrap();
         let events = FileSource::new(Cursor::new(text(&self.events)), "test").unwrap();
-        let receipts = (!self.receipts.is_empty()).then(|| lines(&self.receipts));
+        let told: Vec<Value> = self.receipts.iter().map(|receipt| self.named(receipt)).collect();
+        let receipts = (!told.is_empty()).then(|| lines(&told));
         check(&self.params, events, lines(&self.decisions), receipts).unwrap()
+    }
+
+    /// The receipt, with what its record is unless it says so itself.
+    fn named(&self, receipt: &Value) -> Value {
+        let mut receipt = receipt.clone();
+        let event = &self.events[receipt["sequence"].as_u64().unwrap() as usize - 1];
+        let text = |field: &str| event[field].as_str().unwrap_or_default();
+        if receipt.get("kind").is_none() {
+            receipt["kind"] = event["kind"].clone();
+            receipt["id"] = match text("kind") {
+                "offer" | "stock" => json!(format!("{}_{}", text("store"), text("product"))),
+                "reply" | "arrival" => event["window"].clone(),
+                _ => event["id"].clone(),
+            };
+        }
+        receipt
     }
 
     /// The violation as text; empty if everything holds.

@@ -14,6 +14,7 @@ use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
 use dataflows::flow::Flow;
 use dataflows::market::{Decision, Outcome, Params, State, WindowKey};
+use iceshop::run::pipeline::subject_id;
 use iceshop::translate::{Announcer, Dating, Translator, outbound};
 use law::World;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,14 +61,21 @@ impl Run {
                     self.translator.pass(time);
                 }
             }
-            Err(invalid) => self.receive(sequence, invalid.into()),
+            Err(invalid) => {
+                self.records.push((at.to_string(), record));
+                self.receive(sequence, invalid.into());
+                return self.settle();
+            }
         }
         self.records.push((at.to_string(), record));
         self.settle();
     }
 
     fn receive(&mut self, sequence: u64, outcome: Outcome) {
-        self.receipts.push(outbound::receipt(sequence, None, outcome));
+        let record = &self.records[sequence as usize - 1].1;
+        let mut receipt = outbound::receipt(sequence, None, outcome);
+        (receipt.kind, receipt.id) = (Some(record.kind().into()), subject_id(record));
+        self.receipts.push(receipt);
     }
 
     /// Brings about what is due, and holds everything after every tick.

@@ -49,6 +49,8 @@ fn one_wrong_field_is_caught() {
         (1, "/lock_at", json!(at("10:50:00")), "lock_at"),
         (5, "/lock_at", json!(at("10:45:00")), "final"),
         (1, "/reply_by", json!(at("10:41:00")), "reply_by"),
+        (1, "/reply_by", json!(at("10:39:00")), "reply_by"),
+        (5, "/reply_by", json!(at("10:39:00")), "reply_by"),
         (1, "/expires", json!(at("11:21:00")), "expires"),
         (1, "/product", json!("tea"), "window id"),
         (1, "/price/unit", json!(800), "price.unit"),
