@@ -19,10 +19,12 @@
 //! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
+//! | `complete.rs` | whether somebody was left out of all windows |
 //! | `receipts.rs`, `outcome.rs` | the rules of receipts |
 //! | `report.rs` | what was checked, and what is wrong |
 
 mod across;
+mod complete;
 mod facts;
 mod group;
 mod instant;
@@ -140,7 +142,11 @@ impl Check<'_> {
         self.judge_refused()?;
         let rest = self.log.take_rest();
         self.apply(self.log.reached(), rest)?;
-        Ok(across::overdue(&self.reference, self.log.reached(), self.line)?)
+        across::overdue(&self.reference, self.log.reached(), self.line)?;
+        for product in self.reference.spoken_of() {
+            self.reference.look(&product, self.log.reached(), self.line)?;
+        }
+        Ok(())
     }
 
     /// The tick of a decision, which never falls and starts exactly then.
@@ -181,6 +187,7 @@ impl Check<'_> {
     fn take(&mut self, next: Tick, tick: Tick) -> Result<()> {
         let mut facts = std::mem::take(&mut self.facts);
         self.log.take_tick(&mut facts)?;
+        self.look(next, &facts)?;
         let changed = self.apply(next, facts.drain(..))?;
         self.facts = facts;
         // A tick in which nothing was applied and nothing was due has not been.
@@ -191,6 +198,20 @@ impl Check<'_> {
         if hour != self.hour {
             self.hour = hour;
             self.reference.forget(next);
+        }
+        Ok(())
+    }
+
+    /// Looks at every product of which the tick's facts speak, as it was before; and notes that they
+    /// do.
+    fn look(&mut self, tick: Tick, facts: &[Fact]) -> Result<()> {
+        for fact in facts {
+            for product in self.reference.products(&fact.event) {
+                if let Some(before) = tick.0.checked_sub(1) {
+                    self.reference.look(&product, Tick(before), self.line)?;
+                }
+                self.reference.stir(&product, tick);
+            }
         }
         Ok(())
     }

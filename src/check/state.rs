@@ -3,6 +3,7 @@
 //! Facts are applied as the protocol says; windows are what their last messages say. Nothing here
 //! judges a message.
 
+use super::complete::Quiet;
 use super::intents::{Accepted, Entry, Moment, Version, Wish};
 use super::outcome::Outcomes;
 use super::stock::Stock;
@@ -65,6 +66,9 @@ pub(super) struct Reference<'a> {
     pub(super) events: HashMap<(String, EventId), bool>,
     /// Stores that were put, or had an offer put, at the tick at hand.
     touched: BTreeSet<StoreId>,
+    /// Offers by product.
+    pub(super) by_offer: HashMap<ProductId, Vec<OfferKey>>,
+    pub(super) quiet: Quiet,
 }
 
 impl<'a> Reference<'a> {
@@ -80,6 +84,8 @@ impl<'a> Reference<'a> {
             windows: Windows::default(),
             events: HashMap::new(),
             touched: BTreeSet::new(),
+            by_offer: HashMap::new(),
+            quiet: Quiet::default(),
         }
     }
 
@@ -150,6 +156,8 @@ impl<'a> Reference<'a> {
             Some(_) => {}
             None => {
                 self.joined.insert(joined, offer.key.clone());
+                let keys = self.by_offer.entry(offer.key.product.clone()).or_default();
+                keys.push(offer.key.clone());
             }
         }
         let known = self.offers.remove(&offer.key);

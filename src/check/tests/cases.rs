@@ -110,7 +110,7 @@ fn a_market_is_worth_its_windows() {
 #[test]
 fn a_missing_decision_is_caught() {
     for (line, expected) in [
-        (1, "revisions only rise"),
+        (1, "nobody is left out"),
         (2, "revisions only rise"),
         (4, "nothing that is due is missing"),
         (5, "nothing that is due is missing"),
@@ -123,6 +123,7 @@ fn a_missing_decision_is_caught() {
     }
     // Everything after the first line is missing.
     caught("short", |day| day.decisions.truncate(1), &["line 1: ", WINDOW, "due"]);
+    caught("empty", |day| day.decisions.clear(), &["line 0: ", WINDOW, "nobody is left out"]);
 }
 
 #[test]

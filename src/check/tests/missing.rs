@@ -133,3 +133,39 @@ fn a_market_has_one_certificate_a_tick() {
         told(field, &other, "one market, one certificate a tick");
     }
 }
+
+#[test]
+fn nobody_is_left_out_of_a_window_that_gains() {
+    // Two buyers, and nothing more until the slot's lock at 10:40; the day ends.
+    let alone = |end: &str, more: &[Value]| {
+        let mut day = day();
+        day.events.truncate(6);
+        day.events.extend_from_slice(more);
+        day.events.push(clock(end));
+        day.decisions.clear();
+        day
+    };
+    let rule = "nobody is left out of a window that gains: window: expected 2 buyers worth 103";
+    told("left out", &alone("10:30:00", &[]), rule);
+    told("may be forming", &alone("10:00:03", &[]), "");
+    let sold = json!({"at": at("10:00:02"), "kind": "stock", "store": "s1", "product": "coffee",
+        "version": 1, "units": 1});
+    let mut short = sold.clone();
+    short["store"] = json!("s2");
+    told("no stock", &alone("10:30:00", &[sold.clone(), short]), "");
+    let mut alike = alone("10:30:00", &[again("10:00:02", 2, true)]);
+    told("the other store is open", &alike, "s2_coffee_29755380: nobody is left out");
+    for event in &mut alike.events[..4] {
+        event["withdrawn"] = json!(true);
+    }
+    told("no offer", &alike, "");
+    told("one buyer", &alone("10:30:00", &[cancel("10:00:02", 2, 1)]), "");
+    told(
+        "no slot left",
+        &alone("11:45:00", &[cancel("10:00:02", 2, 1), intent("11:40:00", 2, 2)]),
+        "",
+    );
+    let mut far = alone("10:30:00", &[]);
+    far.events[5]["reach_m"] = json!(10);
+    told("out of reach", &far, "");
+}
