@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 /// How often a product is looked at, at most, in milliseconds of the log.
-const EVERY_MS: i64 = 20 * 60_000;
+const EVERY_MS: i64 = 2 * 3_600_000;
 /// The most offers, and (buyer, offer, slot) triples, of a part that is looked at.
 const MOST_OFFERS: usize = 32;
 const MOST_TRIPLES: usize = 500;
@@ -194,11 +194,11 @@ impl<'a> Scene<'a> {
         for n in 0..self.people.len() {
             let places = self.places_near(&self.people[n].wish.intent);
             let passed = self.is_open(&self.people[n]);
-            for (&place, &first) in
-                places.iter().zip(std::iter::repeat(places.first().unwrap_or(&0)))
-            {
-                let (a, b) = (self.root(place), self.root(first));
+            for &place in &places {
+                let (a, b) = (self.root(place), self.root(places[0]));
                 self.part[a] = b;
+                // Short ways to the root from now on.
+                self.part[place] = b;
                 self.near[place].push(n);
                 self.passed[place] |= passed;
             }
@@ -217,11 +217,10 @@ impl<'a> Scene<'a> {
     /// The places that could serve the intent at their deepest price.
     fn places_near(&self, intent: &dataflows::market::Intent) -> Vec<usize> {
         let degrees = (intent.reach_m as f64 + 1.0) / DEGREE_M;
-        let lat = |n: usize| self.places[n].store.store.place.lat();
-        let all: Vec<usize> = (0..self.places.len()).collect();
-        let first = all.partition_point(|&n| lat(n) < intent.place.lat() - degrees);
-        let near = all[first..].iter().copied();
-        near.take_while(|&n| lat(n) <= intent.place.lat() + degrees)
+        let lat = |place: &Place<'_>| place.store.store.place.lat();
+        let first = self.places.partition_point(|p| lat(p) < intent.place.lat() - degrees);
+        (first..self.places.len())
+            .take_while(|&n| lat(&self.places[n]) <= intent.place.lat() + degrees)
             .filter(|&n| {
                 let offer = &self.places[n].offer.offer;
                 let tier = offer.tiers.reached(offer.max_group as usize);
