@@ -217,6 +217,12 @@ fn a_decline_from_within_a_locked_window_counts_when_that_is_cancelled() {
 }
 
 #[test]
+fn leaving_one_products_window_does_not_end_the_stay_in_anothers() {
+    // Both in one store and slot.
+    hold(&[536]);
+}
+
+#[test]
 fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
