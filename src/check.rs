@@ -7,7 +7,9 @@
 //!
 //! **Contract** sound both ways: what it reports is a breach of the law, and what it can know of a
 //! breach it reports. Where the protocol leaves a record's outcome open, every outcome is allowed
-//! (`intents.rs`). It does not judge how good a grouping is, nor whether an upper bound is true.
+//! (`intents.rs`). It does not judge how good a grouping is, nor whether an upper bound is true;
+//! that a window was never told of, it knows where the log leaves no doubt (`complete.rs`,
+//! `sums.rs`).
 //!
 //! **Cost** streams both files; memory is bounded by what is live (stores, offers, live intents,
 //! versions of intents within two horizons, windows of the last day).
@@ -19,7 +21,7 @@
 //! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
-//! | `complete.rs` | whether somebody was left out of all windows |
+//! | `complete.rs`, `sums.rs` | whether somebody was left out, or a window was never told of |
 //! | `receipts.rs`, `outcome.rs` | the rules of receipts |
 //! | `report.rs` | what was checked, and what is wrong |
 
@@ -39,6 +41,7 @@ mod replies;
 mod report;
 mod state;
 mod stock;
+mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -194,6 +197,9 @@ impl Check<'_> {
         if next < tick && changed {
             self.before = next;
         }
+        if changed {
+            self.reference.sums.been(next, self.reference.params);
+        }
         let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
         if hour != self.hour {
             self.hour = hour;
@@ -290,6 +296,8 @@ impl Check<'_> {
         }
         let across = Across { seen: &seen, rules: self.rules };
         across.check(&mut self.reference, &mut self.report)?;
+        sums::check(&seen, &mut self.reference, self.rules)?;
+        self.reference.sums.been(tick, self.reference.params);
         across::overdue(&self.reference, tick, self.line)?;
         self.before = tick;
         Ok(())

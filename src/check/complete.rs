@@ -23,7 +23,7 @@ const EVERY_MS: i64 = 2 * 3_600_000;
 const MOST_OFFERS: usize = 32;
 const MOST_TRIPLES: usize = 500;
 /// Ticks beyond the settle time in which what was announced comes back into the market.
-const ECHO_TICKS: u64 = 4;
+pub(super) const ECHO_TICKS: u64 = 4;
 /// A degree of latitude is longer than this, in metres.
 const DEGREE_M: f64 = 111_000.0;
 
@@ -99,6 +99,17 @@ impl Reference<'_> {
         self.quiet.stirred.keys().cloned().collect()
     }
 
+    /// Since when nothing must have been said for all that formed to be announced at that tick.
+    pub(super) fn silence(&self, tick: Tick) -> Tick {
+        let settle = self.params.tick_from(Time(self.params.settle_ms)).0 + ECHO_TICKS;
+        Tick(tick.0.saturating_sub(settle))
+    }
+
+    /// Whether nothing was said of the product from that tick on.
+    pub(super) fn is_quiet(&self, product: &ProductId, since: Tick) -> bool {
+        self.quiet.stirred.get(product).is_some_and(|last| *last < since)
+    }
+
     /// Looks at the product as it is at the end of that tick, if it is quiet and its turn.
     ///
     /// # Errors
@@ -109,10 +120,8 @@ impl Reference<'_> {
         tick: Tick,
         line: u64,
     ) -> Result<(), Violation> {
-        let params = self.params;
-        let settle = params.tick_from(Time(params.settle_ms)).0 + ECHO_TICKS;
-        let since = Tick(tick.0.saturating_sub(settle));
-        let quiet = self.quiet.stirred.get(product).is_some_and(|last| *last < since);
+        let (params, since) = (self.params, self.silence(tick));
+        let quiet = self.is_quiet(product, since);
         let turn = self
             .quiet
             .looked

@@ -77,7 +77,6 @@ pub(super) fn step(
 fn record(seen: &Seen, reference: &mut Reference<'_>) {
     let (params, id, tick) = (reference.params, &seen.id, seen.tick);
     let slot = seen.key.slot;
-    reference.stir(&seen.key.product, tick);
     let message = seen.message.clone();
     let window = Windows::made(id.clone(), seen.key.clone(), seen.state, tick, seen.line, message);
     reference.windows.set(window, seen.message.price.unit);

@@ -7,6 +7,7 @@ use super::complete::Quiet;
 use super::intents::{Accepted, Entry, Moment, Version, Wish};
 use super::outcome::Outcomes;
 use super::stock::Stock;
+use super::sums::Sums;
 use super::table::Windows;
 use dataflows::market::hours::Schedule;
 use dataflows::market::{
@@ -69,6 +70,7 @@ pub(super) struct Reference<'a> {
     /// Offers by product.
     pub(super) by_offer: HashMap<ProductId, Vec<OfferKey>>,
     pub(super) quiet: Quiet,
+    pub(super) sums: Sums,
 }
 
 impl<'a> Reference<'a> {
@@ -86,6 +88,7 @@ impl<'a> Reference<'a> {
             touched: BTreeSet::new(),
             by_offer: HashMap::new(),
             quiet: Quiet::default(),
+            sums: Sums::default(),
         }
     }
 
@@ -142,6 +145,7 @@ impl<'a> Reference<'a> {
         let schedule = store.opening.schedule();
         let entry = StoreEntry { store: Rc::new(store), version, schedule, since, changed: tick };
         self.touched.insert(id.clone());
+        self.sums.store_put(tick);
         self.stores.insert(id, entry);
         Outcomes::APPLIED
     }
@@ -181,6 +185,7 @@ impl<'a> Reference<'a> {
         }
         let key = offer.key.clone();
         self.touched.insert(key.store.clone());
+        self.sums.lead(&key.product, lead(&offer));
         let changed = tick;
         let entry = OfferEntry {
             offer,
@@ -206,6 +211,11 @@ impl<'a> Reference<'a> {
                 if product.is_none_or(|wish| wish.intent.product != intent.product) {
                     let ids = self.by_product.entry(intent.product.clone()).or_default();
                     ids.push(id.clone());
+                }
+                let last = intent.slots.end().map(|end| self.params.slot.start(Slot(end.0 - 1)));
+                if let Some(expires) = expires.filter(|expires| last.is_some_and(|l| *expires < l))
+                {
+                    self.sums.lapse(&intent.product, self.params.tick_from(expires));
                 }
                 Some(Rc::new(Wish { version: number, intent: *intent, buyer, expires }))
             }
@@ -279,6 +289,7 @@ impl<'a> Reference<'a> {
             !ids.is_empty()
         });
         self.windows.forget(moment.now);
+        self.sums.forget(settling);
     }
 }
 

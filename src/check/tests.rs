@@ -182,7 +182,7 @@ fn day() -> Day {
     let (grown, changed) =
         ([(1, true, "kept"), (3, false, "kept"), (4, false, "joined")], [(2, "cancelled")]);
     let held = [(1, true, "kept"), (3, false, "kept"), (4, false, "kept")];
-    let decisions = vec![
+    let mut decisions = vec![
         decision(
             (1, "proposed", "forming", "formed"),
             "10:00:03",
@@ -202,6 +202,12 @@ fn day() -> Day {
         decision((5, "active", "locked", "slot_start"), "11:00:00", 10, &held, &[]),
         decision((6, "closed", "active", "slot_end"), "11:20:00", 10, &held, &[]),
     ];
+    // When only time passes, a market is worth its windows, and staying in them: 10 for each.
+    let locked = decisions[3]["value"].as_i64().unwrap() + 30;
+    for (line, value) in [(3, locked), (4, 0), (5, 0)] {
+        decisions[line]["market"]["value"] = json!(value);
+        decisions[line]["market"]["gap_ppm"] = json!((10_000 - value) * 100);
+    }
     Day { events, decisions, receipts: Vec::new(), params: Params::default() }
 }
 

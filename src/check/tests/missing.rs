@@ -169,3 +169,37 @@ fn nobody_is_left_out_of_a_window_that_gains() {
     far.events[5]["reach_m"] = json!(10);
     told("out of reach", &far, "");
 }
+
+#[test]
+fn a_market_is_worth_its_windows_when_only_time_passes() {
+    let certain = |day: &mut Day, value: i64| {
+        // A tick that certainly was, long after the slots before were closed.
+        day.events.insert(10, clock("10:30:00"));
+        for decision in &mut day.decisions[3..] {
+            decision["input_sequence"] = json!(11);
+        }
+        let market = json!({"id": "coffee", "value": value, "bound": 10_000,
+            "gap_ppm": (10_000 - value) * 100});
+        day.decisions[3]["market"] = market;
+    };
+    // What the group is worth, and what staying adds: a hundredth of 1,000 for each of three.
+    let worth = day().decisions[3]["value"].as_i64().unwrap() + 30;
+    for (value, expected) in [
+        (worth, ""),
+        (worth + 100, "a market is worth its windows"),
+        (worth - 1, "a market is worth its windows"),
+    ] {
+        let mut day = day();
+        certain(&mut day, value);
+        told("locked", &day, expected);
+    }
+    let mut stirred = day();
+    certain(&mut stirred, worth + 100);
+    let sold = json!({"at": at("10:39:59"), "kind": "stock", "store": "s2", "product": "coffee",
+        "version": 1, "units": 5});
+    stirred.events.insert(11, sold);
+    for decision in &mut stirred.decisions[3..] {
+        decision["input_sequence"] = json!(12);
+    }
+    told("not quiet", &stirred, "");
+}
