@@ -94,9 +94,11 @@ impl Reference<'_> {
         }
     }
 
-    /// Every product that was spoken of.
+    /// Every product that was spoken of, in order.
     pub(super) fn spoken_of(&self) -> Vec<ProductId> {
-        self.quiet.stirred.keys().cloned().collect()
+        let mut products: Vec<_> = self.quiet.stirred.keys().cloned().collect();
+        products.sort();
+        products
     }
 
     /// Since when nothing must have been said for all that formed to be announced at that tick.

@@ -14,7 +14,7 @@ use anyhow::Result;
 use connectors::wire::Decision;
 use dataflows::market::{Params, ProductId, Slot, State, Tick, Time};
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 /// The most different lead times of a product's offers with which anything is held.
@@ -125,7 +125,7 @@ fn worth(d: &Decision, params: &Params) -> i64 {
 /// A market that is worth more, or less, than its windows.
 pub(super) fn check(seen: &[Seen], reference: &mut Reference<'_>, rules: &Cell<u64>) -> Result<()> {
     let params = reference.params;
-    let mut markets: HashMap<&ProductId, (bool, i64, &Seen)> = HashMap::new();
+    let mut markets: BTreeMap<&ProductId, (bool, i64, &Seen)> = BTreeMap::new();
     for one in seen {
         reference.sums.take(one, params);
         let kept = one.message.left.is_empty()
