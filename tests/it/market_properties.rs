@@ -223,6 +223,11 @@ fn leaving_one_products_window_does_not_end_the_stay_in_anothers() {
 }
 
 #[test]
+fn who_leaves_and_comes_back_within_a_tick_has_stayed() {
+    hold(&[4175, 7477, 9346, 9635]);
+}
+
+#[test]
 fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }

@@ -370,7 +370,6 @@ impl Book {
         let old = self.intents.remove(&intent.id);
         if let Some(old) = &old {
             self.live -= 1;
-            self.edited.push(old.intent.id.clone());
             self.changes.intents.push((old.intent.clone(), -1));
             if old.intent.product == intent.product {
                 intent.promise = old.intent.promise.clone();
@@ -382,6 +381,7 @@ impl Book {
             declined.append(&mut gone.declined);
         }
         intent.promise.declined = windows_of(&declined, &intent.product);
+        self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
