@@ -7,7 +7,9 @@
 //!
 //! **Contract** sound both ways: what it reports is a breach of the law, and what it can know of a
 //! breach it reports. Where the protocol leaves a record's outcome open, every outcome is allowed
-//! (`intents.rs`). It does not judge how good a grouping is, nor whether an upper bound is true.
+//! (`intents.rs`). It does not judge how good a grouping is, nor whether an upper bound is true;
+//! that a window was never told of, it knows where the log leaves no doubt (`complete.rs`,
+//! `sums.rs`).
 //!
 //! **Cost** streams both files; memory is bounded by what is live (stores, offers, live intents,
 //! versions of intents within two horizons, windows of the last day).
@@ -15,14 +17,16 @@
 //! | file | what |
 //! |---|---|
 //! | `facts.rs`, `instant.rs` | records to facts: what the protocol allows |
-//! | `log.rs` | facts tick by tick, in canonical order |
+//! | `log.rs`, `waiting.rs` | facts tick by tick, in canonical order; what waits for its tick |
 //! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
+//! | `complete.rs`, `sums.rs` | whether somebody was left out, or a window was never told of |
 //! | `receipts.rs`, `outcome.rs` | the rules of receipts |
 //! | `report.rs` | what was checked, and what is wrong |
 
 mod across;
+mod complete;
 mod facts;
 mod group;
 mod instant;
@@ -37,18 +41,20 @@ mod replies;
 mod report;
 mod state;
 mod stock;
+mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use across::Across;
 use anyhow::Result;
 use connectors::file::{FileSource, Lines};
-use dataflows::market::{Event, Invalid, Params, Tick, Time};
+use dataflows::market::{Invalid, Params, Tick, Time};
 use log::{Fact, Log};
 use message::{Message, Messages};
 use outcome::Outcomes;
-use receipts::Receipts;
+use receipts::{Receipts, Subject};
 use report::Case;
 use state::Reference;
 use std::cell::Cell;
@@ -70,7 +76,7 @@ pub fn check(
 ) -> Result<Report> {
     let rules = Cell::new(0);
     let mut check = Check {
-        log: Log::new(events, params),
+        log: Log::new(events, params, receipts.is_some()),
         messages: Messages::new(decisions),
         receipts: receipts.map(Receipts::new),
         reference: Reference::new(params),
@@ -128,11 +134,22 @@ impl Check<'_> {
             }
             self.decide(tick, batch)?;
         }
-        while let Some(tick) = self.log.next_tick()? {
-            self.advance(tick)?;
+        loop {
+            while let Some(tick) = self.log.next_tick()? {
+                self.advance(tick)?;
+            }
+            if !self.go_on() {
+                break;
+            }
         }
         self.judge_refused()?;
-        Ok(across::overdue(&self.reference, self.reference.newest, self.line)?)
+        let rest = self.log.take_rest();
+        self.apply(self.log.reached(), rest)?;
+        across::overdue(&self.reference, self.log.reached(), self.line)?;
+        for product in self.reference.spoken_of() {
+            self.reference.look(&product, self.log.reached(), self.line)?;
+        }
+        Ok(())
     }
 
     /// The tick of a decision, which never falls and starts exactly then.
@@ -151,20 +168,15 @@ impl Check<'_> {
 
     /// Applies the log up to and with that tick.
     fn advance(&mut self, tick: Tick) -> Result<()> {
-        while let Some(next) = self.log.next_tick()?
-            && next <= tick
-        {
-            let mut facts = std::mem::take(&mut self.facts);
-            self.log.take_tick(&mut facts)?;
-            if next < tick {
-                self.before = next;
+        loop {
+            while let Some(next) = self.log.next_tick()?
+                && next <= tick
+            {
+                self.take(next, tick)?;
             }
-            self.apply(next, &mut facts)?;
-            self.facts = facts;
-            let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
-            if hour != self.hour {
-                self.hour = hour;
-                self.reference.forget(next);
+            // Everything up to where the log stands is over: after its end it may go on.
+            if self.log.reached() >= tick || !self.go_on() {
+                break;
             }
         }
         self.judge_refused()?;
@@ -174,33 +186,78 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Applies one tick's facts; of equal ones, either may be called a duplicate.
-    fn apply(&mut self, tick: Tick, facts: &mut Vec<Fact>) -> Result<()> {
-        let mut equal: Vec<(u64, Outcomes)> = Vec::new();
-        let mut facts = facts.drain(..).peekable();
-        while let Some(fact) = facts.next() {
-            let kind = kind(&fact.event);
-            let again = facts.peek().is_some_and(|next| next.event == fact.event);
-            let outcomes = self.reference.apply(fact.event, tick);
-            equal.push((fact.sequence, outcomes));
-            if again {
-                continue;
-            }
-            let all = equal.iter().fold(outcomes, |all, one| all | one.1);
-            for (sequence, _) in equal.drain(..) {
-                if let Some(receipts) = &mut self.receipts {
-                    receipts.expect(sequence, Some(kind), all, self.rules)?;
+    /// Applies the log's next tick, on the way to `tick`.
+    fn take(&mut self, next: Tick, tick: Tick) -> Result<()> {
+        let mut facts = std::mem::take(&mut self.facts);
+        self.log.take_tick(&mut facts)?;
+        self.look(next, &facts)?;
+        let changed = self.apply(next, facts.drain(..))?;
+        self.facts = facts;
+        // A tick in which nothing was applied and nothing was due has not been.
+        if next < tick && changed {
+            self.before = next;
+        }
+        if changed {
+            self.reference.sums.been(next, self.reference.params);
+        }
+        let hour = self.reference.params.start(next).0.div_euclid(FORGET_MS);
+        if hour != self.hour {
+            self.hour = hour;
+            self.reference.forget(next);
+        }
+        Ok(())
+    }
+
+    /// Looks at every product of which the tick's facts speak, as it was before; and notes that they
+    /// do.
+    fn look(&mut self, tick: Tick, facts: &[Fact]) -> Result<()> {
+        for fact in facts {
+            for product in self.reference.products(&fact.event) {
+                if let Some(before) = tick.0.checked_sub(1) {
+                    self.reference.look(&product, Tick(before), self.line)?;
                 }
+                self.reference.stir(&product, tick);
             }
         }
         Ok(())
     }
 
+    /// After the log's end, moves time to what waited and refers to something known, if any does.
+    fn go_on(&mut self) -> bool {
+        let reference = &self.reference;
+        self.log.go_on(|id| reference.names_window(id))
+    }
+
+    /// Applies one tick's facts, and says whether one of them certainly counts; of equal ones,
+    /// either may be called a duplicate.
+    fn apply(&mut self, tick: Tick, facts: impl IntoIterator<Item = Fact>) -> Result<bool> {
+        let mut changed = false;
+        let mut equal: Vec<(Option<Box<Subject>>, Outcomes)> = Vec::new();
+        let mut facts = facts.into_iter().peekable();
+        while let Some(fact) = facts.next() {
+            let again = facts.peek().is_some_and(|next| next.event == fact.event);
+            let outcomes = self.reference.apply(fact.event, tick);
+            changed |= outcomes == Outcomes::APPLIED;
+            equal.push((fact.subject, outcomes));
+            if again {
+                continue;
+            }
+            let all = equal.iter().fold(outcomes, |all, one| all | one.1);
+            for (subject, _) in equal.drain(..) {
+                if let Some((receipts, subject)) = self.receipts.as_mut().zip(subject) {
+                    receipts.expect(&subject, all, self.rules)?;
+                }
+            }
+        }
+        self.reference.settle(tick);
+        Ok(changed)
+    }
+
     /// What the protocol refuses is `invalid`.
     fn judge_refused(&mut self) -> Result<()> {
-        for sequence in self.log.take_refused() {
+        for subject in self.log.take_refused() {
             if let Some(receipts) = &mut self.receipts {
-                receipts.expect(sequence, None, Outcomes::INVALID, self.rules)?;
+                receipts.expect(&subject, Outcomes::INVALID, self.rules)?;
             }
         }
         Ok(())
@@ -220,7 +277,7 @@ impl Check<'_> {
             let expected = format_args!("{least} to {most}").to_string();
             let rule = "every input up to the sequence is reflected";
             case.holds(rule, "input_sequence", right, expected, found)?;
-            let known = tick <= self.reference.newest || self.log.next_tick()?.is_some();
+            let known = tick <= self.log.reached();
             let rule = "time does not go on after the log";
             case.holds(rule, "decided_at", known, "a tick of the log", tick.0)?;
             let step = life::step(&case, message, tick, self.before, &mut self.reference);
@@ -235,9 +292,12 @@ impl Check<'_> {
             let case = Case { line: one.line, subject: &one.id, rules: self.rules };
             let held = group::check(&case, one, &mut self.reference);
             held.map_err(|error| named(error, &case))?;
+            message::answers(&case, &one.message)?;
         }
         let across = Across { seen: &seen, rules: self.rules };
         across.check(&mut self.reference, &mut self.report)?;
+        sums::check(&seen, &mut self.reference, self.rules)?;
+        self.reference.sums.been(tick, self.reference.params);
         across::overdue(&self.reference, tick, self.line)?;
         self.before = tick;
         Ok(())
@@ -267,18 +327,5 @@ fn named(error: anyhow::Error, case: &Case<'_>) -> anyhow::Error {
         }
         .into(),
         Err(error) => error,
-    }
-}
-
-/// The word for a fact's kind.
-fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Store(..) => "store",
-        Event::Offer { .. } => "offer",
-        Event::Stock { .. } => "stock",
-        Event::Intent { .. } => "intent",
-        Event::Reply { .. } => "reply",
-        Event::Arrival { .. } => "arrival",
-        Event::Clock => "clock",
     }
 }

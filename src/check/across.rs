@@ -5,6 +5,7 @@ use super::report::{Case, Report, Violation};
 use super::state::{OfferEntry, Reference};
 use super::table::is_live;
 use anyhow::Result;
+use connectors::wire::Market;
 use dataflows::market::{IntentId, OfferKey, State, Tick};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -92,13 +93,6 @@ impl Across<'_> {
     /// R7: the units of what is proposed and locked at this tick are within the stock that earlier
     /// locks have left. (Older proposals may be stale: they are held against it when they lock.)
     fn stock(&self, reference: &mut Reference<'_>) -> Result<()> {
-        for seen in self.seen.iter().filter(|seen| seen.state == State::Cancelled) {
-            let units = seen.prior.as_ref().map_or(0, |prior| prior.message.group.units);
-            if let Some(offer) = offer_of(seen, reference) {
-                offer.stock.give_back(units as i64);
-                offer.stock_changed = seen.tick;
-            }
-        }
         let mut units: HashMap<OfferKey, i64> = HashMap::new();
         for seen in self.seen {
             if !matches!(seen.state, State::Proposed | State::Locked) {
@@ -121,16 +115,22 @@ impl Across<'_> {
         Ok(())
     }
 
-    /// A market's value holds at least what its proposed windows of this tick are worth.
+    /// All messages of one tick about one market say the same of it, and its value holds at least
+    /// what its windows that are proposed or locked at this tick are worth.
     fn markets(&self) -> Result<()> {
-        let mut sums: HashMap<&str, i64> = HashMap::new();
-        for seen in self.seen.iter().filter(|seen| seen.state == State::Proposed) {
-            let d = &*seen.message;
-            let sum = sums.entry(d.product.as_str()).or_default();
-            *sum += d.value;
+        let mut markets: HashMap<&str, (i64, &Market)> = HashMap::new();
+        for seen in self.seen {
+            let (d, case) = (&*seen.message, self.case(seen));
+            let (sum, first) = markets.entry(d.product.as_str()).or_insert((0, &d.market));
+            let rule = "one market, one certificate a tick";
+            case.equal(rule, "market.value", first.value, d.market.value)?;
+            case.equal(rule, "market.bound", first.bound, d.market.bound)?;
+            if matches!(seen.state, State::Proposed | State::Locked) {
+                *sum += d.value;
+            }
             let at_least = format_args!("at least {sum}, its windows' values").to_string();
             let (rule, field) = ("the market's objective", "market.value");
-            self.case(seen).holds(rule, field, *sum <= d.market.value, at_least, d.market.value)?;
+            case.holds(rule, field, *sum <= d.market.value, at_least, d.market.value)?;
         }
         Ok(())
     }
@@ -292,8 +292,16 @@ pub(super) fn overdue(
     })
 }
 
-/// Buyers who left lose their promise, before the tick's groups are held against theirs.
+/// Buyers who left lose their promise, and a cancelled window gives its units back, before the
+/// tick's groups are held against promises and stock.
 pub(super) fn release(seen: &Seen, reference: &mut Reference<'_>) -> Result<()> {
+    if seen.state == State::Cancelled
+        && let Some(offer) = offer_of(seen, reference)
+    {
+        let units = seen.prior.as_ref().map_or(0, |prior| prior.message.group.units);
+        offer.stock.give_back(units as i64);
+        offer.stock_changed = seen.tick;
+    }
     for left in &seen.message.left {
         if let Some(entry) = reference.intents.get_mut(&IntentId::new(&left.intent)?) {
             for world in &mut entry.worlds {

@@ -241,14 +241,30 @@ fn gone(case: &Case<'_>, seen: &Seen, reference: &Reference<'_>) -> Result<()> {
     let Some(prior) = &seen.prior else { return Ok(()) };
     let (expected, actual) = (format!("{:?}", prior.message.price), format!("{:?}", d.price));
     case.equal("the price as announced last", "price", expected, actual)?;
-    let Some((store, offer)) = mandate(&seen.key, reference) else { return Ok(()) };
-    let closed = !store.open(seen.key.slot, reference.params);
-    // A proposed window may go some time after its premise broke, and the premise be mended.
-    let since = |changed| seen.state == State::Withdrawn && changed > prior.tick;
-    let (ok, expected) = match d.reason.code.as_str() {
-        "store_closed" => (closed || since(store.changed), "a store that is closed then"),
-        "offer_withdrawn" => (offer.offer.withdrawn || since(offer.changed), "a withdrawn offer"),
-        _ => return Ok(()),
-    };
-    Ok(case.holds("the reason is true", "reason.code", ok, expected, "neither")?)
+    let expected = why_gone(seen, reference);
+    let code = d.reason.code.as_str();
+    let (rule, ok) = ("the reason is true", expected.contains(&code));
+    Ok(case.holds(rule, "reason.code", ok, expected.join(" or "), code)?)
+}
+
+/// Why the window goes, as its offer, its store and its stock are now, and by who left it: the
+/// first that is so. More than one, where the stock is not known for sure.
+fn why_gone(seen: &Seen, reference: &Reference<'_>) -> Vec<&'static str> {
+    let Some((store, offer)) = mandate(&seen.key, reference) else { return Vec::new() };
+    if offer.offer.withdrawn {
+        return vec!["offer_withdrawn"];
+    }
+    if !store.open(seen.key.slot, reference.params) {
+        return vec!["store_closed"];
+    }
+    if seen.state == State::Cancelled {
+        return Vec::new();
+    }
+    let moved = seen.message.left.iter().any(|left| left.reason.code == "moved");
+    let otherwise = if moved { "moved" } else { "no_group" };
+    match (offer.stock.free() <= 0, offer.stock.is_sure()) {
+        (true, _) => vec!["stock_gone"],
+        (false, true) => vec![otherwise],
+        (false, false) => vec!["stock_gone", otherwise],
+    }
 }

@@ -7,6 +7,7 @@
 
 use super::outcome::Outcomes;
 use dataflows::market::{BuyerId, Intent, Slot, SlotLength, Tick, Time};
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 /// The most worlds of one intent; beyond it the oldest are dropped.
@@ -15,6 +16,8 @@ const MAX_WORLDS: usize = 64;
 /// A put intent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wish {
+    /// The version that put it.
+    pub(super) version: u64,
     /// The market's part.
     pub(super) intent: Intent,
     /// Whose it is.
@@ -62,6 +65,11 @@ impl World {
 
     fn alive(&self, now: Time, length: SlotLength) -> bool {
         self.wish.as_ref().is_some_and(|wish| !wish.over(now, length))
+    }
+
+    /// The version of its wish.
+    fn version(&self) -> u64 {
+        self.wish.as_ref().map_or(0, |wish| wish.version)
     }
 }
 
@@ -135,6 +143,11 @@ impl Entry {
         self.worlds.iter().any(|world| world.alive(moment.now, moment.length))
     }
 
+    /// Whether, in every world, it may be grouped or edited.
+    pub(super) fn surely_alive(&self, moment: Moment) -> bool {
+        !self.worlds.is_empty() && self.worlds.iter().all(|w| w.alive(moment.now, moment.length))
+    }
+
     /// Whether, in every world, that window is the one it accepted.
     pub(super) fn surely_accepted(&self, window: &str) -> bool {
         !self.worlds.is_empty()
@@ -162,8 +175,9 @@ impl Entry {
         }
         match &version.wish {
             Some(_) if fresh || version.number > self.possible => self.put(version, moment, fits),
-            Some(_) => self.put_again(version, moment),
-            None => self.cancel(&version, moment, fresh),
+            Some(_) => self.put_again(version, moment, fits),
+            None if self.surely_alive(moment) => self.cancel_live(version.number, moment),
+            None => self.cancel(version.number, moment, fresh),
         }
     }
 
@@ -176,23 +190,16 @@ impl Entry {
     ) -> Outcomes {
         let Version { number, wish } = version;
         if !self.alive(moment) {
+            // What was declined is remembered with the intent, within the horizon.
+            if self.touched() < moment.remembered {
+                self.declined.clear();
+                self.declined_perhaps.clear();
+            }
             self.note_lapse(moment);
             self.since = moment.tick;
-            self.declined.clear();
-            self.declined_perhaps.clear();
         }
-        let old = std::mem::take(&mut self.worlds);
-        for world in old {
-            let alive = world.alive(moment.now, moment.length);
-            let pin = world.pin.filter(|_| world.wish.is_some());
-            let kept = pin.zip(wish.as_ref()).map(|(pin, wish)| (fits(&pin, wish), pin));
-            let firm = alive && kept.as_ref().is_some_and(|kept| kept.0);
-            if let Some((_, pin)) = kept {
-                self.add(World { wish: wish.clone(), pin: Some(pin) });
-            }
-            if !firm {
-                self.add(World::of(wish.clone()));
-            }
+        for world in std::mem::take(&mut self.worlds) {
+            self.edit(world, &wish, moment, &fits);
         }
         if self.worlds.is_empty() {
             self.add(World::of(wish));
@@ -202,42 +209,89 @@ impl Entry {
         Outcomes::APPLIED
     }
 
-    /// A put with a version that may be known.
-    fn put_again(&mut self, version: Version, moment: Moment) -> Outcomes {
-        let known = version.number <= self.certain;
-        // A cancellation is remembered within the horizon; a lapsed intent may be forgotten.
-        let remembered = match self.cancelled {
-            Some(tick) => tick >= moment.remembered,
-            None => self.worlds.iter().all(|w| w.alive(moment.now, moment.length)),
-        };
-        if known && remembered {
-            return match self.cancelled {
-                None if version.number == self.certain => Outcomes::DUPLICATE,
-                _ => Outcomes::SUPERSEDED,
-            };
+    /// What becomes of a world by a new wish: what was accepted stays if the wish fits it.
+    fn edit(
+        &mut self,
+        world: World,
+        wish: &Option<Rc<Wish>>,
+        moment: Moment,
+        fits: &impl Fn(&Accepted, &Wish) -> bool,
+    ) {
+        let alive = world.alive(moment.now, moment.length);
+        let pin = world.pin.filter(|_| world.wish.is_some());
+        let kept = pin.zip(wish.as_ref()).map(|(pin, wish)| (fits(&pin, wish), pin));
+        let firm = alive && kept.as_ref().is_some_and(|kept| kept.0);
+        if let Some((_, pin)) = kept {
+            self.add(World { wish: wish.clone(), pin: Some(pin) });
         }
-        self.note_lapse(moment);
-        self.add(World::of(version.wish));
-        self.edited_at = Some(moment.tick);
-        Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE
+        if !firm {
+            self.add(World::of(wish.clone()));
+        }
     }
 
-    fn cancel(&mut self, version: &Version, moment: Moment, fresh: bool) -> Outcomes {
-        let number = version.number;
-        let any = Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
-        if !fresh && number < self.certain {
-            return if self.alive(moment) || self.cancelled.is_some() {
-                Outcomes::SUPERSEDED
-            } else {
-                any
-            };
+    /// A put with a version that may be known.
+    fn put_again(
+        &mut self,
+        version: Version,
+        moment: Moment,
+        fits: impl Fn(&Accepted, &Wish) -> bool,
+    ) -> Outcomes {
+        let Version { number, wish } = version;
+        // A cancellation is remembered within the horizon; a lapsed intent may be forgotten.
+        if self.cancelled.is_some_and(|tick| tick >= moment.remembered) && number <= self.certain {
+            return Outcomes::SUPERSEDED;
         }
-        let outcomes = match self.cancelled {
+        if !self.surely_alive(moment) {
+            self.note_lapse(moment);
+            self.add(World::of(wish));
+            self.edited_at = Some(moment.tick);
+            return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
+        }
+        let mut outcomes = Outcomes::NONE;
+        for world in std::mem::take(&mut self.worlds) {
+            match number.cmp(&world.version()) {
+                Ordering::Greater => {
+                    outcomes |= Outcomes::APPLIED;
+                    self.edit(world, &wish, moment, &fits);
+                    self.edited_at = Some(moment.tick);
+                }
+                order => {
+                    let same = order == Ordering::Equal;
+                    outcomes |= if same { Outcomes::DUPLICATE } else { Outcomes::SUPERSEDED };
+                    self.add(world);
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// A cancellation of an intent that lives in every world.
+    fn cancel_live(&mut self, number: u64, moment: Moment) -> Outcomes {
+        let mut outcomes = Outcomes::NONE;
+        for world in std::mem::take(&mut self.worlds) {
+            if number < world.version() {
+                outcomes |= Outcomes::SUPERSEDED;
+                self.add(world);
+            } else {
+                outcomes |= Outcomes::APPLIED;
+                self.add(World::of(None));
+                self.cancelled_at = Some(moment.tick);
+            }
+        }
+        if outcomes == Outcomes::APPLIED {
+            (self.certain, self.possible, self.cancelled) = (number, number, Some(moment.tick));
+        }
+        outcomes
+    }
+
+    /// A cancellation of an intent that may be gone.
+    fn cancel(&mut self, number: u64, moment: Moment, fresh: bool) -> Outcomes {
+        let any = Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
+        let outcomes = match self.cancelled.filter(|tick| *tick >= moment.remembered) {
             _ if fresh => Outcomes::APPLIED | Outcomes::SUPERSEDED,
-            Some(_) if number == self.certain => Outcomes::DUPLICATE,
-            Some(_) => any,
-            None if self.alive(moment) => Outcomes::APPLIED,
-            None => any,
+            Some(_) if number < self.certain => return Outcomes::SUPERSEDED,
+            Some(_) if number == self.certain => return Outcomes::DUPLICATE,
+            _ => any,
         };
         if number < self.possible {
             self.add(World::of(None));

@@ -1,7 +1,7 @@
 //! Who came, who stayed and who left between two messages of one window, and why.
 
 use super::intents::Entry;
-use super::life::window_of;
+use super::life::{hashed, window_of};
 use super::message::Seen;
 use super::report::Case;
 use super::state::Reference;
@@ -130,7 +130,6 @@ fn next(
     let dropped = left.reason.code == "dropped";
     case.holds(rule, &field, !dropped, "null for one who was dropped", next)?;
     case.holds(rule, &field, **next != *seen.id, "another window", next)?;
-    let hashed = next.len() == 34 && next.starts_with("w_");
-    let exists = hashed || window_of(next, reference).is_some();
+    let exists = hashed(next) || window_of(next, reference).is_some();
     Ok(case.holds(rule, &field, exists, "a window of a known offer", next)?)
 }

@@ -27,7 +27,6 @@ fn reasons(previous: State, state: State) -> &'static [&'static str] {
     match state {
         State::Proposed => match previous {
             State::Proposed => &["revised"],
-            State::Withdrawn => &["formed", "revised"],
             _ => &["formed"],
         },
         State::Locked => &["lead_time"],
@@ -158,6 +157,11 @@ fn store(case: &Case<'_>, seen: &Seen, reference: &Reference<'_>) -> Result<()> 
 
 fn same_face(a: &Decision, b: &Decision) -> bool {
     a.store == b.store && a.zone == b.zone && a.slot == b.slot
+}
+
+/// Whether the id is one of those that are too long to be written out.
+pub(super) fn hashed(id: &str) -> bool {
+    id.len() == 34 && id.starts_with("w_")
 }
 
 /// The window of that public id, if its store, product and slot can be told and are known.

@@ -1,8 +1,13 @@
 //! The events file, tick by tick: time, canonical order, and which sequences a tick reflects.
 //!
+//! A record that refers to something that is not known yet waits for its own tick (`waiting.rs`):
+//! it is judged there, and moves no time until the log is at its end.
+//!
 //! Invariant: ticks only rise; records that are refused belong to no tick.
 
 use super::facts;
+use super::receipts::Subject;
+use super::waiting::{Known, Waiting};
 use anyhow::Result;
 use connectors::file::FileSource;
 use connectors::inbound::Inbound;
@@ -18,6 +23,8 @@ const BATCH: usize = 4096;
 pub(super) struct Fact {
     /// Its line.
     pub(super) sequence: u64,
+    /// What its receipt says of it, if there are receipts.
+    pub(super) subject: Option<Box<Subject>>,
     /// What it says.
     pub(super) event: Event,
 }
@@ -28,12 +35,22 @@ pub(super) struct Log<'a> {
     params: &'a Params,
     buffer: VecDeque<Inbound>,
     batch: Vec<Inbound>,
-    /// The newest time of a good record.
+    /// The newest time of a good record that did not have to wait.
     newest: Option<Time>,
-    /// The next good record, and its tick.
+    /// The tick that time has come to: that of `newest`, or a later one after the end.
+    reached: Tick,
+    /// The next good record that does not wait, and its tick.
     next: Option<(Tick, Fact)>,
-    /// Lines of refused records that nobody has asked for yet.
-    refused: Vec<u64>,
+    /// What was spoken of so far.
+    known: Known,
+    /// Records of later ticks that refer to something unknown.
+    waiting: Waiting,
+    /// Whether everything was read.
+    ended: bool,
+    /// Whether there are receipts, which name their records.
+    named: bool,
+    /// Refused records that nobody has asked for yet, if there are receipts.
+    refused: Vec<Subject>,
     /// The greatest line of a good record that was handed out.
     taken: u64,
     /// The last line that was read.
@@ -43,15 +60,20 @@ pub(super) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Reads from that source.
-    pub(super) fn new(source: FileSource, params: &'a Params) -> Self {
+    /// Reads from that source; `named`: there are receipts.
+    pub(super) fn new(source: FileSource, params: &'a Params, named: bool) -> Self {
         Self {
             source,
             params,
             buffer: VecDeque::new(),
             batch: Vec::new(),
             newest: None,
+            reached: Tick(0),
             next: None,
+            known: Known::default(),
+            waiting: Waiting::default(),
+            ended: false,
+            named,
             refused: Vec::new(),
             taken: 0,
             last: 0,
@@ -59,50 +81,70 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The tick of the next good record; `None` at the end.
+    /// The next tick that has a record; `None` at the end.
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>> {
-        while self.next.is_none() {
-            let Some(inbound) = self.read()? else { return Ok(None) };
-            self.last = inbound.sequence;
-            self.counts.0 += 1;
-            match self.judge(&inbound) {
-                Some((time, event)) => {
-                    self.newest = Some(time);
-                    let fact = Fact { sequence: inbound.sequence, event };
-                    self.next = Some((self.params.tick(time), fact));
-                }
-                None => {
-                    self.counts.1 += 1;
-                    self.refused.push(inbound.sequence);
-                }
+        while self.next.is_none() && !self.ended {
+            match self.read()? {
+                Some(inbound) => self.take(&inbound),
+                None => self.ended = true,
             }
         }
-        Ok(self.next.as_ref().map(|next| next.0))
+        // What waits is judged once time has come to its tick.
+        let waiting = self.waiting.first(|_| true).filter(|tick| *tick <= self.reached);
+        let next = self.next.as_ref().map(|next| next.0);
+        Ok(waiting.into_iter().chain(next).min())
     }
 
     /// All facts of the next tick, in canonical order.
     pub(super) fn take_tick(&mut self, facts: &mut Vec<Fact>) -> Result<Option<Tick>> {
         facts.clear();
         let Some(tick) = self.next_tick()? else { return Ok(None) };
-        while self.next_tick()? == Some(tick) {
-            if let Some((_, fact)) = self.next.take() {
-                self.taken = fact.sequence;
-                facts.push(fact);
-            }
+        facts.extend(self.waiting.take(tick));
+        while self.next.as_ref().is_some_and(|next| next.0 == tick) {
+            facts.extend(self.next.take().map(|next| next.1));
+            self.next_tick()?;
         }
+        let last = facts.iter().map(|fact| fact.sequence).max();
+        self.taken = self.taken.max(last.unwrap_or(0));
         facts.sort_by(canonical);
         Ok(Some(tick))
     }
 
-    /// The least and the greatest `input_sequence` that reflect exactly what was taken: refused
-    /// records after the last good one may or may not count.
-    pub(super) fn reflected(&self) -> (u64, u64) {
-        let until = self.next.as_ref().map_or(self.last, |next| next.1.sequence - 1);
-        (self.taken, until)
+    /// The tick that time has come to.
+    pub(super) fn reached(&self) -> Tick {
+        self.reached
     }
 
-    /// The lines of refused records since the last call.
-    pub(super) fn take_refused(&mut self) -> Vec<u64> {
+    /// After the end, moves time to the first waiting record that refers to something known by
+    /// now, where `windows` says of an id whether it names a window of a known offer; `false` if
+    /// there is none, or it is not the end.
+    pub(super) fn go_on(&mut self, windows: impl Fn(&str) -> bool) -> bool {
+        if !self.ended || self.next.is_some() {
+            return false;
+        }
+        let known = |fact: &Fact| self.known.has(&fact.event, &windows);
+        let Some(tick) = self.waiting.first(known) else { return false };
+        self.come_to(tick);
+        true
+    }
+
+    /// After the end, the records that refer to nothing that was ever known, in canonical order.
+    pub(super) fn take_rest(&mut self) -> Vec<Fact> {
+        let mut facts = self.waiting.take_all();
+        facts.sort_by(canonical);
+        facts
+    }
+
+    /// The least and the greatest `input_sequence` that reflect exactly what was taken: refused
+    /// records after the last good one may or may not count, what waits does not.
+    pub(super) fn reflected(&self) -> (u64, u64) {
+        let next = self.next.as_ref().map(|next| next.1.sequence);
+        let until = self.waiting.line_after(self.taken).into_iter().chain(next).min();
+        (self.taken, until.map_or(self.last, |line| line - 1))
+    }
+
+    /// The refused records since the last call, if there are receipts.
+    pub(super) fn take_refused(&mut self) -> Vec<Subject> {
         std::mem::take(&mut self.refused)
     }
 
@@ -117,6 +159,40 @@ impl<'a> Log<'a> {
             self.buffer.extend(self.batch.drain(..));
         }
         Ok(self.buffer.pop_front())
+    }
+
+    /// Takes in one record: it is refused, or waits, or is the next one.
+    fn take(&mut self, inbound: &Inbound) {
+        self.last = inbound.sequence;
+        self.counts.0 += 1;
+        let Some((time, event)) = self.judge(inbound) else {
+            self.counts.1 += 1;
+            self.refused.extend(self.named.then(|| Subject::of(inbound)));
+            return;
+        };
+        let subject = self.named.then(|| Box::new(Subject::of(inbound)));
+        let mut fact = Fact { sequence: inbound.sequence, subject, event };
+        let tick = self.params.tick(time);
+        if self.known.has(&fact.event, |_| false) {
+            self.newest = Some(time);
+            self.come_to(tick);
+        } else if tick > self.reached {
+            match self.waiting.put(tick, fact) {
+                Some(back) => fact = back,
+                None => return,
+            }
+        }
+        self.known.note(&fact.event, self.reached);
+        self.next = Some((self.reached, fact));
+    }
+
+    /// Time comes to that tick: what has waited for it, or for one before, may be referred to.
+    fn come_to(&mut self, tick: Tick) {
+        if tick > self.reached {
+            let waited = self.waiting.until(tick);
+            waited.for_each(|(tick, fact)| self.known.note(&fact.event, tick));
+            self.reached = tick;
+        }
     }
 
     fn judge(&self, inbound: &Inbound) -> Option<(Time, Event)> {

@@ -169,16 +169,22 @@ pub(super) fn name(case: &Case<'_>, d: &Decision, reference: &Reference<'_>) -> 
     case.equal("R1 time", "slot.until", length.end(slot).0, until.0)?;
     let expires = time(case, "expires", &d.expires)?;
     case.equal("expiry at the slot's end", "expires", until.0, expires.0)?;
-    let lock_at = time(case, "lock_at", &d.lock_at)?;
-    let reply_by = time(case, "reply_by", &d.reply_by)?;
-    let (rule, most) = ("answers are due before the lock", lock_at.0);
-    case.holds(rule, "reply_by", reply_by <= lock_at, format_args!("at most {most}"), reply_by.0)?;
     let store = StoreId::new(&d.store.id)?;
     let product = ProductId::new(&d.product)?;
     let key = WindowKey { slot, store, product };
     case.equal("window id", "window", key.id(length).as_str(), d.window.as_str())?;
     market(case, d)?;
     Ok(key)
+}
+
+/// Holds when answers are due: at the lock, since later ones are late.
+///
+/// # Errors
+/// Another time, or none.
+pub(super) fn answers(case: &Case<'_>, d: &Decision) -> Result<()> {
+    let lock_at = time(case, "lock_at", &d.lock_at)?;
+    let reply_by = time(case, "reply_by", &d.reply_by)?;
+    Ok(case.equal("answers are due at the lock", "reply_by", lock_at.0, reply_by.0)?)
 }
 
 fn market(case: &Case<'_>, d: &Decision) -> Result<()> {

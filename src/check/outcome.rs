@@ -8,6 +8,7 @@ use std::ops::{BitOr, BitOrAssign};
 pub(super) struct Outcomes(u8);
 
 impl Outcomes {
+    pub(super) const NONE: Self = Self(0);
     pub(super) const APPLIED: Self = Self(1);
     pub(super) const SUPERSEDED: Self = Self(2);
     pub(super) const DUPLICATE: Self = Self(4);

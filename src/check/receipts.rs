@@ -7,9 +7,49 @@ use super::report::{Case, Violation};
 use anyhow::Result;
 use connectors::codec::json;
 use connectors::file::Lines;
-use connectors::wire::{Receipt, VERSION};
+use connectors::inbound::Inbound;
+use connectors::wire::{self, Receipt, VERSION};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+
+/// What a receipt says of its record.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// The record's line.
+    pub(super) sequence: u64,
+    /// Its kind, and the id of what it is about, where they can be told.
+    pub(super) kind: Option<String>,
+    pub(super) id: Option<String>,
+}
+
+impl Subject {
+    /// Of that record, decoded or not.
+    pub(super) fn of(inbound: &Inbound) -> Self {
+        let (kind, id) = match &inbound.record {
+            Err(refused) => (refused.kind.clone(), refused.id.clone()),
+            Ok(record) => {
+                let (kind, id) = told(record);
+                (Some(kind.to_string()), id)
+            }
+        };
+        Self { sequence: inbound.sequence, kind, id }
+    }
+}
+
+/// A record's kind and the id of what it is about: an offer's and its stock's are those of store
+/// and product, as in a window's id.
+fn told(record: &wire::Record) -> (&'static str, Option<String>) {
+    let joined = |store: &str, product: &str| Some(format!("{store}_{product}"));
+    match record {
+        wire::Record::Intent(it) => ("intent", Some(it.id.clone())),
+        wire::Record::Store(it) => ("store", Some(it.id.clone())),
+        wire::Record::Offer(it) => ("offer", joined(&it.store, &it.product)),
+        wire::Record::Stock(it) => ("stock", joined(&it.store, &it.product)),
+        wire::Record::Reply(it) => ("reply", Some(it.window.clone())),
+        wire::Record::Arrival(it) => ("arrival", Some(it.window.clone())),
+        wire::Record::Clock(_) => ("clock", None),
+    }
+}
 
 /// A reader of receipts.
 pub(super) struct Receipts {
@@ -32,11 +72,11 @@ impl Receipts {
     /// There is none, or it says something else.
     pub(super) fn expect(
         &mut self,
-        sequence: u64,
-        kind: Option<&str>,
+        subject: &Subject,
         outcomes: Outcomes,
         rules: &Cell<u64>,
     ) -> Result<()> {
+        let sequence = subject.sequence;
         let case = Case { line: sequence, subject: "record", rules };
         let receipt = self.find(sequence)?;
         let rule = "exactly one receipt for each record";
@@ -46,8 +86,12 @@ impl Receipts {
         case.equal("protocol version", "v", VERSION, receipt.v)?;
         let right = outcomes.allow(&receipt.outcome);
         case.holds("the outcome", "outcome", right, outcomes, &receipt.outcome)?;
-        if let (Some(kind), Some(found)) = (kind, &receipt.kind) {
-            case.equal("the record's kind", "kind", kind, found)?;
+        let rule = "what the record is, where it can be told";
+        for (name, is, told) in
+            [("kind", &subject.kind, &receipt.kind), ("id", &subject.id, &receipt.id)]
+        {
+            let text = |of: &Option<String>| of.clone().unwrap_or_else(|| "nothing".into());
+            case.holds(rule, name, is == told, text(is), text(told))?;
         }
         if receipt.outcome == "invalid" {
             let rule = "an invalid record is told its field, value and reason";

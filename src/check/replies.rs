@@ -1,14 +1,48 @@
 //! What replies and arrivals do, judged by what was announced before their tick.
 
 use super::intents::{Accepted, Entry, Moment, Wish, World};
+use super::life::{hashed, window_of};
 use super::outcome::Outcomes;
 use super::state::{Reference, fits};
+use super::table::REMEMBERED_MS;
 use dataflows::market::{Answer, EventId, IntentId, State, Tick, limits};
 use std::rc::Rc;
 
+/// How long after its slot a window is known for certain, in milliseconds.
+const KNOWN_MS: i64 = 6 * 3_600_000;
+
 impl Reference<'_> {
+    /// Outcomes that the window's age adds: one that is not known, or no longer.
+    fn by_age(&self, id: &str, old: Outcomes, moment: Moment) -> Outcomes {
+        let key = window_of(id, self);
+        let over_ms = key.map(|key| moment.now.0 - self.params.slot.end(key.slot).0);
+        match (self.windows.get(id), over_ms) {
+            (Some(_), Some(over_ms)) if over_ms < KNOWN_MS => Outcomes::NONE,
+            (Some(_), _) => Outcomes::INVALID,
+            (None, Some(over_ms)) if over_ms < REMEMBERED_MS => Outcomes::INVALID,
+            // It may be a window that ended long ago; of a hashed id that cannot be told.
+            (None, _) if hashed(id) || over_ms.is_some() => Outcomes::INVALID | old,
+            (None, _) => Outcomes::INVALID,
+        }
+    }
+
     /// A buyer's answer.
     pub(super) fn reply(
+        &mut self,
+        id: &str,
+        intent: &IntentId,
+        event: EventId,
+        revision: u64,
+        answer: Answer,
+        tick: Tick,
+    ) -> Outcomes {
+        let old = Outcomes::LATE | Outcomes::DUPLICATE;
+        let aged = self.by_age(id, old, self.moment(tick));
+        aged | self.answer(id, intent, event, revision, answer, tick)
+    }
+
+    /// An answer to a window that is known.
+    fn answer(
         &mut self,
         id: &str,
         intent: &IntentId,
@@ -20,10 +54,7 @@ impl Reference<'_> {
         let moment = self.moment(tick);
         let event = (id.to_string(), event);
         let known = self.events.get(&event).copied();
-        let Some(window) = self.windows.get_mut(id) else {
-            // It may be a window that ended long ago.
-            return Outcomes::INVALID | Outcomes::LATE | Outcomes::DUPLICATE;
-        };
+        let Some(window) = self.windows.get_mut(id) else { return Outcomes::NONE };
         let repeated = if known.is_some() { Outcomes::DUPLICATE } else { Outcomes::LATE };
         match (window.state, answer) {
             (State::Withdrawn, _) | (State::Proposed, Answer::Accept) => {}
@@ -35,7 +66,8 @@ impl Reference<'_> {
         }
         if revision > window.revision {
             // Nobody can answer what has not been said.
-            return Outcomes::INVALID | Outcomes::SUPERSEDED;
+            let repeated = if known.is_some() { Outcomes::DUPLICATE } else { Outcomes::NONE };
+            return Outcomes::INVALID | Outcomes::SUPERSEDED | repeated;
         }
         let doubt = known.is_some() || window.declines > limits::MAX_DECLINED;
         let window = &*window;
@@ -73,10 +105,20 @@ impl Reference<'_> {
     }
 
     /// What happened at a window.
-    pub(super) fn arrival(&mut self, id: &str, intent: &IntentId, event: EventId) -> Outcomes {
-        let Some(window) = self.windows.get_mut(id) else {
-            return Outcomes::INVALID | Outcomes::APPLIED | Outcomes::DUPLICATE;
-        };
+    pub(super) fn arrival(
+        &mut self,
+        id: &str,
+        intent: &IntentId,
+        event: EventId,
+        tick: Tick,
+    ) -> Outcomes {
+        let old = Outcomes::APPLIED | Outcomes::DUPLICATE;
+        self.by_age(id, old, self.moment(tick)) | self.arrive(id, intent, event)
+    }
+
+    /// An arrival at a window that is known.
+    fn arrive(&mut self, id: &str, intent: &IntentId, event: EventId) -> Outcomes {
+        let Some(window) = self.windows.get_mut(id) else { return Outcomes::NONE };
         let after = matches!(window.state, State::Locked | State::Active | State::Closed);
         let right = after && window.has_member(intent.as_str());
         let event = (id.to_string(), event);
@@ -104,12 +146,13 @@ fn accept(
     let declined = entry.declined.iter().any(|(window, _)| *window == pin.window);
     let mut certain = !doubt && !declined;
     for world in std::mem::take(&mut entry.worlds) {
-        let Some(wish) = world.wish.clone() else {
+        let over = |wish: &Rc<Wish>| wish.over(moment.now, moment.length);
+        let Some(wish) = world.wish.clone().filter(|wish| !over(wish)) else {
             certain = false;
             entry.add(world);
             continue;
         };
-        let firm = !doubt && !declined && fits(&wish) && !wish.over(moment.now, moment.length);
+        let firm = !doubt && !declined && fits(&wish);
         entry.add(World { wish: Some(wish.clone()), pin: Some(pin.clone()) });
         match &world.pin {
             Some(old) if old.window == pin.window => {
@@ -138,8 +181,7 @@ fn decline(entry: &mut Entry, id: Rc<str>, moment: Moment, certain: bool) -> Out
         }
         entry.add(world);
     }
-    let alive = entry.alive(moment);
-    if certain && alive {
+    if certain && entry.surely_alive(moment) {
         entry.declined.push((id, moment.tick));
         return Outcomes::APPLIED;
     }

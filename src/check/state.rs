@@ -3,16 +3,18 @@
 //! Facts are applied as the protocol says; windows are what their last messages say. Nothing here
 //! judges a message.
 
+use super::complete::Quiet;
 use super::intents::{Accepted, Entry, Moment, Version, Wish};
 use super::outcome::Outcomes;
 use super::stock::Stock;
+use super::sums::Sums;
 use super::table::Windows;
 use dataflows::market::hours::Schedule;
 use dataflows::market::{
     Event, EventId, Intent, IntentId, Offer, OfferKey, Params, ProductId, Put, Slot, State, Store,
     StoreId, Tick, Time,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 /// Milliseconds in a day.
@@ -63,8 +65,12 @@ pub(super) struct Reference<'a> {
     pub(super) windows: Windows,
     /// Events of replies and arrivals, by window: whether one certainly counted.
     pub(super) events: HashMap<(String, EventId), bool>,
-    /// The last tick with a good record, and the one before the tick at hand.
-    pub(super) newest: Tick,
+    /// Stores that were put, or had an offer put, at the tick at hand.
+    touched: BTreeSet<StoreId>,
+    /// Offers by product.
+    pub(super) by_offer: HashMap<ProductId, Vec<OfferKey>>,
+    pub(super) quiet: Quiet,
+    pub(super) sums: Sums,
 }
 
 impl<'a> Reference<'a> {
@@ -79,7 +85,10 @@ impl<'a> Reference<'a> {
             by_product: HashMap::new(),
             windows: Windows::default(),
             events: HashMap::new(),
-            newest: Tick(0),
+            touched: BTreeSet::new(),
+            by_offer: HashMap::new(),
+            quiet: Quiet::default(),
+            sums: Sums::default(),
         }
     }
 
@@ -95,9 +104,13 @@ impl<'a> Reference<'a> {
         self.params.lock_at(slot, offer.lead_minutes)
     }
 
+    /// Whether the id is that of a window of a known offer.
+    pub(super) fn names_window(&self, id: &str) -> bool {
+        id.rsplit_once('_').is_some_and(|(joined, _)| self.joined.contains_key(joined))
+    }
+
     /// Applies one fact of that tick, and says which outcomes are right.
     pub(super) fn apply(&mut self, event: Event, tick: Tick) -> Outcomes {
-        self.newest = tick;
         match event {
             Event::Store(store, version) => self.store(store, version, tick),
             Event::Offer { offer, version, stock } => self.offer(offer, version, stock, tick),
@@ -112,7 +125,9 @@ impl<'a> Reference<'a> {
             Event::Reply { window, intent, event, revision, answer } => {
                 self.reply(&window, &intent, event, revision, answer, tick)
             }
-            Event::Arrival { window, intent, event, .. } => self.arrival(&window, &intent, event),
+            Event::Arrival { window, intent, event, .. } => {
+                self.arrival(&window, &intent, event, tick)
+            }
             Event::Clock => Outcomes::APPLIED,
         }
     }
@@ -129,11 +144,8 @@ impl<'a> Reference<'a> {
         let id = store.id.clone();
         let schedule = store.opening.schedule();
         let entry = StoreEntry { store: Rc::new(store), version, schedule, since, changed: tick };
-        for (window, slot) in self.windows.locked_at(&id) {
-            if !entry.open(slot, self.params) {
-                self.windows.set_due(&window, tick);
-            }
-        }
+        self.touched.insert(id.clone());
+        self.sums.store_put(tick);
         self.stores.insert(id, entry);
         Outcomes::APPLIED
     }
@@ -148,6 +160,8 @@ impl<'a> Reference<'a> {
             Some(_) => {}
             None => {
                 self.joined.insert(joined, offer.key.clone());
+                let keys = self.by_offer.entry(offer.key.product.clone()).or_default();
+                keys.push(offer.key.clone());
             }
         }
         let known = self.offers.remove(&offer.key);
@@ -170,16 +184,8 @@ impl<'a> Reference<'a> {
             units.put(stock);
         }
         let key = offer.key.clone();
-        for (window, slot, state) in self.windows.live_of(&key) {
-            if state != State::Proposed {
-                if offer.withdrawn {
-                    self.windows.set_due(&window, tick);
-                }
-            } else if lead_changed == tick {
-                let due = self.params.tick_from(self.lock_at(&offer, slot));
-                self.windows.set_due(&window, due.max(tick));
-            }
-        }
+        self.touched.insert(key.store.clone());
+        self.sums.lead(&key.product, lead(&offer));
         let changed = tick;
         let entry = OfferEntry {
             offer,
@@ -206,13 +212,54 @@ impl<'a> Reference<'a> {
                     let ids = self.by_product.entry(intent.product.clone()).or_default();
                     ids.push(id.clone());
                 }
-                Some(Rc::new(Wish { intent: *intent, buyer, expires }))
+                let last = intent.slots.end().map(|end| self.params.slot.start(Slot(end.0 - 1)));
+                if let Some(expires) = expires.filter(|expires| last.is_some_and(|l| *expires < l))
+                {
+                    self.sums.lapse(&intent.product, self.params.tick_from(expires));
+                }
+                Some(Rc::new(Wish { version: number, intent: *intent, buyer, expires }))
             }
         };
         let (windows, stores, params) = (&self.windows, &self.stores, self.params);
         let fits = |pin: &Accepted, wish: &Wish| fits(windows, stores, params, pin, wish);
         let entry = self.intents.entry(id).or_insert_with(|| Entry::new(tick));
         entry.apply(Version { number, wish }, moment, locked, fits)
+    }
+
+    /// The tick's facts are applied: what is due for the windows of the stores that they touched
+    /// follows from how these are now. What broke and was mended within the tick never broke.
+    pub(super) fn settle(&mut self, tick: Tick) {
+        for store in std::mem::take(&mut self.touched) {
+            for (window, due) in self.dues_at(&store, tick) {
+                self.windows.set_due(&window, due);
+            }
+        }
+    }
+
+    /// When the live windows of the store must change at the latest, as it is now: a locked one at
+    /// once if its premise is broken, a proposed one as soon as it may be revised, or at its lock.
+    fn dues_at(&self, store: &StoreId, tick: Tick) -> Vec<(Rc<str>, Tick)> {
+        let (mut dues, params) = (Vec::new(), self.params);
+        for window in self.windows.live(store) {
+            let offer = OfferKey { store: store.clone(), product: window.key.product.clone() };
+            let Some((store, offer)) = self.stores.get(store).zip(self.offers.get(&offer)) else {
+                continue;
+            };
+            let holds = store.open(window.key.slot, params) && !offer.offer.withdrawn;
+            let due = if window.state != State::Proposed {
+                if holds {
+                    continue;
+                }
+                tick
+            } else {
+                let lock = params.tick_from(self.lock_at(&offer.offer, window.key.slot));
+                let settled = params.start(window.tick).plus_ms(params.settle_ms);
+                let gone = if holds { lock } else { params.tick_from(settled) };
+                lock.min(gone).max(tick)
+            };
+            dues.push((window.id.clone(), due));
+        }
+        dues
     }
 
     /// Forgets what no message can be about any more.
@@ -242,6 +289,7 @@ impl<'a> Reference<'a> {
             !ids.is_empty()
         });
         self.windows.forget(moment.now);
+        self.sums.forget(settling);
     }
 }
 

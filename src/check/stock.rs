@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 /// The units of one offer.
 #[derive(Debug, Default)]
 pub(super) struct Stock {
+    /// Whether there may be less than the figure: it was left open what counted.
+    open: bool,
     /// The last absolute figure.
     base: i64,
     /// Units taken by locks since then, less those that cancelled windows gave back.
@@ -33,8 +35,14 @@ impl Stock {
         (self.base + relative - self.locked).max(0)
     }
 
+    /// Whether exactly so many units are free, not fewer.
+    pub(super) fn is_sure(&self) -> bool {
+        !self.open
+    }
+
     /// An offer's own figure: everything before it is absorbed.
     pub(super) fn put(&mut self, units: i64) {
+        self.open = false;
         self.base = units;
         self.locked = 0;
         self.relative.clear();
@@ -95,6 +103,7 @@ impl Stock {
             let either = Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
             return if repeated { either } else { Outcomes::SUPERSEDED };
         }
+        self.open |= repeated;
         if repeated && units < 0 {
             return Outcomes::DUPLICATE | Outcomes::APPLIED;
         }
@@ -109,6 +118,7 @@ impl Stock {
         while self.seen.len() > MAX_STOCK_EVENTS
             && let Some((version, changes)) = self.relative.pop_first()
         {
+            self.open = true;
             self.settled = self.settled.max(Some(version));
             for (event, units) in changes {
                 self.base += units;

@@ -3,12 +3,12 @@
 //! Invariant: an intent is in at most one live window (R7); a window has one due tick at most.
 
 use connectors::wire;
-use dataflows::market::{IntentId, OfferKey, Slot, State, StoreId, Tick, Time, WindowKey};
+use dataflows::market::{IntentId, State, StoreId, Tick, Time, WindowKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// How long an ended window is remembered after its slot, for arrivals.
-const REMEMBERED_MS: i64 = 24 * 3_600_000;
+/// How long an ended window is remembered after its slot, for arrivals, in milliseconds.
+pub(super) const REMEMBERED_MS: i64 = 24 * 3_600_000;
 
 /// One window.
 pub(super) struct Window {
@@ -83,20 +83,8 @@ impl Windows {
         window.is_some_and(|w| matches!(w.state, State::Locked | State::Active))
     }
 
-    /// The locked and active windows of a store.
-    pub(super) fn locked_at(&self, store: &StoreId) -> Vec<(Rc<str>, Slot)> {
-        let windows = self.live(store);
-        let locked = windows.filter(|window| window.state != State::Proposed);
-        locked.map(|window| (window.id.clone(), window.key.slot)).collect()
-    }
-
-    /// The live windows of an offer.
-    pub(super) fn live_of(&self, offer: &OfferKey) -> Vec<(Rc<str>, Slot, State)> {
-        let windows = self.live(&offer.store).filter(|w| w.key.product == offer.product);
-        windows.map(|w| (w.id.clone(), w.key.slot, w.state)).collect()
-    }
-
-    fn live(&self, store: &StoreId) -> impl Iterator<Item = &Window> {
+    /// The live windows of a store.
+    pub(super) fn live(&self, store: &StoreId) -> impl Iterator<Item = &Window> {
         self.by_store.get(store).into_iter().flatten().filter_map(|id| self.by_id.get(id))
     }
 

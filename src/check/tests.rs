@@ -5,7 +5,9 @@
 
 mod cases;
 mod market;
+mod missing;
 mod receipts;
+mod waiting;
 
 use super::{Report, check};
 use connectors::file::{FileSource, Lines};
@@ -34,8 +36,25 @@ impl Day {
             |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let lines = |values: &[Value]| Lines::new(Cursor::new(text(values)), "test").unwrap();
         let events = FileSource::new(Cursor::new(text(&self.events)), "test").unwrap();
-        let receipts = (!self.receipts.is_empty()).then(|| lines(&self.receipts));
+        let told: Vec<Value> = self.receipts.iter().map(|receipt| self.named(receipt)).collect();
+        let receipts = (!told.is_empty()).then(|| lines(&told));
         check(&self.params, events, lines(&self.decisions), receipts).unwrap()
+    }
+
+    /// The receipt, with what its record is unless it says so itself.
+    fn named(&self, receipt: &Value) -> Value {
+        let mut receipt = receipt.clone();
+        let event = &self.events[receipt["sequence"].as_u64().unwrap() as usize - 1];
+        let text = |field: &str| event[field].as_str().unwrap_or_default();
+        if receipt.get("kind").is_none() {
+            receipt["kind"] = event["kind"].clone();
+            receipt["id"] = match text("kind") {
+                "offer" | "stock" => json!(format!("{}_{}", text("store"), text("product"))),
+                "reply" | "arrival" => event["window"].clone(),
+                _ => event["id"].clone(),
+            };
+        }
+        receipt
     }
 
     /// The violation as text; empty if everything holds.
@@ -163,7 +182,7 @@ fn day() -> Day {
     let (grown, changed) =
         ([(1, true, "kept"), (3, false, "kept"), (4, false, "joined")], [(2, "cancelled")]);
     let held = [(1, true, "kept"), (3, false, "kept"), (4, false, "kept")];
-    let decisions = vec![
+    let mut decisions = vec![
         decision(
             (1, "proposed", "forming", "formed"),
             "10:00:03",
@@ -183,6 +202,12 @@ fn day() -> Day {
         decision((5, "active", "locked", "slot_start"), "11:00:00", 10, &held, &[]),
         decision((6, "closed", "active", "slot_end"), "11:20:00", 10, &held, &[]),
     ];
+    // When only time passes, a market is worth its windows, and staying in them: 10 for each.
+    let locked = decisions[3]["value"].as_i64().unwrap() + 30;
+    for (line, value) in [(3, locked), (4, 0), (5, 0)] {
+        decisions[line]["market"]["value"] = json!(value);
+        decisions[line]["market"]["gap_ppm"] = json!((10_000 - value) * 100);
+    }
     Day { events, decisions, receipts: Vec::new(), params: Params::default() }
 }
 

@@ -174,7 +174,7 @@ fn refusal(sequence: u64, index: Option<u32>, refused: Refused) -> wire::Receipt
 }
 
 /// What a record is about, as its receipt names it.
-fn subject_id(record: &Record) -> Option<String> {
+pub fn subject_id(record: &Record) -> Option<String> {
     Some(match record {
         Record::Intent(intent) => intent.id.clone(),
         Record::Store(store) => store.id.clone(),

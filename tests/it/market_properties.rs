@@ -8,12 +8,13 @@ mod flows;
 mod law;
 mod stream;
 
-use crate::support::{decision_lines, for_each_seed, receipt_lines, record_lines, violation};
+use crate::support::{Seed, decision_lines, for_each_seed, receipt_lines, record_lines, violation};
 use connectors::inbound::Stamp;
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
 use dataflows::flow::Flow;
 use dataflows::market::{Decision, Outcome, Params, State, WindowKey};
+use iceshop::run::pipeline::subject_id;
 use iceshop::translate::{Announcer, Dating, Translator, outbound};
 use law::World;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,14 +61,21 @@ impl Run {
                     self.translator.pass(time);
                 }
             }
-            Err(invalid) => self.receive(sequence, invalid.into()),
+            Err(invalid) => {
+                self.records.push((at.to_string(), record));
+                self.receive(sequence, invalid.into());
+                return self.settle();
+            }
         }
         self.records.push((at.to_string(), record));
         self.settle();
     }
 
     fn receive(&mut self, sequence: u64, outcome: Outcome) {
-        self.receipts.push(outbound::receipt(sequence, None, outcome));
+        let record = &self.records[sequence as usize - 1].1;
+        let mut receipt = outbound::receipt(sequence, None, outcome);
+        (receipt.kind, receipt.id) = (Some(record.kind().into()), subject_id(record));
+        self.receipts.push(receipt);
     }
 
     /// Brings about what is due, and holds everything after every tick.
@@ -169,6 +177,59 @@ impl Run {
         }
         self.tried
     }
+}
+
+/// Streams that once broke a rule, or seemed to.
+#[track_caller]
+fn hold(seeds: &[u64]) {
+    for seed in seeds {
+        let _seed = Seed(*seed);
+        stream::live(*seed).finish();
+    }
+}
+
+#[test]
+fn a_lapsed_intent_that_comes_back_is_not_asked_again_what_it_declined() {
+    hold(&[1075]);
+}
+
+#[test]
+fn what_breaks_and_is_mended_within_a_tick_never_broke() {
+    // A store closes and opens again within one tick, while a window there is active.
+    hold(&[1065, 1097]);
+}
+
+#[test]
+fn who_wants_something_else_for_a_while_gives_up_what_was_accepted() {
+    // Two edits in one tick: to another product, and back.
+    hold(&[308]);
+}
+
+#[test]
+fn a_promise_that_the_buyers_own_edit_breaks_is_not_called_broken_by_others() {
+    // Twice the quantity, of which there is none left.
+    hold(&[4789]);
+}
+
+#[test]
+fn a_decline_from_within_a_locked_window_counts_when_that_is_cancelled() {
+    hold(&[6795]);
+}
+
+#[test]
+fn leaving_one_products_window_does_not_end_the_stay_in_anothers() {
+    // Both in one store and slot.
+    hold(&[536]);
+}
+
+#[test]
+fn who_leaves_and_comes_back_within_a_tick_has_stayed() {
+    hold(&[4175, 7477, 9346, 9635]);
+}
+
+#[test]
+fn the_checker_knows_an_intent_by_the_version_that_lives() {
+    hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
 
 #[test]

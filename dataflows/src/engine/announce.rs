@@ -50,7 +50,11 @@ impl Life {
             let seats = window.announced.iter().flat_map(|a| a.seats.values());
             let needed: i64 = seats.map(|seat| seat.quantity as i64).sum();
             let gone = (book.units(&key.offer()) < needed).then_some(Reason::StockGone);
-            return Departure::Released(premise.or(gone).unwrap_or(*reason));
+            return match premise.or(gone) {
+                Some(broken) => Departure::Released(broken),
+                None if self.wants_otherwise(book, key, id) => Departure::Edited,
+                None => Departure::Released(*reason),
+            };
         }
         match (self.grouped_in.contains_key(id), book.intent(id)) {
             (true, _) => Departure::Moved,
@@ -60,6 +64,19 @@ impl Life {
                 None => Departure::Dropped,
             },
         }
+    }
+
+    /// Whether the announced member now wants what would be announced otherwise: the buyer's own
+    /// change may be what cannot be held.
+    fn wants_otherwise(&self, book: &Book, key: &WindowKey, id: &IntentId) -> bool {
+        let announced = self.windows[key].announced.as_ref();
+        let seat = announced.and_then(|a| a.seats.get(id).map(|seat| (a, seat)));
+        let (Some((announced, seat)), Some(entry)) = (seat, book.intent(id)) else { return false };
+        let (intent, quote) = (&entry.intent, &announced.quote);
+        let saving = intent.budget.min(quote.list).minor() - quote.unit.minor();
+        let seen = (seat.quantity, seat.distance_m, seat.saving);
+        let distance_m = intent.place.distance_m(announced.store.place);
+        seen != (intent.quantity, distance_m, intent.quantity as i64 * saving)
     }
 
     /// A buyer's next window is said only if it has been announced by now.

@@ -310,6 +310,17 @@ impl Book {
         entry.declined
     }
 
+    /// Takes out an intent whose time is over. Its version is no longer known, unless its buyer
+    /// declined a window: that is not offered again if the intent comes back (R8).
+    fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
+        let entry = self.intents.remove(id)?;
+        self.removed.push((id.clone(), Removal::Expired));
+        if !entry.declined.is_empty() {
+            self.bury(tick, id.clone(), entry.version, false, entry.declined);
+        }
+        Some(entry.intent)
+    }
+
     /// Remembers the version of an intent that is gone, for as long as it could come again.
     fn bury(
         &mut self,
@@ -359,7 +370,6 @@ impl Book {
         let old = self.intents.remove(&intent.id);
         if let Some(old) = &old {
             self.live -= 1;
-            self.edited.push(old.intent.id.clone());
             self.changes.intents.push((old.intent.clone(), -1));
             if old.intent.product == intent.product {
                 intent.promise = old.intent.promise.clone();
@@ -371,6 +381,7 @@ impl Book {
             declined.append(&mut gone.declined);
         }
         intent.promise.declined = windows_of(&declined, &intent.product);
+        self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
@@ -414,10 +425,9 @@ impl Book {
                     .intents
                     .get(&id)
                     .is_some_and(|i| i.leaves_at == due && i.locked_in.is_none());
-                if leaves && let Some(entry) = self.intents.remove(&id) {
+                if leaves && let Some(intent) = self.lapse(tick, &id) {
                     self.live -= 1;
-                    self.changes.intents.push((entry.intent, -1));
-                    self.removed.push((id, Removal::Expired));
+                    self.changes.intents.push((intent, -1));
                 }
             }
         }

@@ -2,18 +2,18 @@
 //!
 //! A record says when it happened, and time follows it. What is refused must not move time, and
 //! some records may be refused for what they refer to: an offer of a store that no record before it
-//! has put, stock of such an offer, and what refers to a window (a reply, an arrival), since only
-//! the engine knows windows. Such a record, when it is later than the newest tick, *waits* until
+//! has put, stock of an offer that none has put when its store was, and what refers to a window (a
+//! reply, an arrival), since only the engine knows windows. Such a record, when it is later than the newest tick, *waits* until
 //! others have brought time past its tick, and is judged then, in its tick. At the end of the log
 //! what waits brings time on after all if it refers to something known: to a known store, to a
 //! known offer, or to a window of a known offer.
 //!
-//! Invariant: what waits is a function of the records that came before in the log, so neither
-//! batches nor workers can tell.
+//! Invariant: what waits is a function of the records that came before in the log and of their
+//! ticks, so neither batches nor workers can tell, nor the order within a tick that is over.
 
 use super::Tagged;
 use crate::market::{Event, OfferKey, StoreId, Tick, limits::MAX_WAITING};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Events by tick.
 #[derive(Debug, Default)]
@@ -26,10 +26,10 @@ pub(super) struct Inbox {
     waiting: BTreeMap<Tick, Vec<Tagged>>,
     /// How many wait.
     count: usize,
-    /// Stores that records have put, refused or not.
-    stores: BTreeSet<StoreId>,
-    /// The same of offers.
-    offers: BTreeSet<OfferKey>,
+    /// The first tick in which a record put each store.
+    stores: BTreeMap<StoreId, Tick>,
+    /// The last tick in which a record put each offer, refused or not.
+    offers: BTreeMap<OfferKey, Tick>,
 }
 
 impl Inbox {
@@ -57,21 +57,23 @@ impl Inbox {
         while let Some(first) = self.waiting.first_entry().filter(|e| *e.key() <= until) {
             let (due, events) = first.remove_entry();
             self.count -= events.len();
-            events.iter().for_each(|event| self.learn(&event.event));
+            events.iter().for_each(|event| self.learn(due, &event.event));
             self.events.entry(due).or_default().extend(events);
         }
     }
 
-    /// Notes what can be referred to from now on.
-    fn learn(&mut self, event: &Event) {
+    /// Notes what can be referred to once the event is judged in that tick.
+    fn learn(&mut self, tick: Tick, event: &Event) {
         match event {
-            Event::Store(store, _) if !self.stores.contains(&store.id) => {
-                self.stores.insert(store.id.clone());
+            Event::Store(store, _)
+                if self.stores.get(&store.id).is_none_or(|first| tick < *first) =>
+            {
+                self.stores.insert(store.id.clone(), tick);
             }
             Event::Offer { offer, .. }
-                if self.stores.contains(&offer.key.store) && !self.offers.contains(&offer.key) =>
+                if self.offers.get(&offer.key).is_none_or(|last| tick > *last) =>
             {
-                self.offers.insert(offer.key.clone());
+                self.offers.insert(offer.key.clone(), tick);
             }
             _ => {}
         }
@@ -89,8 +91,8 @@ impl Inbox {
         }
         if sure {
             self.advance(tick);
-            self.learn(&event.event);
         }
+        self.learn(self.horizon, &event.event);
         self.events.entry(self.horizon).or_default().push(event);
         sure
     }
@@ -98,8 +100,12 @@ impl Inbox {
     /// Whether all that the event refers to is known; `windows` knows windows.
     fn knows(&self, event: &Event, windows: impl Fn(&str) -> bool) -> bool {
         match event {
-            Event::Offer { offer, .. } => self.stores.contains(&offer.key.store),
-            Event::Stock { offer, .. } => self.offers.contains(offer),
+            Event::Offer { offer, .. } => self.stores.contains_key(&offer.key.store),
+            Event::Stock { offer, .. } => {
+                // Stores come first in a tick.
+                let put = self.stores.get(&offer.store).zip(self.offers.get(offer));
+                put.is_some_and(|(store, offer)| store <= offer)
+            }
             Event::Reply { window, .. } | Event::Arrival { window, .. } => windows(window),
             Event::Store(..) | Event::Intent { .. } | Event::Clock => true,
         }

@@ -171,6 +171,18 @@ impl Life {
         self.pending.extend(edited.iter().filter_map(|id| self.announced_in.get(id).cloned()));
     }
 
+    /// Which of these intents are in an announced window of what they want now: whoever left and
+    /// came back within a tick has stayed (R9).
+    pub(super) fn seated(&self, book: &Book, ids: &[IntentId]) -> Vec<(IntentId, WindowKey)> {
+        let seat = |id: &IntentId| {
+            let key = self.announced_in.get(id)?;
+            let wanted = book.intent(id)?.intent.product == key.product;
+            let proposed = self.windows[key].state == State::Proposed;
+            (wanted && proposed).then(|| (id.clone(), key.clone()))
+        };
+        ids.iter().filter_map(seat).collect()
+    }
+
     /// Takes in what the tick changed in the grouping.
     pub(super) fn take_in(&mut self, tick: Tick, outputs: Vec<(Output, isize)>, book: &Book) {
         let mut groups: BTreeMap<WindowKey, Option<GroupedWindow>> = BTreeMap::new();

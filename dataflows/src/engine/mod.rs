@@ -166,7 +166,11 @@ impl Engine {
         }
         self.life.relead(&self.book, &touched);
         self.life.note_removed(self.book.take_removed());
-        self.life.note_edited(self.book.take_edited());
+        let edited = self.book.take_edited();
+        for (id, window) in self.life.seated(&self.book, &edited) {
+            self.book.announce(&id, Some(&window));
+        }
+        self.life.note_edited(edited);
         let changes = self.book.take_changes();
         if !changes.is_empty() {
             self.changes += changes.len() as u64;

@@ -33,7 +33,7 @@ impl Life {
     ) -> Vec<Decision> {
         let mut out = Vec::new();
         let mut fired = self.fire(tick);
-        self.note_releases();
+        self.note_releases(book);
         for (key, reason) in broken {
             out.push(self.cancel(tick, sequence, &key, reason));
         }
@@ -153,9 +153,10 @@ impl Life {
     }
 
     /// Promises that the grouping no longer holds are to be released. Until that is announced they
-    /// stand: nobody is asked for more than was accepted without having been told.
-    fn note_releases(&mut self) {
-        let mut released = Vec::new();
+    /// stand: nobody is asked for more than was accepted without having been told. A promise that
+    /// the buyer gave up, by wanting something else for a while, is none any more.
+    fn note_releases(&mut self, book: &Book) {
+        let (mut given_up, mut released) = (Vec::new(), Vec::new());
         for key in &self.pending {
             let Some(window) = self.windows.get(key) else { continue };
             if window.state != State::Proposed {
@@ -164,8 +165,13 @@ impl Life {
             for id in &window.accepted {
                 if self.grouped_in.get(id) != Some(key) {
                     released.push((key.clone(), id.clone()));
+                } else if !pinned(book, key, id) {
+                    given_up.push((key.clone(), id.clone()));
                 }
             }
+        }
+        for (key, id) in given_up {
+            self.windows.get_mut(&key).expect("listed").accepted.remove(&id);
         }
         for (key, id) in released {
             let window = self.windows.get_mut(&key).expect("listed");
@@ -178,9 +184,7 @@ impl Life {
     fn hold_again(&mut self, book: &Book, key: &WindowKey, group: &GroupedWindow) {
         let window = self.windows.get_mut(key).expect("listed");
         for (id, _) in &group.members {
-            let pin = book.intent(id).and_then(|entry| entry.intent.promise.pin.as_ref());
-            let pinned = pin.is_some_and(|p| (&p.store, p.slot) == (&key.store, key.slot));
-            if pinned && window.released.contains_key(id) {
+            if window.released.contains_key(id) && pinned(book, key, id) {
                 window.released.remove(id);
                 window.accepted.insert(id.clone());
             }
@@ -368,6 +372,12 @@ impl Life {
         self.counts.closed += 1;
         Some(decision)
     }
+}
+
+/// Whether the book holds the intent's promise to be in that window.
+fn pinned(book: &Book, key: &WindowKey, id: &IntentId) -> bool {
+    let pin = book.intent(id).and_then(|entry| entry.intent.promise.pin.as_ref());
+    pin.is_some_and(|pin| (&pin.store, pin.slot) == (&key.store, key.slot))
 }
 
 /// Cancelled and withdrawn first: they set buyers free.

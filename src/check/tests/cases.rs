@@ -49,6 +49,8 @@ fn one_wrong_field_is_caught() {
         (1, "/lock_at", json!(at("10:50:00")), "lock_at"),
         (5, "/lock_at", json!(at("10:45:00")), "final"),
         (1, "/reply_by", json!(at("10:41:00")), "reply_by"),
+        (1, "/reply_by", json!(at("10:39:00")), "reply_by"),
+        (5, "/reply_by", json!(at("10:39:00")), "reply_by"),
         (1, "/expires", json!(at("11:21:00")), "expires"),
         (1, "/product", json!("tea"), "window id"),
         (1, "/price/unit", json!(800), "price.unit"),
@@ -108,7 +110,7 @@ fn a_market_is_worth_its_windows() {
 #[test]
 fn a_missing_decision_is_caught() {
     for (line, expected) in [
-        (1, "revisions only rise"),
+        (1, "nobody is left out"),
         (2, "revisions only rise"),
         (4, "nothing that is due is missing"),
         (5, "nothing that is due is missing"),
@@ -121,6 +123,7 @@ fn a_missing_decision_is_caught() {
     }
     // Everything after the first line is missing.
     caught("short", |day| day.decisions.truncate(1), &["line 1: ", WINDOW, "due"]);
+    caught("empty", |day| day.decisions.clear(), &["line 0: ", WINDOW, "nobody is left out"]);
 }
 
 #[test]

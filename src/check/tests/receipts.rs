@@ -88,3 +88,31 @@ fn a_locked_group_is_not_edited() {
     day.receipts[10] = receipt(11, "late");
     assert_eq!(day.verdict(), "");
 }
+
+#[test]
+fn a_receipt_says_what_its_record_is() {
+    for (line, kind, id, right) in [
+        (1, json!("store"), json!("s1"), true),
+        (1, json!("offer"), json!("s1"), false),
+        (1, json!(null), json!("s1"), false),
+        (1, json!("store"), json!("s2"), false),
+        (3, json!("offer"), json!("s1_coffee"), true),
+        (3, json!("offer"), json!(null), false),
+        (8, json!("reply"), json!(WINDOW), true),
+        (8, json!("reply"), json!("e1"), false),
+        (11, json!("clock"), json!(null), true),
+        (11, json!("clock"), json!("now"), false),
+        (12, json!("store"), json!("s9"), true),
+        (12, json!("store"), json!("s8"), false),
+        (13, json!(null), json!(null), true),
+        (13, json!("intent"), json!(null), false),
+    ] {
+        let bad = json!({"at": at("12:00:00"), "kind": "store", "id": "s9"});
+        let mut day = told(&[(bad, "invalid"), (json!("no record"), "invalid")]);
+        (day.receipts[line - 1]["kind"], day.receipts[line - 1]["id"]) = (kind, id);
+        let verdict = day.verdict();
+        let expected = if right { "" } else { "what the record is" };
+        assert_eq!(verdict.is_empty(), right, "{verdict}");
+        assert!(verdict.contains(expected), "{verdict}");
+    }
+}

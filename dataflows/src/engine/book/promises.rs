@@ -61,8 +61,12 @@ impl Book {
         self.promise(id, |promise| promise.announced = announced);
     }
 
-    /// The intent left the window's announced group.
+    /// The intent left the window's announced group. (Of a window of what was wanted before,
+    /// nothing is left; one of another product may be in the same store and slot.)
     pub fn unannounce(&mut self, id: &IntentId, window: &WindowKey) {
+        if self.intents.get(id).is_none_or(|entry| entry.intent.product != window.product) {
+            return;
+        }
         let left = Some((window.store.clone(), window.slot));
         self.promise(id, |promise| {
             if promise.announced == left {

@@ -1,6 +1,6 @@
 //! What windows take from the book when they lock, and give back when they end.
 
-use super::{Book, Removal};
+use super::{Book, windows_of};
 use crate::flow::Lock;
 use crate::market::{IntentId, Tick, WindowKey};
 
@@ -52,9 +52,10 @@ impl Book {
             entry.locked_in = None;
             entry.intent.promise.pin = None;
             entry.intent.promise.announced = None;
+            // Whoever is in a locked window may decline others meanwhile.
+            entry.intent.promise.declined = windows_of(&entry.declined, &entry.intent.product);
             if entry.leaves_at <= tick {
-                self.intents.remove(id);
-                self.removed.push((id.clone(), Removal::Expired));
+                self.lapse(tick, id);
             } else {
                 self.live += 1;
                 self.changes.intents.push((entry.intent.clone(), 1));
