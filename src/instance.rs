@@ -62,6 +62,11 @@ struct Place {
 }
 
 impl Instance {
+    /// By product: the parameters, the offers and the intents.
+    pub fn parts(&self) -> impl Iterator<Item = (&m::Params, &[PlacedOffer], &[m::Intent])> {
+        self.products.iter().map(|p| (&self.params, p.offers.as_slice(), p.intents.as_slice()))
+    }
+
     /// Reads an instance.
     ///
     /// # Errors

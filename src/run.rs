@@ -15,6 +15,8 @@ pub mod pipeline;
 
 pub mod summary;
 
+pub mod course;
+
 use std::panic::PanicHookInfo;
 
 /// Ends the process with status 101 when any thread panics, after its message.

@@ -55,6 +55,9 @@ pub struct Args {
     /// Write the run's figures to this file, as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub summary: Option<String>,
+    /// Draw the certified gap over time into this file, as SVG; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<String>,
     /// Print the time of each operator of the dataflow (with one worker)
     #[arg(long, conflicts_with_all = ["workers", "nats"])]
     pub profile: bool,
@@ -140,12 +143,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ("--dead-letters", args.dead_letters.as_deref()),
         ("--record", args.record.as_deref()),
         ("--summary", args.summary.as_deref()),
+        ("--plot", args.plot.as_deref()),
     ])?;
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
     let summary = match args.connect.nats {
         Some(_) => on_nats(args, params)?,
         None => on_files(args, params)?,
     };
+    if let Some(path) = &args.plot {
+        save(path, &summary.plot)?;
+    }
     report(&summary, args.summary.as_deref())
 }
 
@@ -195,9 +202,13 @@ fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
 fn report(summary: &Summary, path: Option<&str>) -> Result<(), Failure> {
     eprint!("{}", summary.text());
     let Some(path) = path else { return Ok(()) };
-    let json = serde_json::to_string_pretty(summary).expect("figures are JSON");
+    save(path, &serde_json::to_string_pretty(summary).expect("figures are JSON"))
+}
+
+/// Writes a text to a file, or to standard output.
+fn save(path: &str, text: &str) -> Result<(), Failure> {
     if path == STANDARD {
-        return say(&json);
+        return say(text);
     }
-    std::fs::write(path, json + "\n").or_fail(Kind::Data, || format!("cannot write {path}"))
+    std::fs::write(path, format!("{text}\n")).or_fail(Kind::Data, || format!("cannot write {path}"))
 }

@@ -54,7 +54,7 @@ impl<'a> Solution<'a> {
         greedy: bool,
         watch: &mut dyn FnMut(Phase, i64, i128),
     ) -> Self {
-        let mut solve = |product: &Product| {
+        let solve = |product: &Product| {
             let mut market = Market::new(instance.params.clone());
             for offer in &product.offers {
                 market.put_offer(offer.clone());

@@ -120,6 +120,10 @@ impl Pipeline {
             }
             let took = started.elapsed();
             self.figures.tick(took);
+            if let Some(done) = self.engine.done() {
+                let at = self.engine.params().start(done);
+                self.figures.course.note(at, self.engine.market());
+            }
             let decisions = self.engine.drain_decisions();
             for verdict in self.engine.drain_verdicts() {
                 let key = (verdict.sequence, verdict.index);

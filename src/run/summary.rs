@@ -1,5 +1,6 @@
 //! What a run did, in figures: the live line, the closing summary, the summary file.
 
+use super::course::Course;
 use crate::readable::{count, money, percent, span};
 use dataflows::engine::Stats;
 use dataflows::market::{Decision, State, Time};
@@ -24,6 +25,8 @@ pub struct Figures {
     pub locked_value: i64,
     /// Value and bound of the markets of windows, summed over the windows at their lock.
     pub at_lock: (i128, i128),
+    /// Value and bound of all markets over time.
+    pub course: Course,
     /// Time in translation.
     pub translate: Duration,
     /// Time in the engine's steps.
@@ -98,6 +101,9 @@ impl Histogram {
 /// A run in figures, as the summary file holds it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// The gap over time, as a picture.
+    #[serde(skip)]
+    pub plot: String,
     /// Records read, good or bad.
     pub records: u64,
     /// Receipts by outcome.
@@ -112,6 +118,8 @@ pub struct Summary {
     pub locked_value: i64,
     /// Gap of the markets of windows at their lock, in millionths.
     pub gap_at_lock_ppm: u64,
+    /// Gap of all markets together, in the mean over logical time, in millionths.
+    pub gap_over_time_ppm: u64,
     /// Intents in the market at the end.
     pub live_intents: usize,
     /// Objective of all markets at the end.
@@ -151,6 +159,7 @@ impl Summary {
         let now = &figures.engine_now;
         let (value, bound) = figures.at_lock;
         Self {
+            plot: figures.course.picture(),
             records: figures.records,
             receipts: figures.receipts.clone(),
             waiting: figures.records - figures.receipts.values().sum::<u64>(),
@@ -162,6 +171,7 @@ impl Summary {
             } else {
                 0
             },
+            gap_over_time_ppm: figures.course.gap_ppm(),
             live_intents: now.live_intents,
             market_value: now.market.value,
             market_bound: now.market.bound,
@@ -188,7 +198,8 @@ impl Summary {
             [self.live_intents as u64, self.updates_per_s, self.ticks].map(count);
         let [locked, value, bound] =
             [self.locked_value, self.market_value, self.market_bound].map(money);
-        let [gap_at_lock, gap] = [self.gap_at_lock_ppm, self.gap_ppm].map(percent);
+        let [gap_at_lock, over_time, gap] =
+            [self.gap_at_lock_ppm, self.gap_over_time_ppm, self.gap_ppm].map(percent);
         let [wall, cpu, translating, engine, announcing] =
             [self.wall_ms, self.cpu_ms, self.translate_ms, self.engine_ms, self.announce_ms]
                 .map(|ms| span(Duration::from_millis(ms)));
@@ -208,7 +219,7 @@ impl Summary {
             ),
             (
                 "at the end",
-                format!("{intents} live intents, value {value}, bound {bound}, gap {gap}"),
+                format!("{intents} live intents, value {value}, bound {bound}, gap {gap}; over time {over_time}"),
             ),
             ("time", format!("{wall} wall, {cpu} CPU, {rate} updates/s")),
             (

@@ -122,6 +122,8 @@ pub(super) struct Life {
     /// The window that an intent is grouped in.
     pub grouped_in: BTreeMap<IntentId, WindowKey>,
     pub certificates: BTreeMap<ProductId, Certificate>,
+    /// The sum of those.
+    pub total: Certificate,
     pub timers: BTreeSet<(Tick, WindowKey, Timer)>,
     /// Windows whose group, or what is said of it, has changed at this tick.
     pub pending: BTreeSet<WindowKey>,
@@ -142,6 +144,7 @@ impl Life {
             announced_in: BTreeMap::new(),
             grouped_in: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            total: Certificate::default(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
             removed: BTreeMap::new(),
@@ -196,8 +199,10 @@ impl Life {
                 }
                 Output::Market(product, certificate) if diff > 0 => {
                     self.certificates.insert(product, certificate);
+                    self.total = self.total + certificate;
                 }
                 Output::Market(product, certificate) => {
+                    self.total = self.total - certificate;
                     if self.certificates.get(&product) == Some(&certificate) {
                         self.certificates.remove(&product);
                     }

@@ -292,20 +292,20 @@ impl Engine {
         &self.life.certificates
     }
 
+    /// All markets together: objective and bound.
+    pub fn market(&self) -> Certificate {
+        self.life.total
+    }
+
     /// What the engine holds now.
     ///
     /// **Cost** O(windows).
     pub fn stats(&self) -> Stats {
-        let markets = self.life.certificates.values();
-        let market = markets.fold(Certificate::default(), |sum, c| Certificate {
-            value: sum.value + c.value,
-            bound: sum.bound + c.bound,
-        });
         Stats {
             live_intents: self.book.live_intents(),
             grouped_buyers: self.life.grouped_in.len(),
             windows: self.life.count(),
-            market,
+            market: self.life.total,
             ticks: self.ticks,
             events: self.events,
             changes: self.changes,

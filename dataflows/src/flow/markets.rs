@@ -8,7 +8,7 @@
 use super::T;
 use super::records::{Key, MarketInput, Output};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
-use crate::solver::{GroupedWindow, Market, PlacedOffer};
+use crate::solver::{Budget, GroupedWindow, Market, PlacedOffer};
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
 use std::cell::RefCell;
@@ -19,10 +19,12 @@ use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 
-/// How often the bound of a market that has changed is tightened, in minutes.
-const TIGHTENED_EVERY_MINUTES: i64 = 10;
-/// Rounds of dual prices over the whole market that this takes.
-const TIGHTENING_ROUNDS: u32 = 4;
+/// How often what has changed of a market is solved again, in minutes.
+const SETTLED_EVERY_MINUTES: i64 = 2;
+/// The budget of that.
+const LATER: Budget = Budget { price_rounds: 16, search_steps: 40, nodes: 5, from_scratch: false };
+/// The budget of parts of which a window locks before the next time.
+const NOW: Budget = Budget { price_rounds: 60, search_steps: 200, nodes: 50, from_scratch: false };
 
 type Update = ((Key, MarketInput), T, isize);
 type Emission = (Output, T, isize);
@@ -47,8 +49,6 @@ struct Shard {
     locked: BTreeMap<StoreId, BTreeSet<Slot>>,
     emitted: BTreeMap<(Slot, StoreId), GroupedWindow>,
     certificate: Certificate,
-    /// Whether it changed since its bound was last tightened.
-    stale: bool,
 }
 
 /// The operator.
@@ -117,10 +117,10 @@ fn take_in(
             }
         }
     }
-    let mut tighten = false;
+    let mut settle = false;
     if let Some(m) = new_minute {
-        let period = |m: i64| m.div_euclid(TIGHTENED_EVERY_MINUTES);
-        tighten = period(m) != period(*minute);
+        let period = |m: i64| m.div_euclid(SETTLED_EVERY_MINUTES);
+        settle = period(m + 1) != period(*minute + 1);
         *minute = m;
         for (product, shard) in shards.iter_mut() {
             shard.market.advance(Time(m * 60_000));
@@ -131,11 +131,12 @@ fn take_in(
     }
     for (product, records) in per_product {
         let shard = shards.entry(product.clone()).or_insert_with(|| Shard::new(params, *minute));
-        shard.stale |= !records.is_empty();
         shard.apply(records);
         shard.market.refresh();
-        if tighten && std::mem::take(&mut shard.stale) {
-            shard.market.tighten_bound(TIGHTENING_ROUNDS);
+        if settle {
+            // Up to the minute after the next time.
+            let soon = Time((*minute + SETTLED_EVERY_MINUTES + 1) * 60_000);
+            shard.market.settle_down(soon, NOW, LATER);
         }
         shard.emit(&product, out);
         if shard.is_empty() {
@@ -156,7 +157,6 @@ impl Shard {
             locked: BTreeMap::new(),
             emitted: BTreeMap::new(),
             certificate: Certificate::default(),
-            stale: false,
         }
     }
 

@@ -65,6 +65,22 @@ impl Certificate {
     }
 }
 
+impl std::ops::Add for Certificate {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { value: self.value + other.value, bound: self.bound + other.bound }
+    }
+}
+
+impl std::ops::Sub for Certificate {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { value: self.value - other.value, bound: self.bound - other.bound }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,9 @@ impl Market {
                 }
                 let term = self.term(o, slot, &mut Scratch::default());
                 same("term", window.term, term)?;
+                if let Some(cover) = window.cover {
+                    same("cover", self.covers(o, slot, cover) as i64, 1)?;
+                }
                 value += window.value;
                 dual += term as i128;
             }

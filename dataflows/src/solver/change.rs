@@ -122,6 +122,7 @@ impl Market {
             }
         }
         self.thinned.remove(&o);
+        self.unsolved.remove(&o);
         for window in &node.windows {
             self.dirty.remove(&(window.slot, o));
             self.stale.remove(&(window.slot, o));
@@ -173,6 +174,7 @@ impl Market {
             {
                 let members = window.members.clone();
                 self.unprove(o);
+                self.uncover(o, |covered, cover| covered == slot || cover == slot);
                 self.seat(o, slot, members);
                 self.dirty.insert((slot, o));
                 self.stale.insert((slot, o));
@@ -288,7 +290,16 @@ impl Market {
         for o in edges.clone() {
             self.unprove(o);
         }
-        for slot in self.slots_of_pair(o, i) {
+        let slots = self.slots_of_pair(o, i);
+        let full = self.offer(o).max_group() as u32;
+        let node = self.offer(o);
+        let grown = |slot: Slot| node.window(slot).is_some_and(|w| w.eligible >= full);
+        let full: Vec<Slot> = slots.iter().copied().filter(|slot| grown(*slot)).collect();
+        self.uncover(o, |slot, cover| {
+            let apart = slots.contains(&slot) && !slots.contains(&cover);
+            apart || full.contains(&cover)
+        });
+        for slot in slots {
             let visit_value = self.offer(o).placed.offer.visit_value_at(slot);
             let offer = self.offer_mut(o);
             match offer.windows.binary_search_by_key(&slot, |w| w.slot) {
@@ -340,6 +351,7 @@ impl Market {
             let past = offer.windows.partition_point(|w| w.slot < first_open);
             if past > 0 {
                 self.unprove(o);
+                self.uncover(o, |_, cover| cover < first_open);
             }
             for n in 0..past {
                 let slot = self.offer(o).windows[n].slot;

@@ -52,6 +52,8 @@ pub(crate) struct Window {
     pub caps: Vec<u32>,
     /// Slots of the same offer that this one stands for, this one among them, in order.
     pub stands_for: Vec<Slot>,
+    /// Those of them that it covers: it can hold whatever they can.
+    pub covers: Vec<Slot>,
 }
 
 /// A candidate of a window.
@@ -61,8 +63,6 @@ pub(crate) struct Cand {
     pub quantity: u32,
     /// Worth at price 0: gain, visit value and bonus.
     pub base: i64,
-    /// What of that counts only in this slot, and is no gain of the buyer.
-    pub extra: i64,
     pub limit: i32,
     pub distance_m: u32,
     /// Whether the buyer accepted this window (R8).
@@ -182,7 +182,6 @@ impl Compact {
                         intent: numbers[&c.intent],
                         quantity: c.quantity,
                         base: c.base + extra,
-                        extra,
                         limit: c.limit,
                         distance_m: c.distance_m,
                         bound_here: market.pinned(c.intent),
@@ -192,8 +191,9 @@ impl Compact {
             if cands.len() >= tiers[0].min_buyers as usize {
                 let caps = caps(&cands, tiers, cap, stock);
                 let (first, end) = (0, 0);
-                let stands_for = vec![slot];
-                all.push((Window { offer: number, slot, first, end, caps, stands_for }, cands));
+                let (stands_for, covers) = (vec![slot], Vec::new());
+                let offer = number;
+                all.push((Window { offer, slot, first, end, caps, stands_for, covers }, cands));
             }
         }
         windows.extend(useful(all, tiers[0].min_buyers as usize, offer.max_group()));
@@ -271,7 +271,12 @@ fn useful(mut all: Vec<(Window, Vec<Cand>)>, least: usize, cap: usize) -> Vec<(W
             }
         }
         match home {
-            Some(n) => kept[n].0.stands_for.push(window.slot),
+            Some(n) => {
+                if kept[n].1.len() <= cap {
+                    kept[n].0.covers.push(window.slot);
+                }
+                kept[n].0.stands_for.push(window.slot);
+            }
             None => kept.push((window, cands)),
         }
     }

@@ -118,7 +118,7 @@ impl Market {
             if seen.contains(&o) {
                 continue;
             }
-            let Some(offers) = self.component(o, &mut seen) else { continue };
+            let Some(offers) = self.small_component(o, &mut seen) else { continue };
             for greedy in [Greedy::Window, Greedy::Buyer] {
                 steps += self.restart(&offers, greedy);
             }
@@ -129,7 +129,7 @@ impl Market {
     /// The offers connected with `o` through shared candidates, if they are few enough.
     ///
     /// **Cost** bounded by [`SMALL_OFFERS`] and [`SMALL_PAIRS`], whatever the market's size.
-    fn component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
+    fn small_component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
         let mut offers = vec![o];
         let mut inside: BTreeSet<u32> = BTreeSet::from([o]);
         let mut pairs = 0;

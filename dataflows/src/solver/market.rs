@@ -112,6 +112,9 @@ pub(crate) struct WindowNode {
     pub value: i64,
     /// What the window adds to the bound, scaled.
     pub term: i64,
+    /// A slot of the same offer that can hold whatever this one can, at no less worth: while it
+    /// does, this window adds nothing to the bound.
+    pub cover: Option<Slot>,
 }
 
 /// An offer, its candidates and its windows.
@@ -210,6 +213,8 @@ pub struct Market {
     pub(crate) proofs: BTreeMap<u32, Proof>,
     /// By how much the bound is less for it; scaled.
     pub(crate) proven: i128,
+    /// Offers that have changed since their part was last solved.
+    pub(crate) unsolved: BTreeSet<u32>,
 }
 
 impl Market {
@@ -241,6 +246,7 @@ impl Market {
             dual: 0,
             proofs: BTreeMap::new(),
             proven: 0,
+            unsolved: BTreeSet::new(),
         }
     }
 
@@ -338,8 +344,13 @@ impl Market {
     }
 
     pub(crate) fn first_open(&self, offer: &Offer) -> Slot {
+        self.first_open_at(offer, self.closed_at)
+    }
+
+    /// The first slot of the offer that is not locked at that instant.
+    pub(crate) fn first_open_at(&self, offer: &Offer, at: Time) -> Slot {
         let lead = offer.lead_minutes.unwrap_or(self.params.lead_minutes) as i64 * 60_000;
-        let closed = self.closed_at.plus_ms(lead);
+        let closed = at.plus_ms(lead);
         if closed.0 <= i32::MIN as i64 * self.params.slot.as_ms() {
             return Slot(i32::MIN / 4);
         }
@@ -376,6 +387,6 @@ impl Hot {
 impl WindowNode {
     pub(crate) fn closed(slot: Slot, visit_value: i64) -> Self {
         let members = Vec::new();
-        Self { slot, eligible: 1, visit_value, members, tier: 0, value: 0, term: 0 }
+        Self { slot, eligible: 1, visit_value, members, tier: 0, value: 0, term: 0, cover: None }
     }
 }

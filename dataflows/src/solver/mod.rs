@@ -36,7 +36,7 @@ mod tests;
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
 
-use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, WindowKey};
+use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, Time, WindowKey};
 use compact::search::Greedy;
 use plan::Trial;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub enum Phase {
 }
 
 impl Budget {
+    /// No work.
+    pub const NONE: Self = Self { price_rounds: 0, search_steps: 0, nodes: 0, from_scratch: false };
+
     /// The usual budget, that many times over in percent.
     pub fn percent(percent: u32) -> Self {
         let usual = Self::default();
@@ -141,6 +144,15 @@ impl Market {
         self.dirty.clear();
         debug_assert_eq!(self.verify(), Ok(self.value));
         debug_assert_eq!(self.audit(), Ok(()));
+    }
+
+    /// Improves and proves, within counted budgets, the parts that have changed since that was last
+    /// done: `now` is for those with a window that locks before `soon`, `later` for the others.
+    pub fn settle_down(&mut self, soon: Time, now: Budget, later: Budget) {
+        self.reprice();
+        self.price_fresh();
+        self.settle_parts(soon, now, later, SEED);
+        self.dirty.clear();
     }
 
     /// Tightens the bound by a counted number of rounds over the whole market.

@@ -8,7 +8,7 @@ use super::market::Market;
 use super::plan::Home;
 use super::price::UNPRICED;
 use super::{Budget, Phase};
-use crate::market::Slot;
+use crate::market::{Slot, Time};
 use std::collections::BTreeSet;
 
 impl Market {
@@ -17,21 +17,26 @@ impl Market {
         let mut seen: BTreeSet<u32> = BTreeSet::new();
         let mut all = Vec::new();
         for &o in self.by_store.values() {
-            if !seen.insert(o) {
-                continue;
+            if !seen.contains(&o) {
+                all.push(self.component(o, &mut seen));
             }
-            let mut offers = vec![o];
-            let mut next = 0;
-            while next < offers.len() {
-                for c in &self.offer(offers[next]).candidates {
-                    offers.extend(self.node(c.intent).edges.iter().filter(|e| seen.insert(**e)));
-                }
-                next += 1;
-            }
-            offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
-            all.push(offers);
         }
         all
+    }
+
+    /// The offers connected with `o`, in the order of stores.
+    fn component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Vec<u32> {
+        seen.insert(o);
+        let mut offers = vec![o];
+        let mut next = 0;
+        while next < offers.len() {
+            for c in &self.offer(offers[next]).candidates {
+                offers.extend(self.node(c.intent).edges.iter().filter(|e| seen.insert(**e)));
+            }
+            next += 1;
+        }
+        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers
     }
 
     /// Solves the part of the market that consists of those offers; keeps what gained, and what is
@@ -57,8 +62,42 @@ impl Market {
             self.adopt(&part, &solve.plan);
         }
         let bound = solve.bound;
-        self.set_part_prices(&part, &solve.prices);
+        self.set_part_prices(offers, &part, &solve.prices);
         self.note_proof(offers, bound);
+    }
+
+    /// Solves again the parts that have changed since they were: those with a window that locks
+    /// before `soon` with the one budget, the others with the other.
+    ///
+    /// **Contract** nothing is dirty, stale or fresh.
+    pub(crate) fn settle_parts(&mut self, soon: Time, now: Budget, later: Budget, seed: u64) {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut unsolved: Vec<u32> = self.unsolved.iter().copied().collect();
+        unsolved.retain(|&o| self.offers[o as usize].is_some());
+        unsolved.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        for o in unsolved {
+            if seen.contains(&o) {
+                continue;
+            }
+            let offers = self.component(o, &mut seen);
+            let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
+            let budget = if urgent { now } else { later };
+            if budget != Budget::NONE {
+                self.solve_part(&offers, budget, seed, &mut |_, _, _| {});
+            }
+        }
+        if later != Budget::NONE {
+            self.unsolved.clear();
+        }
+    }
+
+    /// Whether a window of the offer that may open, or is open, locks before `soon`.
+    fn locks_before(&self, o: u32, soon: Time) -> bool {
+        let offer = self.offer(o);
+        let until = self.first_open_at(&offer.placed.offer, soon);
+        let least = offer.tiers()[0].min_buyers;
+        let mut windows = offer.windows.iter().take_while(|w| w.slot < until);
+        windows.any(|w| w.eligible >= least)
     }
 
     fn prices_of(&self, part: &Compact) -> Prices {
@@ -166,7 +205,7 @@ impl Market {
             .map_or(slot, |w| w.slot)
     }
 
-    fn set_part_prices(&mut self, part: &Compact, prices: &Prices) {
+    fn set_part_prices(&mut self, offers: &[u32], part: &Compact, prices: &Prices) {
         for (&i, &u) in part.intents.iter().zip(&prices.u) {
             let hot = &mut self.hot[i as usize];
             debug_assert!(hot.price != UNPRICED);
@@ -178,9 +217,24 @@ impl Market {
             self.dual += offer.stock as i128 * (v - node.price) as i128;
             node.price = v;
         }
-        for offer in &part.offers {
-            let windows = self.offers[offer.o as usize].as_ref().expect("in use").windows.iter();
-            self.stale.extend(windows.map(|w| (w.slot, offer.o)));
+        // Offers that can open no window have terms too.
+        for &o in offers {
+            self.unsolved.remove(&o);
+            self.offer_mut(o).windows.iter_mut().for_each(|window| window.cover = None);
+        }
+        for window in &part.windows {
+            let o = part.offers[window.offer as usize].o;
+            for &slot in &window.covers {
+                // The part leaves out who cannot be served as things are; that may change.
+                if self.covers(o, slot, window.slot) {
+                    let node = self.offer_mut(o).window_mut(slot);
+                    node.expect("a window").cover = Some(window.slot);
+                }
+            }
+        }
+        for &o in offers {
+            self.stale
+                .extend(self.offer(o).windows.iter().map(|w| (w.slot, o)).collect::<Vec<_>>());
         }
         self.reprice();
     }
@@ -200,6 +254,34 @@ impl Market {
         }
     }
 
+    /// Windows whose cover ends, by their slot and its, add to the bound again.
+    pub(crate) fn uncover(&mut self, o: u32, mut ends: impl FnMut(Slot, Slot) -> bool) {
+        let node = self.offers[o as usize].as_mut().expect("an index in use");
+        for window in &mut node.windows {
+            if window.cover.is_some_and(|cover| ends(window.slot, cover)) {
+                window.cover = None;
+                self.stale.insert((window.slot, o));
+            }
+        }
+    }
+
+    /// Whether the window of slot `cover` can hold whatever that of `slot` can, at no less worth.
+    pub(crate) fn covers(&self, o: u32, slot: Slot, cover: Slot) -> bool {
+        let offer = self.offer(o);
+        let (Some(small), Some(great)) = (offer.window(slot), offer.window(cover)) else {
+            return false;
+        };
+        let holds = |i: u32| {
+            self.eligible(o, i, cover)
+                && great.visit_value + self.bonus(o, i, cover)
+                    >= small.visit_value + self.bonus(o, i, slot)
+        };
+        let mut inside = offer.candidates.iter().filter(|c| self.eligible(o, c.intent, slot));
+        great.cover.is_none()
+            && great.eligible as usize <= offer.max_group()
+            && inside.all(|c| holds(c.intent))
+    }
+
     /// The part's share of the bound by prices, scaled.
     fn dual_of(&self, offers: &[u32]) -> i128 {
         let mut intents: BTreeSet<u32> = BTreeSet::new();
@@ -215,6 +297,7 @@ impl Market {
 
     /// What was proven of the offer's part holds no more.
     pub(crate) fn unprove(&mut self, o: u32) {
+        self.unsolved.insert(o);
         let Some(proof) = self.offers[o as usize].as_mut().and_then(|node| node.proof.take())
         else {
             return;

@@ -102,6 +102,9 @@ impl Market {
         scratch.chosen.clear();
         let offer = self.offer(o);
         let Some(window) = offer.window(slot) else { return false };
+        if window.cover.is_some() {
+            return false;
+        }
         let least = offer.tiers()[0].min_buyers as usize;
         if (window.eligible as usize) < least || offer.max_group() < least {
             return false;
@@ -128,6 +131,8 @@ impl Market {
     /// **Cost** O(tiers * listed).
     fn best_reduced(&self, o: u32, scratch: &mut Scratch) -> i64 {
         let offer = self.offer(o);
+        // Every buyer takes a unit at least.
+        let stock = offer.placed.stock.max(0) as usize;
         let mut best = 0;
         for tier in offer.tiers() {
             let (price, least) = (tier.price.minor(), tier.min_buyers as usize);
@@ -141,7 +146,7 @@ impl Market {
                     at_tier.push((worth, n as u32));
                 }
             }
-            let most = offer.max_group().min(at_tier.len());
+            let most = offer.max_group().min(stock).min(at_tier.len());
             if least > most {
                 continue;
             }
