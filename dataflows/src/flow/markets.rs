@@ -20,9 +20,9 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 
 /// How often what has changed of a market is solved again, in minutes.
-const SETTLED_EVERY_MINUTES: i64 = 2;
+const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
-const LATER: Budget = Budget { price_rounds: 16, search_steps: 40, nodes: 5, from_scratch: false };
+const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 4, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 200, nodes: 50, from_scratch: false };
 

@@ -20,7 +20,6 @@ pub(crate) mod solve;
 
 use super::market::Market;
 use crate::market::{Slot, Tier};
-use std::collections::BTreeMap;
 
 /// An offer.
 #[derive(Debug)]
@@ -103,15 +102,16 @@ impl Compact {
     /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
     pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
         let mut compact = Self::default();
-        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut numbers = vec![0; market.intents.len()];
         let mut ids: Vec<u32> = offers
             .iter()
             .flat_map(|&o| market.offer(o).candidates.iter().map(|c| c.intent))
             .collect();
-        ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
+        ids.sort_unstable();
         ids.dedup();
+        ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
         for (n, &i) in ids.iter().enumerate() {
-            numbers.insert(i, n as u32);
+            numbers[i as usize] = n as u32;
         }
         compact.intents = ids;
         let mut windows: Vec<(Window, Vec<Cand>)> = Vec::new();
@@ -138,7 +138,7 @@ impl Compact {
         &mut self,
         market: &Market,
         o: u32,
-        numbers: &BTreeMap<u32, u32>,
+        numbers: &[u32],
         windows: &mut Vec<(Window, Vec<Cand>)>,
     ) {
         let offer = market.offer(o);
@@ -179,7 +179,7 @@ impl Compact {
                 .map(|(c, _)| {
                     let extra = node.visit_value + market.bonus(o, c.intent, slot);
                     Cand {
-                        intent: numbers[&c.intent],
+                        intent: numbers[c.intent as usize],
                         quantity: c.quantity,
                         base: c.base + extra,
                         limit: c.limit,

@@ -6,7 +6,7 @@ use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
 use super::market::Market;
 use super::plan::Home;
-use super::price::UNPRICED;
+use super::price::{Scratch, UNPRICED};
 use super::{Budget, Phase};
 use crate::market::{Slot, Time};
 use std::collections::BTreeSet;
@@ -232,11 +232,14 @@ impl Market {
                 }
             }
         }
+        let mut scratch = Scratch::default();
         for &o in offers {
-            self.stale
-                .extend(self.offer(o).windows.iter().map(|w| (w.slot, o)).collect::<Vec<_>>());
+            for n in 0..self.offer(o).windows.len() {
+                let slot = self.offer(o).windows[n].slot;
+                let term = self.term(o, slot, &mut scratch);
+                self.set_term(o, slot, term);
+            }
         }
-        self.reprice();
     }
 
     /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until

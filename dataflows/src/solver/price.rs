@@ -170,7 +170,7 @@ impl Market {
         if self.reduce(o, slot, None, scratch) { self.best_reduced(o, scratch) } else { 0 }
     }
 
-    fn set_term(&mut self, o: u32, slot: Slot, term: i64) {
+    pub(crate) fn set_term(&mut self, o: u32, slot: Slot, term: i64) {
         let window = self.offer_mut(o).window_mut(slot).expect("a window with candidates");
         let old = std::mem::replace(&mut window.term, term);
         self.dual += (term - old) as i128;

@@ -8,7 +8,7 @@
 
 use super::Compact;
 use super::dual::{Branch, Demand, Domain, Frequency, NONE, Pace, Prices};
-use super::plan::Plan;
+use super::plan::{Impossible, Plan};
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -127,6 +127,10 @@ impl Tree<'_> {
     /// Takes the grouping that the prices ask for.
     fn follow(&mut self) {
         self.trial.follow(&self.demand);
+        self.take_trial();
+    }
+
+    fn take_trial(&mut self) {
         if self.trial.total() > self.plan.total() {
             self.plan.better_of(&self.trial);
             self.aim();
@@ -219,10 +223,15 @@ impl Tree<'_> {
             return;
         }
         let Some(split) = self.choose(&branch, &prices, &seen, bound) else {
-            // Everything is settled, and what it holds has been tried; but who accepted a window
-            // was not moved for that.
-            if self.part.cands.iter().any(|c| c.bound_here) {
-                self.stuck = self.stuck.max(bound);
+            // Everything is settled: all that the branch holds is this one grouping. Unless it was
+            // tried, its bound stands; who accepted a window is not moved for a trial.
+            let (part, demand) = (self.part, &mut self.demand);
+            part.bound_at(&prices, Some(&branch), demand).expect("it has a bound");
+            let held = self.part.cands.iter().any(|c| c.bound_here);
+            match self.trial.seat_all(&self.demand) {
+                Ok(()) if !held => self.take_trial(),
+                Err(Impossible) if !held => {}
+                _ => self.stuck = self.stuck.max(bound),
             }
             return;
         };

@@ -18,6 +18,10 @@ pub(crate) const FREE: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Broken;
 
+/// A grouping cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Impossible;
+
 /// What an intent costs whoever asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -311,6 +315,28 @@ impl<'a> Plan<'a> {
         }
         (self.items, self.places) = kept;
         self.best(w, 0)
+    }
+
+    /// Exactly what the windows ask for.
+    ///
+    /// # Errors
+    /// Two of them ask for the same intent, or an offer's for more than its stock.
+    pub(crate) fn seat_all(&mut self, demand: &Demand) -> Result<(), Impossible> {
+        if demand.wanted.iter().any(|wanted| *wanted > 1)
+            || demand.units.iter().zip(&self.part.offers).any(|(units, o)| *units > o.stock)
+        {
+            return Err(Impossible);
+        }
+        let windows = 0..self.part.windows.len();
+        let groups = windows.map(|w| {
+            let window = &self.part.windows[w];
+            let open = demand.tier[w].1 > 0;
+            let chosen = |n: &u32| open && demand.chosen[*n as usize];
+            (window.first..window.end).filter(chosen).collect()
+        });
+        let groups: Vec<Vec<u32>> = groups.collect();
+        self.restore(&groups);
+        Ok(())
     }
 
     fn is_bound(&self, i: u32, w: u32) -> bool {
