@@ -291,15 +291,21 @@ impl Market {
             self.unprove(o);
         }
         let slots = self.slots_of_pair(o, i);
-        // Where it stays it is worth more than elsewhere (R9).
-        let stays = self.node(i).intent.promise.announced.as_ref().map(|announced| announced.1);
-        let full = self.offer(o).max_group() as u32;
         let node = self.offer(o);
+        let full = node.max_group() as u32;
         let grown = |slot: Slot| node.window(slot).is_some_and(|w| w.eligible >= full);
         let full: Vec<Slot> = slots.iter().copied().filter(|slot| grown(*slot)).collect();
+        let worth: Vec<(Slot, i64)> = slots
+            .iter()
+            .map(|&slot| {
+                let visit = node.placed.offer.visit_value_at(slot);
+                (slot, visit + self.bonus(o, i, slot))
+            })
+            .collect();
+        let worth = |slot: Slot| worth.iter().find(|at| at.0 == slot).map(|at| at.1);
         self.uncover(o, |slot, cover| {
-            let apart = slots.contains(&slot) && !slots.contains(&cover);
-            apart || full.contains(&cover) || stays == Some(slot)
+            // It may be in the window, and not in its cover, or at less there.
+            full.contains(&cover) || worth(slot) > worth(cover)
         });
         for slot in slots {
             let visit_value = self.offer(o).placed.offer.visit_value_at(slot);

@@ -58,7 +58,8 @@ impl Market {
         solve.run(seed, &mut |phase, now, bound| {
             watch(phase, value - own + now, dual - own_dual + bound);
         });
-        if solve.gained() {
+        // A promise that the part cannot hold is for repair alone.
+        if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
             self.adopt(&part, &solve.plan);
         }
         let bound = solve.bound;
@@ -105,6 +106,12 @@ impl Market {
             u: part.intents.iter().map(|&i| self.price_of(i)).collect(),
             v: part.offers.iter().map(|offer| self.offer(offer.o).price).collect(),
         }
+    }
+
+    /// How many buyers of the offers' windows accepted them.
+    fn held_in(&self, offers: &[u32]) -> usize {
+        let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
+        windows.flat_map(|w| &w.members).filter(|c| self.pinned(c.intent)).count()
     }
 
     /// The incumbent, as far as the part can hold it.

@@ -8,7 +8,7 @@
 
 use super::Compact;
 use super::dual::{Branch, Demand, Domain, Frequency, NONE, Pace, Prices};
-use super::plan::{Impossible, Plan};
+use super::plan::Plan;
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -228,10 +228,10 @@ impl Tree<'_> {
             let (part, demand) = (self.part, &mut self.demand);
             part.bound_at(&prices, Some(&branch), demand).expect("it has a bound");
             let held = self.part.cands.iter().any(|c| c.bound_here);
-            match self.trial.seat_all(&self.demand) {
-                Ok(()) if !held => self.take_trial(),
-                Err(Impossible) if !held => {}
-                _ => self.stuck = self.stuck.max(bound),
+            if held {
+                self.stuck = self.stuck.max(bound);
+            } else if self.trial.seat_all(&self.demand) == Ok(()) {
+                self.take_trial();
             }
             return;
         };

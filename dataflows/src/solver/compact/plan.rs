@@ -102,6 +102,14 @@ impl<'a> Plan<'a> {
         self.members[w as usize].iter().any(|&n| self.cand(n).bound_here)
     }
 
+    /// Who accepted the window that they are in, with it.
+    pub(crate) fn held(&self) -> Vec<(u32, u32)> {
+        let all =
+            self.members.iter().zip(0..).flat_map(|(group, w)| group.iter().map(move |n| (*n, w)));
+        let bound = all.filter(|(n, _)| self.cand(*n).bound_here);
+        bound.map(|(n, w)| (self.cand(n).intent, w)).collect()
+    }
+
     /// Where changes can be taken back to.
     pub(crate) fn mark(&self) -> usize {
         self.log.len()

@@ -39,8 +39,9 @@ pub(crate) struct Solve<'a> {
     pub prices: Prices,
     /// The least bound so far, scaled.
     pub bound: i128,
-    /// What the incumbent was.
+    /// What the incumbent was, and who accepted which of its windows.
     began: Gain,
+    held: Vec<(u32, u32)>,
     demand: Demand,
 }
 
@@ -49,7 +50,8 @@ impl<'a> Solve<'a> {
     pub(crate) fn new(part: &'a Compact, plan: Plan<'a>, prices: Prices, budget: Budget) -> Self {
         let mut demand = Demand::default();
         let bound = part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
-        Self { part, budget, began: plan.total(), plan, prices, bound, demand }
+        let (began, held) = (plan.total(), plan.held());
+        Self { part, budget, began, held, plan, prices, bound, demand }
     }
 
     /// Every phase; `watch` is told the value and the bound after each.
@@ -70,7 +72,8 @@ impl<'a> Solve<'a> {
 
     /// Whether the incumbent was improved, or a tie was.
     pub(crate) fn gained(&self) -> bool {
-        self.plan.total() > self.began
+        debug_assert_eq!(self.plan.held(), self.held, "who accepted stays (R8)");
+        self.plan.total() > self.began && self.plan.held() == self.held
     }
 
     /// Whether nothing is left to gain.
