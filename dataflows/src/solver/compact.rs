@@ -5,12 +5,19 @@
 //! optimum are left out: a slot whose candidates all could be in another slot of the same offer,
 //! at no less worth, where the greatest group holds everybody, is never needed.
 //!
-//! [`dual`] proves a bound, [`plan`] holds a grouping, [`search`] improves it, and [`exact`] closes
+//! [`dual`] proves a bound (`joint` where stock binds), [`rounds`] tighten it, [`plan`] holds a
+//! grouping, `moves` change it, [`search`] improves it, and [`exact`] closes
 //! what is small enough by branch and bound; [`solve`] runs them in turn.
 
 pub(crate) mod dual;
 
+mod joint;
+
+pub(crate) mod rounds;
+
 pub(crate) mod plan;
+
+mod moves;
 
 pub(crate) mod search;
 

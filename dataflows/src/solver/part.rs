@@ -6,10 +6,14 @@ use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
 use super::market::Market;
 use super::plan::Home;
-use super::price::{Scratch, UNPRICED};
+use super::price::{SCALE, Scratch, UNPRICED};
 use super::{Budget, Phase};
 use crate::market::{Slot, Time};
 use std::collections::BTreeSet;
+
+/// A part whose gap is no more than this share of its value is left alone: one of which a window
+/// locks soon, and any other.
+const ENOUGH: (i128, i128) = (400, 80);
 
 impl Market {
     /// The offers of the market, by connected components, each in the order of stores.
@@ -82,14 +86,22 @@ impl Market {
             }
             let offers = self.component(o, &mut seen);
             let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
-            let budget = if urgent { now } else { later };
-            if budget != Budget::NONE {
+            let (budget, enough) = if urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
+            if budget != Budget::NONE && !self.is_within(&offers, enough) {
                 self.solve_part(&offers, budget, seed, &mut |_, _, _| {});
             }
         }
         if later != Budget::NONE {
             self.unsolved.clear();
         }
+    }
+
+    /// Whether the part's gap is a `share`-th of its value or less.
+    fn is_within(&self, offers: &[u32], share: i128) -> bool {
+        let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
+        let value: i64 = windows.map(|w| w.value).sum();
+        let value = value as i128 * SCALE as i128;
+        self.dual_of(offers) - value < SCALE as i128 + value / share
     }
 
     /// Whether a window of the offer that may open, or is open, locks before `soon`.

@@ -9,16 +9,6 @@ use super::Compact;
 use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
 
-/// The greatest price of an intent: above anything that an intent can be worth.
-const MAX_PRICE: i64 = 1 << 48;
-/// The greatest price of a unit of stock.
-const MAX_UNIT_PRICE: i64 = 1 << 38;
-/// Polyak's length of a step, which halvings make shorter; and what is too short.
-const FULL_LENGTH: i128 = 1 << 10;
-const LEAST_LENGTH: i128 = 4;
-/// Directions are kept in 1/16.
-const TREND: i64 = 16;
-
 /// What a window may be, in a branch of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Domain {
@@ -61,10 +51,10 @@ impl Prices {
 
 /// A group that a window asks for.
 #[derive(Debug, Clone, Copy, Default)]
-struct Pick {
-    worth: i64,
-    tier: usize,
-    size: usize,
+pub(crate) struct Pick {
+    pub worth: i64,
+    pub tier: usize,
+    pub size: usize,
 }
 
 /// Who would be in a window's group at one tier if size did not matter.
@@ -101,11 +91,11 @@ pub(crate) struct Demand {
     pub thorough: bool,
     /// Steps so far: one for a candidate at a tier, or a sum of a table.
     pub work: u64,
-    order: Vec<(i64, u32)>,
-    picks: Vec<Pick>,
-    curve: Vec<i64>,
-    table: Vec<i64>,
-    from: Vec<u32>,
+    pub order: Vec<(i64, u32)>,
+    pub picks: Vec<Pick>,
+    pub curve: Vec<i64>,
+    pub table: Vec<i64>,
+    pub from: Vec<u32>,
 }
 
 /// No group can be.
@@ -196,7 +186,7 @@ impl Compact {
 
     /// Lists who can pay the tier, at reduced worth; how many of them must be in the group, first
     /// in the list. `None` if one who must cannot pay.
-    fn list(
+    pub(crate) fn list(
         &self,
         w: u32,
         price: i64,
@@ -231,7 +221,7 @@ impl Compact {
     }
 
     /// The best group of a window at reduced worths.
-    fn best_pick(
+    pub(crate) fn best_pick(
         &self,
         w: u32,
         prices: &Prices,
@@ -405,123 +395,6 @@ impl Compact {
         demand.tier[w as usize] = (pick.tier as u8, pick.size as u32);
         demand.order = order;
     }
-
-    /// The best that the offer's windows can do with no more buyers in all than the stock can
-    /// serve; the groups are left in `picks`.
-    ///
-    /// **Cost** windows * the most buyers squared.
-    fn joint(
-        &self,
-        n: usize,
-        prices: &Prices,
-        branch: Option<&Branch>,
-        demand: &mut Demand,
-        picks: &mut [Pick],
-    ) -> Option<i64> {
-        let offer = &self.offers[n];
-        let most = offer.most;
-        let width = most + 1;
-        let mut table = std::mem::take(&mut demand.table);
-        let mut from = std::mem::take(&mut demand.from);
-        let mut curve = std::mem::take(&mut demand.curve);
-        table.clear();
-        table.resize(width, 0);
-        from.clear();
-        let mut next = vec![NONE; width];
-        for &w in &offer.windows {
-            let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
-            let sizes = self.curve(w, prices, branch, domain, demand, &mut curve);
-            let start = from.len();
-            from.resize(start + width, 0);
-            demand.work += (width * (sizes.1 + 1).saturating_sub(sizes.0)) as u64 / 2;
-            for c in 0..width {
-                let mut best = if domain.may_close { table[c] } else { NONE };
-                for m in sizes.0..=sizes.1.min(c) {
-                    let worth = curve[m];
-                    if worth > NONE && table[c - m] > NONE && table[c - m] + worth > best {
-                        best = table[c - m] + worth;
-                        from[start + c] = m as u32;
-                    }
-                }
-                next[c] = best;
-            }
-            std::mem::swap(&mut table, &mut next);
-        }
-        let best = table[most];
-        let mut left = most;
-        if best > NONE {
-            for (k, &w) in offer.windows.iter().enumerate().rev() {
-                let m = from[k * width + left] as usize;
-                picks[k] = if m > 0 {
-                    let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
-                    self.pick_of_size(w, prices, branch, domain, m, demand)
-                } else {
-                    Pick::default()
-                };
-                left -= m;
-            }
-        }
-        demand.table = table;
-        demand.from = from;
-        demand.curve = curve;
-        (best > NONE).then_some(best)
-    }
-
-    /// By size: the worth of the window's best group of it; the least and the greatest size.
-    fn curve(
-        &self,
-        w: u32,
-        prices: &Prices,
-        branch: Option<&Branch>,
-        domain: Domain,
-        demand: &mut Demand,
-        curve: &mut Vec<i64>,
-    ) -> (usize, usize) {
-        let window = &self.windows[w as usize];
-        let offer = &self.offers[window.offer as usize];
-        curve.clear();
-        curve.resize(offer.most + 1, NONE);
-        let mut sizes = (usize::MAX, 0);
-        if !domain.may_open {
-            return sizes;
-        }
-        let v = prices.v[window.offer as usize];
-        let mut order = std::mem::take(&mut demand.order);
-        for (tier, step) in offer.tiers.iter().enumerate() {
-            let price = step.price.minor();
-            let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
-                continue;
-            };
-            demand.work += 6 * order.len() as u64;
-            order[forced..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-            let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
-            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
-            sizes = (sizes.0.min(least), sizes.1.max(most));
-            let mut total = 0;
-            for (n, entry) in order.iter().enumerate().take(most) {
-                total += entry.0;
-                if n + 1 >= least && total > curve[n + 1] {
-                    curve[n + 1] = total;
-                }
-            }
-        }
-        demand.order = order;
-        sizes
-    }
-
-    /// The best group of exactly that size.
-    fn pick_of_size(
-        &self,
-        w: u32,
-        prices: &Prices,
-        branch: Option<&Branch>,
-        domain: Domain,
-        size: usize,
-        demand: &mut Demand,
-    ) -> Pick {
-        let exact = Domain { least: size as u32, most: size as u32, ..domain };
-        self.best_pick(w, prices, branch, exact, demand)
-    }
 }
 
 /// Brings the best `size` of the list to its front, the forced ones among them; their sum.
@@ -532,129 +405,4 @@ fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
         free.select_nth_unstable_by(of - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     }
     order[..size].iter().map(|entry| entry.0).sum()
-}
-
-/// How rounds of prices go.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    /// How many at most.
-    pub rounds: u32,
-    /// How many may pass without a better bound before the step is halved.
-    pub patience: u32,
-    /// How many counted steps they may take.
-    pub work: u64,
-}
-
-/// How often each window, and each candidate, was asked for over some rounds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Frequency {
-    pub rounds: u32,
-    pub windows: Vec<u32>,
-    pub cands: Vec<u32>,
-}
-
-impl Compact {
-    /// Tightens the bound by deflected subgradient steps of Polyak's length towards `floor`
-    /// (scaled); leaves the best prices in `prices` and returns their bound, or `None` if the
-    /// branch holds nothing. Ends early below `enough`.
-    pub(crate) fn tighten(
-        &self,
-        prices: &mut Prices,
-        branch: Option<&Branch>,
-        pace: Pace,
-        (floor, enough): (i128, i128),
-        demand: &mut Demand,
-        each: &mut dyn FnMut(&Demand),
-    ) -> Option<i128> {
-        let work = demand.work.saturating_add(pace.work);
-        let mut at = prices.clone();
-        let mut best = i128::MAX;
-        let mut trend = Prices::zero(self);
-        let (mut length, mut waited) = (FULL_LENGTH, 0);
-        for _ in 0..pace.rounds.max(1) {
-            let bound = self.bound_at(&at, branch, demand)?;
-            each(demand);
-            if bound < best {
-                best = bound;
-                prices.clone_from(&at);
-                waited = 0;
-            } else {
-                waited += 1;
-            }
-            if best < enough || length < LEAST_LENGTH || demand.work > work {
-                break;
-            }
-            if waited > pace.patience {
-                waited = 0;
-                length /= 2;
-            }
-            if !self.step(&mut at, demand, &mut trend, (bound - floor) * length / FULL_LENGTH) {
-                waited = pace.patience;
-            }
-        }
-        Some(best)
-    }
-
-    /// One step; false where there is none to make.
-    fn step(&self, at: &mut Prices, demand: &Demand, trend: &mut Prices, length: i128) -> bool {
-        let mut norm: i128 = 0;
-        let mut turn = |trend: &mut i64, slack: i64, price: i64| {
-            let to = TREND * slack + *trend * 3 / 4;
-            *trend = if to > 0 && price == 0 { 0 } else { to };
-            norm += (*trend as i128).pow(2);
-        };
-        for (n, trend) in trend.u.iter_mut().enumerate() {
-            turn(trend, 1 - demand.wanted[n] as i64, at.u[n]);
-        }
-        for (n, trend) in trend.v.iter_mut().enumerate() {
-            let spare = self.offers[n].stock - demand.units[n];
-            turn(trend, spare / self.span(n), at.v[n]);
-        }
-        if norm == 0 {
-            return false;
-        }
-        let length = length.max(1);
-        let most = MAX_PRICE as i128;
-        let along = |trend: i64| {
-            let by = trend as i128 * TREND as i128 * length / norm;
-            by.clamp(-most, most) as i64
-        };
-        let mut moved = false;
-        for (price, &trend) in at.u.iter_mut().zip(&trend.u) {
-            let to = (*price - along(trend)).clamp(0, MAX_PRICE);
-            moved |= to != *price;
-            *price = to;
-        }
-        for (n, (price, &trend)) in at.v.iter_mut().zip(&trend.v).enumerate() {
-            let to = (*price - along(trend) / self.span(n)).clamp(0, MAX_UNIT_PRICE);
-            moved |= to != *price;
-            *price = to;
-        }
-        moved
-    }
-
-    /// By how much a unit price counts for less than an intent's: a stock has many units, and
-    /// without this its direction would drown those of all intents.
-    fn span(&self, n: usize) -> i64 {
-        let offer = &self.offers[n];
-        offer.stock.clamp(1, (offer.most as i64).max(1) * 2).isqrt().max(1)
-    }
-}
-
-impl Frequency {
-    pub(crate) fn of(part: &Compact) -> Self {
-        Self { rounds: 0, windows: vec![0; part.windows.len()], cands: vec![0; part.cands.len()] }
-    }
-
-    pub(crate) fn note(&mut self, part: &Compact, demand: &Demand) {
-        self.rounds += 1;
-        for (w, window) in part.windows.iter().enumerate() {
-            if demand.tier[w].1 > 0 {
-                self.windows[w] += 1;
-                for n in window.first..window.end {
-                    self.cands[n as usize] += demand.chosen[n as usize] as u32;
-                }
-            }
-        }
-    }
 }

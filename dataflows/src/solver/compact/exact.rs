@@ -7,8 +7,9 @@
 //! used up bounds the optimum.
 
 use super::Compact;
-use super::dual::{Branch, Demand, Domain, Frequency, NONE, Pace, Prices};
+use super::dual::{Branch, Demand, Domain, NONE, Prices};
 use super::plan::Plan;
+use super::rounds::{Frequency, Pace};
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

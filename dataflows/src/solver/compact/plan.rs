@@ -5,7 +5,7 @@
 
 use super::dual::Demand;
 use super::{Cand, Compact};
-use crate::solver::group::{Frame, Group, Item, best_group, may_reach};
+use crate::solver::group::{Frame, Group, Item, best_group};
 use crate::solver::plan::Gain;
 
 /// Cells of a knapsack's table that are worth their while for a window on trial.
@@ -40,22 +40,22 @@ pub(crate) struct Plan<'a> {
     /// By window: its candidates' places, rising.
     pub members: Vec<Vec<u32>>,
     /// By window: the tier that its group reaches.
-    tier: Vec<u8>,
+    pub tier: Vec<u8>,
     /// By window: its group's part of the objective.
-    worth: Vec<i64>,
+    pub worth: Vec<i64>,
     /// By window: counts changes of its group.
     turn: Vec<u32>,
     /// By offer: units in its windows.
-    used: Vec<i64>,
+    pub used: Vec<i64>,
     /// The objective and its ties.
     pub total: Gain,
     /// By intent: what its leaving costs, and its window's count that this holds for.
     losses: Vec<(u32, u32, Option<i64>)>,
     /// What windows were, latest last.
-    log: Vec<(u32, Vec<u32>)>,
+    pub log: Vec<(u32, Vec<u32>)>,
     /// Candidates looked at so far.
     pub work: u64,
-    items: Vec<Item>,
+    pub items: Vec<Item>,
     places: Vec<u32>,
 }
 
@@ -79,16 +79,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn cand(&self, n: u32) -> &'a Cand {
+    pub(crate) fn cand(&self, n: u32) -> &'a Cand {
         &self.part.cands[n as usize]
     }
 
-    fn price(&self, w: u32, tier: usize) -> i64 {
+    pub(crate) fn price(&self, w: u32, tier: usize) -> i64 {
         self.part.offer_of(w).tiers[tier].price.minor()
     }
 
     /// The tier that a group of that size reaches.
-    fn reached(&self, w: u32, size: usize) -> Option<usize> {
+    pub(crate) fn reached(&self, w: u32, size: usize) -> Option<usize> {
         let tiers = &self.part.offer_of(w).tiers;
         tiers.iter().take_while(|t| t.min_buyers as usize <= size).count().checked_sub(1)
     }
@@ -229,7 +229,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Units that the window's group may use.
-    fn room(&self, w: u32) -> i64 {
+    pub(crate) fn room(&self, w: u32) -> i64 {
         let offer = self.part.windows[w as usize].offer as usize;
         let mine: i64 =
             self.members[w as usize].iter().map(|&n| self.cand(n).quantity as i64).sum();
@@ -268,7 +268,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The best group of the window among those listed.
-    fn best(&self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
+    pub(crate) fn best(&self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
         let offer = self.part.offer_of(w);
         let frame =
             Frame { least_tier, cells: CELLS, ..Frame::of(&offer.tiers, offer.cap, self.room(w)) };
@@ -282,7 +282,7 @@ impl<'a> Plan<'a> {
         self.best(w, 0)
     }
 
-    fn list_for(&mut self, w: u32, ask: Ask) {
+    pub(crate) fn list_for(&mut self, w: u32, ask: Ask) {
         self.list(w, |plan, home, c| {
             let elsewhere = home != w;
             match ask {
@@ -352,177 +352,5 @@ impl<'a> Plan<'a> {
             let c = self.cand(n);
             c.intent == i && c.bound_here
         })
-    }
-
-    /// Seats the group, whoever its members are with now; `freed` gets whoever is in no window
-    /// for it.
-    pub(crate) fn open(
-        &mut self,
-        w: u32,
-        group: Vec<u32>,
-        freed: &mut Vec<u32>,
-    ) -> Result<(), Broken> {
-        let mut robbed: Vec<u32> = Vec::new();
-        for &n in &group {
-            let i = self.cand(n).intent;
-            let home = self.home[i as usize];
-            if home != FREE && home != w && !robbed.contains(&home) {
-                robbed.push(home);
-            }
-        }
-        // Marks the group's members first, so that each robbed window is set once.
-        for &from in &robbed {
-            let rest: Vec<u32> = self.members[from as usize]
-                .iter()
-                .copied()
-                .filter(|n| {
-                    let i = self.cand(*n).intent;
-                    !group.iter().any(|&g| self.cand(g).intent == i)
-                })
-                .collect();
-            self.set(from, rest);
-        }
-        let old = self.members[w as usize].clone();
-        self.set(w, group);
-        freed.extend(
-            old.iter().map(|&n| self.cand(n).intent).filter(|&i| self.home[i as usize] == FREE),
-        );
-        for from in robbed {
-            self.settle(from, freed)?;
-        }
-        self.settle(w, freed)
-    }
-
-    /// Empties the window; `freed` gets who was in it.
-    pub(crate) fn close(&mut self, w: u32, freed: &mut Vec<u32>) {
-        freed.extend(self.members[w as usize].iter().map(|&n| self.cand(n).intent));
-        self.set(w, Vec::new());
-    }
-
-    /// Sends away who cannot pay what the group's size earns.
-    fn settle(&mut self, w: u32, freed: &mut Vec<u32>) -> Result<(), Broken> {
-        let mut members = self.members[w as usize].clone();
-        let before = members.len();
-        loop {
-            if members.is_empty() {
-                break;
-            }
-            let Some(tier) = self.reached(w, members.len()) else {
-                if members.iter().any(|&n| self.cand(n).bound_here) {
-                    return Err(Broken);
-                }
-                freed.extend(members.drain(..).map(|n| self.cand(n).intent));
-                break;
-            };
-            let price = self.price(w, tier);
-            if members.iter().all(|&n| self.cand(n).pays(price)) {
-                break;
-            }
-            let poor = |n: &u32| !self.cand(*n).pays(price);
-            if members.iter().any(|n| poor(n) && self.cand(*n).bound_here) {
-                return Err(Broken);
-            }
-            freed.extend(members.iter().filter(|n| poor(n)).map(|&n| self.cand(n).intent));
-            members.retain(|n| !poor(n));
-        }
-        if members.len() != before {
-            self.set(w, members);
-        }
-        Ok(())
-    }
-
-    /// Puts a free intent into the open window where it adds most, at least nothing.
-    pub(crate) fn fill(&mut self, i: u32) -> bool {
-        if self.home[i as usize] != FREE {
-            return false;
-        }
-        let mut best: Option<(Gain, u32, u32)> = None;
-        for &(w, n) in &self.part.places[i as usize] {
-            let size = self.members[w as usize].len();
-            let offer = self.part.windows[w as usize].offer as usize;
-            let c = self.cand(n);
-            if size == 0
-                || size >= self.part.offers[offer].cap
-                || self.used[offer] + c.quantity as i64 > self.part.offers[offer].stock
-            {
-                continue;
-            }
-            let Some(tier) = self.reached(w, size + 1) else { continue };
-            let price = self.price(w, tier);
-            if !c.pays(price) {
-                continue;
-            }
-            let mut value = c.at(price);
-            if tier != self.tier[w as usize] as usize {
-                let others = self.members[w as usize].iter();
-                value += others.map(|&m| self.cand(m).at(price)).sum::<i64>();
-                value -= self.worth[w as usize];
-            }
-            let gain = Gain {
-                value,
-                buyers: 1,
-                earlier: -(self.part.windows[w as usize].slot.0 as i64),
-                nearer: -(c.distance_m as i64),
-            };
-            if value >= 0 && best.as_ref().is_none_or(|b| gain > b.0) {
-                best = Some((gain, w, n));
-            }
-        }
-        let Some((_, w, n)) = best else { return false };
-        let mut members = self.members[w as usize].clone();
-        members.insert(members.partition_point(|m| *m < n), n);
-        self.set(w, members);
-        true
-    }
-
-    /// Tries the best group of the window against whatever its buyers do now; keeps it if that
-    /// gains. `disturbed` gets the windows that it touched.
-    pub(crate) fn reopen(&mut self, w: u32, disturbed: &mut Vec<u32>) -> bool {
-        let before = self.worth[w as usize];
-        let size = self.members[w as usize].len();
-        self.list_for(w, Ask::Loss);
-        let offer = self.part.offer_of(w);
-        let frame = Frame::of(&offer.tiers, offer.cap, self.room(w));
-        if !may_reach(&self.items, frame, before.max(0)) {
-            return false;
-        }
-        let Some((worth, group)) = self.best(w, 0) else { return false };
-        if worth < 0 || (worth, group.len()) <= (before, size) {
-            return false;
-        }
-        let (mark, total) = (self.mark(), self.total);
-        let mut freed = Vec::new();
-        let sound = self.open(w, group, &mut freed).is_ok();
-        if sound {
-            freed.sort_unstable();
-            for &i in &freed {
-                self.fill(i);
-            }
-            if self.total > total {
-                disturbed.extend(self.log[mark..].iter().map(|entry| entry.0));
-                for &i in freed.iter().filter(|&&i| self.home[i as usize] == FREE) {
-                    disturbed.extend(self.part.places[i as usize].iter().map(|p| p.0));
-                }
-                return true;
-            }
-        }
-        self.roll_back(mark);
-        false
-    }
-
-    /// Improves the listed windows and those that they disturb, `passes` times at most.
-    pub(crate) fn improve(&mut self, mut list: Vec<u32>, passes: usize) {
-        for _ in 0..passes {
-            list.sort_unstable();
-            list.dedup();
-            let mut disturbed = Vec::new();
-            for w in list {
-                self.reopen(w, &mut disturbed);
-            }
-            if disturbed.is_empty() {
-                return;
-            }
-            list = disturbed;
-        }
     }
 }

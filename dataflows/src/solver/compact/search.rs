@@ -140,8 +140,8 @@ impl Plan<'_> {
 
     /// Brings back a whole grouping.
     pub(crate) fn restore(&mut self, members: &[Vec<u32>]) {
-        for w in 0..members.len() {
-            if self.members[w] != members[w] {
+        for (w, group) in members.iter().enumerate() {
+            if self.members[w] != *group {
                 self.set(w as u32, Vec::new());
             }
         }
@@ -226,7 +226,7 @@ impl Plan<'_> {
 
     /// The grouping of greatest objective that a greedy and improvement find from nothing but
     /// what is promised.
-    pub(crate) fn from_scratch(&mut self, greedy: Greedy) {
+    pub(crate) fn start_anew(&mut self, greedy: Greedy) {
         let all: Vec<u32> = (0..self.part.windows.len() as u32).collect();
         for &w in &all {
             if self.is_open(w) && !self.is_held(w) {

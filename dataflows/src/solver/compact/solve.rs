@@ -1,8 +1,9 @@
 //! A part from its incumbent to what its budget buys, phase by phase.
 
 use super::Compact;
-use super::dual::{Demand, Pace, Prices};
+use super::dual::{Demand, Prices};
 use super::plan::Plan;
+use super::rounds::Pace;
 use super::search::Greedy;
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
@@ -84,7 +85,7 @@ impl<'a> Solve<'a> {
     fn construct(&mut self) {
         for greedy in [Greedy::Window, Greedy::Buyer] {
             let mut fresh = self.plan.clone();
-            fresh.from_scratch(greedy);
+            fresh.start_anew(greedy);
             self.plan.better_of(&fresh);
         }
     }

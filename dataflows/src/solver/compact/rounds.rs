@@ -1,0 +1,139 @@
+//! Rounds of prices: steps against subgradients, which tighten the bound.
+
+use super::Compact;
+use super::dual::{Branch, Demand, Prices};
+
+/// The greatest price of an intent: above anything that an intent can be worth.
+const MAX_PRICE: i64 = 1 << 48;
+/// The greatest price of a unit of stock.
+const MAX_UNIT_PRICE: i64 = 1 << 38;
+/// Polyak's length of a step, which halvings make shorter; and what is too short.
+const FULL_LENGTH: i128 = 1 << 10;
+const LEAST_LENGTH: i128 = 4;
+/// Directions are kept in 1/16.
+const TREND: i64 = 16;
+
+/// How rounds of prices go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How many at most.
+    pub rounds: u32,
+    /// How many may pass without a better bound before the step is halved.
+    pub patience: u32,
+    /// How many counted steps they may take.
+    pub work: u64,
+}
+
+/// How often each window, and each candidate, was asked for over some rounds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frequency {
+    pub rounds: u32,
+    pub windows: Vec<u32>,
+    pub cands: Vec<u32>,
+}
+
+impl Compact {
+    /// Tightens the bound by deflected subgradient steps of Polyak's length towards `floor`
+    /// (scaled); leaves the best prices in `prices` and returns their bound, or `None` if the
+    /// branch holds nothing. Ends early below `enough`.
+    pub(crate) fn tighten(
+        &self,
+        prices: &mut Prices,
+        branch: Option<&Branch>,
+        pace: Pace,
+        (floor, enough): (i128, i128),
+        demand: &mut Demand,
+        each: &mut dyn FnMut(&Demand),
+    ) -> Option<i128> {
+        let work = demand.work.saturating_add(pace.work);
+        let mut at = prices.clone();
+        let mut best = i128::MAX;
+        let mut trend = Prices::zero(self);
+        let (mut length, mut waited) = (FULL_LENGTH, 0);
+        for _ in 0..pace.rounds.max(1) {
+            let bound = self.bound_at(&at, branch, demand)?;
+            each(demand);
+            if bound < best {
+                best = bound;
+                prices.clone_from(&at);
+                waited = 0;
+            } else {
+                waited += 1;
+            }
+            if best < enough || length < LEAST_LENGTH || demand.work > work {
+                break;
+            }
+            if waited > pace.patience {
+                waited = 0;
+                length /= 2;
+            }
+            if !self.step(&mut at, demand, &mut trend, (bound - floor) * length / FULL_LENGTH) {
+                waited = pace.patience;
+            }
+        }
+        Some(best)
+    }
+
+    /// One step; false where there is none to make.
+    fn step(&self, at: &mut Prices, demand: &Demand, trend: &mut Prices, length: i128) -> bool {
+        let mut norm: i128 = 0;
+        let mut turn = |trend: &mut i64, slack: i64, price: i64| {
+            let to = TREND * slack + *trend * 3 / 4;
+            *trend = if to > 0 && price == 0 { 0 } else { to };
+            norm += (*trend as i128).pow(2);
+        };
+        for (n, trend) in trend.u.iter_mut().enumerate() {
+            turn(trend, 1 - demand.wanted[n] as i64, at.u[n]);
+        }
+        for (n, trend) in trend.v.iter_mut().enumerate() {
+            let spare = self.offers[n].stock - demand.units[n];
+            turn(trend, spare / self.span(n), at.v[n]);
+        }
+        if norm == 0 {
+            return false;
+        }
+        let length = length.max(1);
+        let most = MAX_PRICE as i128;
+        let along = |trend: i64| {
+            let by = trend as i128 * TREND as i128 * length / norm;
+            by.clamp(-most, most) as i64
+        };
+        let mut moved = false;
+        for (price, &trend) in at.u.iter_mut().zip(&trend.u) {
+            let to = (*price - along(trend)).clamp(0, MAX_PRICE);
+            moved |= to != *price;
+            *price = to;
+        }
+        for (n, (price, &trend)) in at.v.iter_mut().zip(&trend.v).enumerate() {
+            let to = (*price - along(trend) / self.span(n)).clamp(0, MAX_UNIT_PRICE);
+            moved |= to != *price;
+            *price = to;
+        }
+        moved
+    }
+
+    /// By how much a unit price counts for less than an intent's: a stock has many units, and
+    /// without this its direction would drown those of all intents.
+    fn span(&self, n: usize) -> i64 {
+        let offer = &self.offers[n];
+        offer.stock.clamp(1, (offer.most as i64).max(1) * 2).isqrt().max(1)
+    }
+}
+
+impl Frequency {
+    pub(crate) fn of(part: &Compact) -> Self {
+        Self { rounds: 0, windows: vec![0; part.windows.len()], cands: vec![0; part.cands.len()] }
+    }
+
+    pub(crate) fn note(&mut self, part: &Compact, demand: &Demand) {
+        self.rounds += 1;
+        for (w, window) in part.windows.iter().enumerate() {
+            if demand.tier[w].1 > 0 {
+                self.windows[w] += 1;
+                for n in window.first..window.end {
+                    self.cands[n as usize] += demand.chosen[n as usize] as u32;
+                }
+            }
+        }
+    }
+}
