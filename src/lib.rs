@@ -37,7 +37,7 @@
 //!   -> run::pipeline           events of one tick -> one logical time
 //!   -> dataflows::engine       the book: old -1, new +1; what locks and promises send back
 //!   -> dataflows::flow         demand by (product, cell, slot); offers with stores; one market a product
-//!   -> dataflows::solver       repair, improve, price -> windows +-1, certificate
+//!   -> dataflows::solver       repair, improve, price; parts solved anew -> windows +-1
 //!   -> dataflows::engine       the life of windows -> decisions
 //!   -> translate::outbound     -> connectors: file or NATS
 //! ```

@@ -14,7 +14,7 @@ use iceshop::instance::{Instance, Solution};
 use std::time::{Duration, Instant};
 
 /// Sizes, in intents, and how many more times the usual budget their reference has.
-const SIZES: [(usize, u32); 6] = [(20, 20), (40, 20), (70, 10), (100, 10), (150, 10), (300, 4)];
+const SIZES: [(usize, u32); 6] = [(20, 20), (40, 20), (70, 10), (100, 10), (150, 5), (300, 4)];
 /// Markets of a class and size that nobody gave a number.
 const SEEDS: u64 = 5;
 /// Sizes of city markets that updates are made in.

@@ -1,10 +1,12 @@
 //! One market, kept solved: the best groups known, and a bound that proves how good they are.
 //!
-//! The parts, in the order in which an update passes them: [`change`] takes it into the state
-//! ([`market`]) and marks the windows that it touches; [`repair`] brings their groups back under the rules; [`improve`] lets
-//! windows open, steal and close while that gains; [`price`] keeps the certificate valid. A whole
-//! solve ([`solve`]) is the same parts run over everything. [`group`] is the one exact step they
-//! share; [`feasible`] says what a grouping must obey, from the records alone.
+//! In the order in which an update passes them: [`change`] takes it into the state ([`market`]) and
+//! marks the windows that it touches; [`repair`] brings their groups back under the rules;
+//! [`improve`] lets windows open, steal and close while that gains; [`price`] keeps the certificate
+//! valid. From time to time, and in a whole solve, [`part`] takes a connected component out into
+//! flat arrays ([`compact`]), where prices, search and branch and bound improve it and prove more.
+//! [`group`] is the one exact step they share; [`feasible`] says what a grouping must obey, from the
+//! records alone.
 //!
 //! Never reads a clock, never depends on hash order, indices or arrival order inside a tick.
 
