@@ -22,9 +22,9 @@ use timely::dataflow::operators::generic::operator::Operator;
 /// How often what has changed of a market is solved again, in minutes.
 const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
-const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 4, from_scratch: false };
+const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
-const NOW: Budget = Budget { price_rounds: 60, search_steps: 200, nodes: 50, from_scratch: false };
+const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
 
 type Update = ((Key, MarketInput), T, isize);
 type Emission = (Output, T, isize);

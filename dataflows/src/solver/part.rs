@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 
 /// A part whose gap is no more than this share of its value is left alone: one of which a window
 /// locks soon, and any other.
-const ENOUGH: (i128, i128) = (400, 80);
+const ENOUGH: (i128, i128) = (400, 100);
 
 impl Market {
     /// The offers of the market, by connected components, each in the order of stores.
     pub(crate) fn components(&self) -> Vec<Vec<u32>> {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut seen = vec![false; self.offers.len()];
         let mut all = Vec::new();
         for &o in self.by_store.values() {
-            if !seen.contains(&o) {
+            if !seen[o as usize] {
                 all.push(self.component(o, &mut seen));
             }
         }
@@ -29,13 +29,17 @@ impl Market {
     }
 
     /// The offers connected with `o`, in the order of stores.
-    fn component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Vec<u32> {
-        seen.insert(o);
+    fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
+        seen[o as usize] = true;
         let mut offers = vec![o];
         let mut next = 0;
         while next < offers.len() {
             for c in &self.offer(offers[next]).candidates {
-                offers.extend(self.node(c.intent).edges.iter().filter(|e| seen.insert(**e)));
+                for &o in &self.node(c.intent).edges {
+                    if !std::mem::replace(&mut seen[o as usize], true) {
+                        offers.push(o);
+                    }
+                }
             }
             next += 1;
         }
@@ -76,12 +80,12 @@ impl Market {
     ///
     /// **Contract** nothing is dirty, stale or fresh.
     pub(crate) fn settle_parts(&mut self, soon: Time, now: Budget, later: Budget, seed: u64) {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut seen = vec![false; self.offers.len()];
         let mut unsolved: Vec<u32> = self.unsolved.iter().copied().collect();
         unsolved.retain(|&o| self.offers[o as usize].is_some());
         unsolved.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         for o in unsolved {
-            if seen.contains(&o) {
+            if seen[o as usize] {
                 continue;
             }
             let offers = self.component(o, &mut seen);
