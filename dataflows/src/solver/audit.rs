@@ -4,9 +4,32 @@
 
 use super::market::Market;
 use super::plan::Home;
-use super::price::Scratch;
 
 impl Market {
+    /// A window's term is its best group's worth, or more while it is loose; what is kept of its
+    /// tiers says no less than is true.
+    fn audit_term(&self, o: u32, slot: crate::market::Slot) -> Result<(), String> {
+        let window = self.offer(o).window(slot).expect("just listed");
+        let term = self.term(o, slot);
+        let at = || format!("window {} at {}", slot.0, self.store(o));
+        if window.term < term || (!window.loose && window.term != term) {
+            return Err(format!("{}: term {}, found {term}", at(), window.term));
+        }
+        if window.cover.is_some() || window.sums.is_empty() {
+            return Ok(());
+        }
+        for (tier, (kept, found)) in window.sums.iter().zip(self.sums_of(o, slot)).enumerate() {
+            let sizes = self.offer(o).sizes(tier);
+            let counts = (kept.sum, kept.positive, kept.paying);
+            if counts != (found.sum, found.positive, found.paying)
+                || kept.bound(sizes) < found.bound(sizes)
+            {
+                return Err(format!("{}: kept {kept:?}, found {found:?}", at()));
+            }
+        }
+        Ok(())
+    }
+
     /// Recomputes every kept sum, counter and mirror.
     ///
     /// **Cost** the terms of all windows.
@@ -43,13 +66,12 @@ impl Market {
                     let home = self.hot[c.intent as usize].home == Home::In(o, slot);
                     same("home", home as i64, 1)?;
                 }
-                let term = self.term(o, slot, &mut Scratch::default());
-                same("term", window.term, term)?;
+                self.audit_term(o, slot)?;
                 if let Some(cover) = window.cover {
                     same("cover", self.covers(o, slot, cover) as i64, 1)?;
                 }
                 value += window.value;
-                dual += term as i128;
+                dual += window.term as i128;
             }
             dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
         }

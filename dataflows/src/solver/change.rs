@@ -1,15 +1,19 @@
 //! What updates do to a market: offers and intents come, change and go; time closes windows.
 //!
 //! An update keeps the candidates, the windows and every sum, and marks what it touched: `dirty`
-//! windows, whose groups may have to change, and `stale` ones, whose terms of the bound may. It
-//! decides nothing; that is for [`Market::refresh`].
+//! windows, whose groups may break a rule or hold more; `stale` ones, whose terms of the bound may
+//! be too low; `awake` intents and `roomy` offers, which may find something better. It decides
+//! nothing; that is for [`Market::refresh`].
 
 use super::PlacedOffer;
-use super::market::{Candidate, Hot, IntentNode, Market, OfferNode, WindowNode};
+use super::market::{Hot, IntentNode, Market, OfferNode};
 use super::plan::Home;
-use super::price::UNPRICED;
+use super::price::{SCALE, UNPRICED};
 use crate::market::{Cell, Intent, IntentId, Promise, Slot, SlotSet, StoreId, Time};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// While more units than this many of its greatest groups are left, an offer's stock holds up none.
+const ROOMY_FROM: i64 = 2;
 
 impl Market {
     /// Puts an offer in, or puts it anew; its windows keep the members who still fit.
@@ -27,11 +31,9 @@ impl Market {
             self.insert_offer(placed);
             for (slot, members) in groups {
                 self.readmit(o, slot, &members);
-                for i in members {
-                    if self.hot[i as usize].home == Home::Free {
-                        self.mark_intent(i);
-                    }
-                }
+                let free = |i: &u32| self.hot[*i as usize].home == Home::Free;
+                let lost: Vec<u32> = members.into_iter().filter(free).collect();
+                self.awake.extend(lost);
             }
         } else {
             self.insert_offer(placed);
@@ -41,11 +43,8 @@ impl Market {
     /// Takes an offer out; its buyers are free.
     pub fn remove_offer(&mut self, store: &StoreId) {
         if let Some(&o) = self.by_store.get(store) {
-            for (_, members) in self.take_offer(o) {
-                for i in members {
-                    self.mark_intent(i);
-                }
-            }
+            let groups = self.take_offer(o);
+            self.awake.extend(groups.into_iter().flat_map(|group| group.1));
         }
     }
 
@@ -53,12 +52,18 @@ impl Market {
         self.unprove(o);
         let offer = self.offer_mut(o);
         let old = std::mem::replace(&mut offer.placed.stock, stock);
-        let (demand, price) = (offer.demand, offer.price);
+        let (demand, used, price) = (offer.demand, offer.used, offer.price);
         self.dual += (stock.max(0) - old.max(0)) as i128 * price as i128;
-        if old.min(stock) < demand {
-            let marks: Vec<_> = self.offer(o).windows.iter().map(|w| (w.slot, o)).collect();
-            self.dirty.extend(&marks);
-            self.stale.extend(marks);
+        if old.min(stock) >= demand {
+            return;
+        }
+        // Stock says how great a group can be, and who takes part at all.
+        let windows: Vec<_> = self.offer(o).windows.iter().map(|w| (w.slot, o)).collect();
+        self.stale.extend(&windows);
+        if used > stock {
+            self.dirty.extend(windows);
+        } else if stock > old {
+            self.roomy.insert(o);
         }
     }
 
@@ -85,11 +90,22 @@ impl Market {
             open: SlotSet::default(),
             open_until: first_open,
         });
+        self.unprove(o);
         for i in self.near(cell, self.longest_reach_m, &self.intent_cells, self.by_id.len()) {
-            if !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m) {
-                self.connect(o, i);
+            if !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m)
+                && self.connect(o, i)
+            {
+                // The offer may join two parts.
+                for other in self.node(i).edges.clone() {
+                    self.unprove(other);
+                }
             }
         }
+        self.roomy.insert(o);
+        let store = self.store(o).clone();
+        let accepted: Vec<Slot> =
+            self.pins.keys().filter(|pin| pin.1 == store).map(|pin| pin.0).collect();
+        self.dirty.extend(accepted.into_iter().map(|slot| (slot, o)));
     }
 
     /// Removes the offer and everything that refers to it; returns the groups it had.
@@ -112,20 +128,19 @@ impl Market {
         self.gone.extend(gone.into_iter().map(|(slot, _)| (slot, store.clone())));
         let terms: i128 = node.windows.iter().map(|w| w.term as i128).sum();
         self.dual -= terms + node.placed.stock.max(0) as i128 * node.price as i128;
-        let least = node.tiers()[0].min_buyers;
-        let rival = node.windows.iter().any(|w| w.eligible >= least);
         for c in &node.candidates {
             let edges = &mut self.intents[c.intent as usize].as_mut().expect("a candidate").edges;
             edges.retain(|e| *e != o);
-            if rival {
-                self.thinned.extend(edges.iter().copied());
-            }
+            self.touched.extend(edges.iter().copied());
+            self.unsolved.extend(edges.iter().copied());
         }
-        self.thinned.remove(&o);
+        self.touched.remove(&o);
         self.unsolved.remove(&o);
+        self.roomy.remove(&o);
         for window in &node.windows {
             self.dirty.remove(&(window.slot, o));
             self.stale.remove(&(window.slot, o));
+            self.loose.remove(&(window.slot, o));
         }
         self.by_store.remove(&node.placed.offer.key.store);
         remove_from(&mut self.offer_cells, node.placed.cell, o);
@@ -162,23 +177,55 @@ impl Market {
     }
 
     /// Moves the bonus for staying (R9) from one window to another.
+    ///
+    /// A proof outlives that where the bonus goes to the window that the intent is in: the optimum
+    /// rises by it at most.
     fn announce(&mut self, i: u32, intent: Intent) {
-        let old = self.node(i).intent.promise.announced.clone();
-        let new = intent.promise.announced.clone();
+        if self.node(i).intent == intent {
+            return;
+        }
+        let places: Vec<(u32, Slot)> = [&self.node(i).intent, &intent]
+            .iter()
+            .filter_map(|intent| intent.promise.announced.as_ref())
+            .filter_map(|(store, slot)| Some((*self.by_store.get(store)?, *slot)))
+            .filter(|&(o, slot)| self.offer(o).window(slot).is_some())
+            .collect();
         let Hot { home, price, .. } = self.hot[i as usize];
+        for &(o, slot) in &places {
+            self.uncover(o, |covered, cover| covered == slot || cover == slot);
+            self.recount(o, slot, i, false);
+        }
         self.hot[i as usize] = Hot { home, price, ..Hot::of(&intent) };
         self.intents[i as usize].as_mut().expect("in use").intent = intent;
-        for (store, slot) in old.into_iter().chain(new) {
-            if let Some(&o) = self.by_store.get(&store)
-                && let Some(window) = self.offer(o).window(slot)
-            {
-                let members = window.members.clone();
-                self.unprove(o);
-                self.uncover(o, |covered, cover| covered == slot || cover == slot);
+        let mut added = 0;
+        for &(o, slot) in &places {
+            self.recount(o, slot, i, true);
+            if home == Home::In(o, slot) {
+                let members = self.offer(o).window(slot).expect("a home").members.clone();
                 self.seat(o, slot, members);
-                self.dirty.insert((slot, o));
-                self.stale.insert((slot, o));
             }
+            added = self.bonus(o, i, slot).max(added);
+        }
+        let goes_home = places.last().is_none_or(|&(o, slot)| home == Home::In(o, slot));
+        for &(o, _) in &places {
+            self.touched.insert(o);
+            if goes_home {
+                self.raise_proof(o, added as i128 * SCALE as i128);
+                added = 0;
+            } else {
+                self.unprove(o);
+            }
+        }
+    }
+
+    /// Takes a priced intent out of the sums of one window, or back into them.
+    fn recount(&mut self, o: u32, slot: Slot, i: u32, comes: bool) {
+        let price = self.hot[i as usize].price;
+        if price != UNPRICED
+            && let Ok(at) = self.candidate_at(o, &self.node(i).intent.id)
+        {
+            let c = self.offer(o).candidates[at];
+            self.count(o, slot, &c, price, comes);
         }
     }
 
@@ -211,6 +258,15 @@ impl Market {
                 self.connect(o, i);
             }
         }
+        // A new pair may join two parts.
+        for o in self.node(i).edges.clone() {
+            self.unprove(o);
+        }
+        if let Some(pin) = self.node(i).intent.promise.pin.clone()
+            && let Some(&o) = self.by_store.get(&pin.store)
+        {
+            self.dirty.insert((pin.slot, o));
+        }
         i
     }
 
@@ -218,28 +274,17 @@ impl Market {
         if let Home::In(o, slot) = self.hot[i as usize].home {
             self.leave(i);
             self.dirty.insert((slot, o));
-            self.mark_scarce(o);
+            self.mark_roomy(o);
         }
-        let windows = self.windows_of(i);
-        if self.hot[i as usize].price != UNPRICED {
-            self.stale.extend(&windows);
-        }
-        self.dirty.extend(windows);
-        let node = self.node(i).clone();
-        for &o in &node.edges {
+        let price = self.hot[i as usize].price;
+        for o in std::mem::take(&mut self.intents[i as usize].as_mut().expect("in use").edges) {
             self.unprove(o);
-            for slot in self.slots_of_pair(o, i) {
-                if let Some(window) = self.offer_mut(o).window_mut(slot) {
-                    window.eligible -= 1;
-                }
-            }
-            let at = self.candidate_at(o, &node.intent.id).expect("an edge has its candidate");
-            let offer = self.offer_mut(o);
-            let gone = offer.candidates.remove(at);
-            offer.demand -= gone.quantity as i64;
+            self.disconnect(o, i, price);
         }
         self.dual -= self.price_of(i) as i128;
         self.fresh.remove(&i);
+        self.awake.remove(&i);
+        let node = self.intents[i as usize].take().expect("an index in use");
         self.by_id.remove(&node.intent.id);
         if let Some(pin) = &node.intent.promise.pin {
             let key = (pin.slot, pin.store.clone());
@@ -250,80 +295,8 @@ impl Market {
             }
         }
         remove_from(&mut self.intent_cells, node.intent.cell, i);
-        self.intents[i as usize] = None;
         self.hot[i as usize] = Hot::vacant();
         self.free_intents.push(i);
-    }
-
-    /// Makes the pair a candidate if R6 holds and the buyer can ever accept the price (R5).
-    fn connect(&mut self, o: u32, i: u32) {
-        let offer = self.offer(o);
-        let node = self.node(i);
-        let Some(price) = offer.deepest_price() else { return };
-        let pinned_elsewhere = node.intent.promise.pin.as_ref();
-        if pinned_elsewhere.is_some_and(|pin| pin.store != offer.placed.offer.key.store) {
-            return;
-        }
-        let distance_m = node.intent.place.distance_m(offer.placed.place);
-        let travel = self.params.travel(distance_m);
-        if node.intent.gain(offer.list_price(), price, distance_m, travel).is_none() {
-            return;
-        }
-        let quantity = node.intent.quantity;
-        let worth = node.intent.budget.min(offer.list_price()).minor();
-        let base = quantity as i64 * worth - travel;
-        let accepted = node.intent.promise.pin.as_ref().map_or(i64::MAX, |pin| pin.price.minor());
-        let limit = base.div_euclid(quantity as i64).min(accepted);
-        let limit = limit.clamp(-1, i32::MAX as i64) as i32;
-        let Hot { from, until, .. } = self.hot[i as usize];
-        let candidate = Candidate { base, intent: i, quantity, distance_m, limit, from, until };
-        let store = offer.placed.offer.key.store.clone();
-        let id = node.intent.id.clone();
-        let edge = node.edges.partition_point(|e| self.offer(*e).placed.offer.key.store < store);
-        let at = self.candidate_at(o, &id).expect_err("a pair is connected once");
-        let offer = self.offer_mut(o);
-        offer.candidates.insert(at, candidate);
-        offer.demand += quantity as i64;
-        let edges = &mut self.intents[i as usize].as_mut().expect("in use").edges;
-        edges.insert(edge, o);
-        // A new pair may join two parts.
-        for o in edges.clone() {
-            self.unprove(o);
-        }
-        let slots = self.slots_of_pair(o, i);
-        let node = self.offer(o);
-        let full = node.max_group() as u32;
-        let grown = |slot: Slot| node.window(slot).is_some_and(|w| w.eligible >= full);
-        let full: Vec<Slot> = slots.iter().copied().filter(|slot| grown(*slot)).collect();
-        let worth: Vec<(Slot, i64)> = slots
-            .iter()
-            .map(|&slot| {
-                let visit = node.placed.offer.visit_value_at(slot);
-                (slot, visit + self.bonus(o, i, slot))
-            })
-            .collect();
-        let worth = |slot: Slot| worth.iter().find(|at| at.0 == slot).map(|at| at.1);
-        self.uncover(o, |slot, cover| {
-            // It may be in the window, and not in its cover, or at less there.
-            full.contains(&cover) || worth(slot) > worth(cover)
-        });
-        for slot in slots {
-            let visit_value = self.offer(o).placed.offer.visit_value_at(slot);
-            let offer = self.offer_mut(o);
-            match offer.windows.binary_search_by_key(&slot, |w| w.slot) {
-                Ok(n) => offer.windows[n].eligible += 1,
-                Err(n) => offer.windows.insert(n, WindowNode::closed(slot, visit_value)),
-            }
-            self.dirty.insert((slot, o));
-            if self.hot[i as usize].price != UNPRICED {
-                self.stale.insert((slot, o));
-            }
-        }
-    }
-
-    /// Where the candidate of that id is, or belongs.
-    pub(crate) fn candidate_at(&self, o: u32, id: &IntentId) -> Result<usize, usize> {
-        self.offer(o).candidates.binary_search_by(|c| self.node(c.intent).intent.id.cmp(id))
     }
 
     /// What is bucketed in the cells within reach of `cell`; everything, where that is less work.
@@ -363,40 +336,38 @@ impl Market {
             }
             for n in 0..past {
                 let slot = self.offer(o).windows[n].slot;
-                for i in self.disband(o, slot) {
-                    self.mark_intent(i);
-                    self.mark_scarce(o);
+                let freed = self.disband(o, slot);
+                if !freed.is_empty() {
+                    self.awake.extend(freed);
+                    self.mark_roomy(o);
                 }
             }
             for n in 0..past {
                 let slot = self.offer(o).windows[n].slot;
                 self.dirty.remove(&(slot, o));
                 self.stale.remove(&(slot, o));
+                self.loose.remove(&(slot, o));
             }
             let offer = self.offer_mut(o);
             let least = offer.tiers()[0].min_buyers;
             let rival = offer.windows[..past].iter().any(|w| w.eligible >= least);
             let gone: i128 = offer.windows.drain(..past).map(|w| w.term as i128).sum();
             if rival {
-                self.thinned.insert(o);
+                self.touched.insert(o);
             }
             self.dual -= gone;
         }
     }
 
-    /// Units of the offer may have come free: where its stock binds, that concerns all its windows.
-    pub(crate) fn mark_scarce(&mut self, o: u32) {
+    /// Units of the offer have come free: where little was left, other windows may have waited.
+    pub(crate) fn mark_roomy(&mut self, o: u32) {
         let offer = self.offer(o);
-        if offer.demand > offer.placed.stock {
-            let marks: Vec<_> = offer.windows.iter().map(|w| (w.slot, o)).collect();
-            self.dirty.extend(marks);
+        let greatest = offer.tiers().last().map_or(0, |tier| tier.min_buyers as i64);
+        if offer.demand > offer.placed.stock
+            && offer.placed.stock - offer.used < ROOMY_FROM * greatest
+        {
+            self.roomy.insert(o);
         }
-    }
-
-    /// Marks every window that the intent could be in.
-    pub(crate) fn mark_intent(&mut self, i: u32) {
-        let windows = self.windows_of(i);
-        self.dirty.extend(windows);
     }
 }
 

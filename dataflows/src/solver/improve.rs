@@ -10,6 +10,7 @@ use super::market::{Market, WindowNode};
 use super::plan::{Gain, Home, Trial};
 use super::repair::Whom;
 use crate::market::Slot;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// A component of at most this many (candidate, slot) pairs is also solved from scratch by both
@@ -20,7 +21,35 @@ const SMALL_OFFERS: usize = 64;
 /// How often the dirty windows are gone through before improvement stops.
 const PASSES: usize = 4;
 
+/// Of the windows that an intent may be in, how many that prices think best of are tried for it.
+pub(crate) const WINDOWS_AN_INTENT: usize = 6;
+/// Of the windows of an offer that has room, likewise.
+const WINDOWS_AN_OFFER: usize = 4;
+
 impl Market {
+    /// The windows to be tried after an update: those whose groups changed, those that want a new
+    /// intent most, and those where who is free, or offers with room, may find something better.
+    pub(crate) fn promising(&mut self, wanted: Vec<(Slot, u32)>) -> Vec<(Slot, u32)> {
+        let mut places = std::mem::take(&mut self.dirty);
+        places.extend(wanted);
+        let mut awake: Vec<u32> = std::mem::take(&mut self.awake).into_iter().collect();
+        awake.retain(|&i| self.intents[i as usize].is_some());
+        awake.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
+        for i in awake {
+            if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
+                places.extend(self.best_places(i, WINDOWS_AN_INTENT));
+            }
+        }
+        for o in std::mem::take(&mut self.roomy) {
+            let windows = self.offer(o).windows.iter().filter(|w| w.members.is_empty());
+            let mut best: Vec<(Reverse<i64>, Slot)> =
+                windows.filter_map(|w| Some((Reverse(self.promise_of(o, w)?), w.slot))).collect();
+            best.sort_unstable();
+            places.extend(best.iter().take(WINDOWS_AN_OFFER).map(|w| (w.1, o)));
+        }
+        self.in_order(&places)
+    }
+
     /// Improves the windows of `list` and those that they disturb; returns the steps used.
     pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>) -> u64 {
         self.improve_within(&mut Trial::default(), list)
@@ -37,7 +66,7 @@ impl Market {
                 if let Some(trial) = self.reopen(o, slot) {
                     disturbed.extend(Market::touched(&trial).map(|(o, slot)| (slot, o)));
                     for i in self.set_free(&trial) {
-                        disturbed.extend(self.windows_of(i));
+                        disturbed.extend(self.best_places(i, WINDOWS_AN_INTENT));
                     }
                     whole.absorb(trial);
                 }
@@ -105,14 +134,13 @@ impl Market {
         None
     }
 
-    /// For every small component that holds one of the windows, or has lost one: both greedies from scratch; one
+    /// For every small component in which something has changed: both greedies from scratch; one
     /// that beats the incumbent is improved and replaces it. Returns the steps used.
-    pub(crate) fn rethink(&mut self, list: &[(Slot, u32)]) -> u64 {
+    pub(crate) fn rethink(&mut self) -> u64 {
         let mut seen: BTreeSet<u32> = BTreeSet::new();
         let mut steps = 0;
-        let mut offers: BTreeSet<u32> = std::mem::take(&mut self.thinned);
-        offers.extend(list.iter().map(|at| at.1));
-        let mut offers: Vec<u32> = offers.into_iter().collect();
+        let mut offers: Vec<u32> = std::mem::take(&mut self.touched).into_iter().collect();
+        offers.retain(|o| self.offers[*o as usize].is_some());
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         for o in offers {
             if seen.contains(&o) {

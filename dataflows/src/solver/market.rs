@@ -10,6 +10,7 @@
 use super::part::Proof;
 use super::plan::Home;
 use super::price::UNPRICED;
+use super::sums::TierSum;
 use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
 use crate::market::{SlotSet, StoreId, Tier, Time, hours::Schedule};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ impl Candidate {
     }
 }
 
+/// The slot of no window.
+pub(crate) const NEVER: Slot = Slot(i32::MIN);
+
 /// What the inner loops read of an intent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hot {
@@ -78,8 +82,12 @@ pub(crate) struct Hot {
     pub from: Slot,
     /// Slot after the last one.
     pub until: Slot,
-    /// Whether every slot between is allowed by it everywhere: one range, no answer given.
-    pub plain: bool,
+    /// The slots that it allows, the first at bit 0; useless where `answered`.
+    pub mask: u64,
+    /// Whether the mask does not say it all: an answer was given, or the slots are too many.
+    pub answered: bool,
+    /// The slot of the window that it was announced in; [`NEVER`] if there is none.
+    pub stays: Slot,
     /// Whether a promise to it cannot be held: it is in no window until its promise changes.
     pub released: bool,
     /// The window that it is in.
@@ -110,8 +118,14 @@ pub(crate) struct WindowNode {
     pub tier: u32,
     /// The group's part of the objective.
     pub value: i64,
-    /// What the window adds to the bound, scaled.
+    /// Tells this group of the window's from every other one.
+    pub turn: u64,
+    /// What the window adds to the bound, scaled: its best group's worth or, while `loose`, more.
     pub term: i64,
+    /// What its tiers are worth; nothing while it is covered.
+    pub sums: Vec<TierSum>,
+    /// Whether the term may be more than it need be.
+    pub loose: bool,
     /// A slot of the same offer that can hold whatever this one can, at no less worth: while it
     /// does, this window adds nothing to the bound.
     pub cover: Option<Slot>,
@@ -155,12 +169,17 @@ impl OfferNode {
         self.placed.offer.list_price
     }
 
+    /// Where the window of that slot is.
+    pub(crate) fn place_of(&self, slot: Slot) -> Option<usize> {
+        self.windows.binary_search_by_key(&slot, |w| w.slot).ok()
+    }
+
     pub(crate) fn window(&self, slot: Slot) -> Option<&WindowNode> {
-        self.windows.binary_search_by_key(&slot, |w| w.slot).ok().map(|n| &self.windows[n])
+        self.place_of(slot).map(|n| &self.windows[n])
     }
 
     pub(crate) fn window_mut(&mut self, slot: Slot) -> Option<&mut WindowNode> {
-        self.windows.binary_search_by_key(&slot, |w| w.slot).ok().map(|n| &mut self.windows[n])
+        self.place_of(slot).map(|n| &mut self.windows[n])
     }
 
     /// Price of the deepest tier that the greatest group can reach.
@@ -191,19 +210,25 @@ pub struct Market {
     pub(crate) longest_reach_m: u32,
     /// Windows that lock at this instant or before take no more part.
     pub(crate) closed_at: Time,
-    /// Offers around which a window that could have opened is gone: a greedy may do better now.
-    pub(crate) thinned: BTreeSet<u32>,
-    /// Windows whose candidates or members must be looked at again.
+    /// Offers whose candidates or windows have changed: a greedy may do better now.
+    pub(crate) touched: BTreeSet<u32>,
+    /// Windows whose group must be looked at again: it may break a rule, or hold more.
     pub(crate) dirty: BTreeSet<(Slot, u32)>,
+    /// Intents that lost their window: they look for another.
+    pub(crate) awake: BTreeSet<u32>,
+    /// Offers whose windows may open now, since units or buyers have come free.
+    pub(crate) roomy: BTreeSet<u32>,
     /// Windows whose terms must be computed again.
     pub(crate) stale: BTreeSet<(Slot, u32)>,
+    /// Windows whose terms may be more than they need be.
+    pub(crate) loose: BTreeSet<(Slot, u32)>,
     /// Windows whose group may differ from the one last emitted.
     pub(crate) changed: BTreeSet<(Slot, u32)>,
     /// Windows of offers that were taken out, likewise.
     pub(crate) gone: BTreeSet<(Slot, StoreId)>,
-    /// Counts changes of any group: what was worked out under another count is out of date.
+    /// Counts changes of any group: windows' turns.
     pub(crate) seatings: u64,
-    /// What taking each intent from its window would cost, and the count that it holds for.
+    /// What taking each intent from its window would cost, and the window's turn that it holds for.
     pub(crate) losses: RefCell<Vec<(u64, Option<i64>)>>,
     /// The objective.
     pub(crate) value: i64,
@@ -236,9 +261,12 @@ impl Market {
             intent_cells: BTreeMap::new(),
             longest_reach_m: 0,
             closed_at: Time(i64::MIN / 4),
-            thinned: BTreeSet::new(),
+            touched: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            awake: BTreeSet::new(),
+            roomy: BTreeSet::new(),
             stale: BTreeSet::new(),
+            loose: BTreeSet::new(),
             seatings: 1,
             losses: RefCell::new(Vec::new()),
             changed: BTreeSet::new(),
@@ -300,13 +328,16 @@ impl Market {
         if slot < hot.from || slot >= hot.until || hot.released {
             return false;
         }
-        hot.plain || self.node(i).intent.allows(&self.offer(o).placed.offer.key.store, slot)
+        if hot.answered {
+            return self.node(i).intent.allows(&self.offer(o).placed.offer.key.store, slot);
+        }
+        hot.mask >> (slot.0 - hot.from.0) & 1 == 1
     }
 
     /// The bonus for staying, where the window is the announced one (R9).
     #[inline]
     pub(crate) fn bonus(&self, o: u32, i: u32, slot: Slot) -> i64 {
-        if self.hot[i as usize].plain {
+        if self.hot[i as usize].stays != slot {
             return 0;
         }
         let offer = self.offer(o);
@@ -363,7 +394,9 @@ impl Hot {
         Self {
             from: Slot(0),
             until: Slot(0),
-            plain: true,
+            mask: 0,
+            answered: false,
+            stays: NEVER,
             released: false,
             home: Home::Free,
             price: UNPRICED,
@@ -372,21 +405,34 @@ impl Hot {
 
     pub(crate) fn of(intent: &Intent) -> Self {
         let promise = &intent.promise;
-        Self {
-            from: intent.slots.first().unwrap_or_default(),
-            until: intent.slots.end().unwrap_or_default(),
-            plain: intent.slots.ranges().len() <= 1
-                && promise.announced.is_none()
-                && promise.pin.is_none()
-                && promise.declined.is_empty(),
-            ..Self::vacant()
+        let from = intent.slots.first().unwrap_or_default();
+        let until = intent.slots.end().unwrap_or_default();
+        let many = until.0 as i64 - from.0 as i64 > u64::BITS as i64;
+        let answered = many || promise.pin.is_some() || !promise.declined.is_empty();
+        let mut mask = 0;
+        if !answered {
+            intent.slots.iter().for_each(|slot| mask |= 1 << (slot.0 - from.0));
         }
+        let stays = promise.announced.as_ref().map_or(NEVER, |announced| announced.1);
+        Self { from, until, mask, answered, stays, ..Self::vacant() }
     }
 }
 
 impl WindowNode {
     pub(crate) fn closed(slot: Slot, visit_value: i64) -> Self {
-        let members = Vec::new();
-        Self { slot, eligible: 1, visit_value, members, tier: 0, value: 0, term: 0, cover: None }
+        let (members, sums) = (Vec::new(), Vec::new());
+        Self {
+            slot,
+            eligible: 0,
+            visit_value,
+            members,
+            tier: 0,
+            value: 0,
+            turn: 0,
+            term: 0,
+            sums,
+            loose: false,
+            cover: None,
+        }
     }
 }

@@ -14,6 +14,8 @@ mod market;
 
 mod change;
 
+mod pairs;
+
 mod plan;
 
 mod group;
@@ -23,6 +25,8 @@ mod repair;
 mod improve;
 
 mod price;
+
+mod sums;
 
 mod compact;
 
@@ -122,14 +126,13 @@ impl Market {
     ///
     /// **Cost** in proportion to the windows within reach of what was touched.
     pub fn refresh(&mut self) {
-        self.seatings += 1;
         self.repair();
-        let list = self.in_order(&self.dirty);
-        self.rethink(&list);
+        self.rethink();
+        self.reprice();
+        let wanted = self.price_fresh();
+        let list = self.promising(wanted);
         self.improve(list);
         self.dirty.clear();
-        self.reprice();
-        self.price_fresh();
     }
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
@@ -150,18 +153,18 @@ impl Market {
 
     /// Improves and proves, within counted budgets, the parts that have changed since that was last
     /// done: `now` is for those with a window that locks before `soon`, `later` for the others.
+    ///
+    /// **Contract** nothing has changed since the last refresh.
     pub fn settle_down(&mut self, soon: Time, now: Budget, later: Budget) {
-        self.reprice();
-        self.price_fresh();
         self.settle_parts(soon, now, later, SEED);
         self.dirty.clear();
     }
 
-    /// Tightens the bound by a counted number of rounds over the whole market.
+    /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.
     pub fn tighten_bound(&mut self, rounds: u32) {
-        self.reprice();
-        self.price_fresh();
-        self.tighten(rounds);
+        for part in self.components() {
+            self.tighten_part(&part, rounds);
+        }
     }
 
     /// The value of the plain greedy on this market; the incumbent is not changed.

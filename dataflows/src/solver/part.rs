@@ -6,7 +6,7 @@ use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
 use super::market::Market;
 use super::plan::Home;
-use super::price::{SCALE, Scratch, UNPRICED};
+use super::price::{SCALE, UNPRICED};
 use super::{Budget, Phase};
 use crate::market::{Slot, Time};
 use std::collections::BTreeSet;
@@ -70,6 +70,18 @@ impl Market {
         if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
             self.adopt(&part, &solve.plan);
         }
+        let bound = solve.bound;
+        self.set_part_prices(offers, &part, &solve.prices);
+        self.note_proof(offers, bound);
+    }
+
+    /// Tightens the bound of a part by rounds of prices, and leaves its grouping as it is.
+    pub(crate) fn tighten_part(&mut self, offers: &[u32], rounds: u32) {
+        let part = Compact::of(self, offers);
+        let budget = Budget { price_rounds: rounds, ..Budget::NONE };
+        let mut solve = Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget);
+        solve.prove();
+        offers.iter().for_each(|&o| self.unprove(o));
         let bound = solve.bound;
         self.set_part_prices(offers, &part, &solve.prices);
         self.note_proof(offers, bound);
@@ -255,12 +267,10 @@ impl Market {
                 }
             }
         }
-        let mut scratch = Scratch::default();
         for &o in offers {
             for n in 0..self.offer(o).windows.len() {
                 let slot = self.offer(o).windows[n].slot;
-                let term = self.term(o, slot, &mut scratch);
-                self.set_term(o, slot, term);
+                self.reckon(o, slot);
             }
         }
     }
@@ -321,9 +331,22 @@ impl Market {
         dual + intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>()
     }
 
+    /// The objective of the offer's part may rise by that much (scaled), whatever is proven of it.
+    pub(crate) fn raise_proof(&mut self, o: u32, by: i128) {
+        if let Some(key) = self.offer(o).proof {
+            let proof = self.proofs.get_mut(&key).expect("a proof is kept");
+            proof.less -= by;
+            self.proven -= by;
+            if proof.less <= 0 {
+                self.unprove(o);
+            }
+        }
+    }
+
     /// What was proven of the offer's part holds no more.
     pub(crate) fn unprove(&mut self, o: u32) {
         self.unsolved.insert(o);
+        self.touched.insert(o);
         let Some(proof) = self.offers[o as usize].as_mut().and_then(|node| node.proof.take())
         else {
             return;
@@ -343,5 +366,5 @@ impl Market {
 pub(crate) struct Proof {
     offers: Vec<u32>,
     /// By how much its bound is less than that of its prices, scaled.
-    less: i128,
+    pub less: i128,
 }

@@ -83,7 +83,7 @@ impl Market {
         let tier = offer.placed.offer.tiers.reached(members.len()).unwrap_or(0) as u32;
         let window = offer.window_mut(slot).expect("a window with candidates");
         let old_value = std::mem::replace(&mut window.value, value);
-        window.tier = tier;
+        (window.tier, window.turn) = (tier, self.seatings);
         let old = std::mem::replace(&mut window.members, members);
         offer.used += units - old.iter().map(|c| c.quantity as i64).sum::<i64>();
         self.value += value - old_value;
@@ -147,7 +147,7 @@ impl Market {
     /// Whether the intent's buyer accepted a window (R8).
     #[inline]
     pub(crate) fn pinned(&self, i: u32) -> bool {
-        !self.hot[i as usize].plain && self.node(i).intent.promise.pin.is_some()
+        self.hot[i as usize].answered && self.node(i).intent.promise.pin.is_some()
     }
 
     /// Brings the window's group back under R4, R5 and R7's group size: who cannot pay leaves,
@@ -199,15 +199,17 @@ impl Market {
         Ok(gone)
     }
 
-    /// [`Market::loss`], kept until any group changes: every rival window asks for it.
+    /// [`Market::loss`], kept until the group changes: every rival window asks for it.
     pub(crate) fn known_loss(&self, i: u32) -> Option<i64> {
+        let Home::In(o, slot) = self.hot[i as usize].home else { return Some(0) };
+        let turn = self.offer(o).window(slot).expect("a home is a window").turn;
         let mut losses = self.losses.borrow_mut();
         if losses.len() < self.intents.len() {
             losses.resize(self.intents.len(), (0, None));
         }
         let kept = &mut losses[i as usize];
-        if kept.0 != self.seatings {
-            *kept = (self.seatings, self.loss(i));
+        if kept.0 != turn {
+            *kept = (turn, self.loss(i));
         }
         kept.1
     }
@@ -304,13 +306,19 @@ impl Market {
         let (from, until) = (self.hot[i as usize].from, self.hot[i as usize].until);
         for &o in &self.node(i).edges {
             let offer = self.offer(o);
+            if offer.used == 0 {
+                continue;
+            }
             let first = offer.windows.partition_point(|w| w.slot < from);
+            let mut known = None;
             for window in offer.windows[first..].iter().take_while(|w| w.slot < until) {
                 if window.members.is_empty() || window.members.len() >= offer.max_group() {
                     continue;
                 }
-                let Ok(at) = self.candidate_at(o, &self.node(i).intent.id) else { break };
-                let c = offer.candidates[at];
+                let c = *known.get_or_insert_with(|| {
+                    let at = self.candidate_at(o, &self.node(i).intent.id);
+                    offer.candidates[at.expect("an edge has its candidate")]
+                });
                 if offer.used + c.quantity as i64 > offer.placed.stock
                     || !self.eligible(o, i, window.slot)
                 {

@@ -6,79 +6,42 @@
 //! "an intent at most once" and "no more than the stock" are bought instead of obeyed). Any prices
 //! give a valid bound; good ones give a tight one.
 //!
-//! **Invariant** `market.dual` is that sum, exactly, for the terms that are kept; a term that is not
-//! what its window's candidates and prices make it is in `market.stale`, or would be but for intents
-//! that are fresh: those have no price, and no term has them.
+//! An update changes what a window's tiers are worth in constant time ([`super::sums`]): its term
+//! may then be a little more than the best group's worth, never less. Such windows are *loose*, and
+//! a counted number of them is made exact again at every refresh.
+//!
+//! **Invariant** `market.dual` is that sum, exactly, for the terms that are kept; a term that could
+//! be too low is that of a window in `market.stale`. Intents that are fresh have no price, and no
+//! term has them.
 
-use super::market::{Market, OfferNode};
+use super::market::{Candidate, Market, OfferNode, WindowNode};
+use super::sums::{Sizes, TierSum, scan};
 use crate::market::Slot;
+use std::cmp::Reverse;
 
 /// Prices are in 1/256 of a minor unit.
 pub const SCALE: i64 = 256;
 
 /// The greatest price of an intent: above anything that an intent can be worth.
 const MAX_PRICE: i64 = 1 << 48;
-/// The greatest price of a unit of stock: above anything that a unit can be worth.
-const MAX_UNIT_PRICE: i64 = 1 << 38;
-/// How many subgradient rounds may pass without a better bound before the step is halved.
-const PATIENCE: u32 = 8;
-/// How often the step is halved before the rounds end early.
-const MAX_HALVINGS: u32 = 12;
-/// Directions are kept in 1/16.
-const TREND: i64 = 16;
+/// How many of the windows that want a fresh intent most are made exact before it is priced.
+const EXACT_BIDS: usize = 3;
+/// How many loose windows are made exact at a refresh: so many, and for every fresh intent.
+const TIGHTENED: (usize, usize) = (8, 8);
 
 /// The price of an intent that has none yet: it takes no part in any term.
 pub(crate) const UNPRICED: i64 = -1;
 
-/// Scratch space of a window's term.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    /// Who could be in the window, at reduced values.
-    items: Vec<Reduced>,
-    /// (reduced worth at a tier, position in the items)
-    at_tier: Vec<(i64, u32)>,
-    /// The best group so far: positions in the items.
-    chosen: Vec<u32>,
-}
+/// A window's wish for an intent: what the intent would add to its term, and which window.
+type Bid = (i64, Slot, u32);
 
-/// A candidate at its reduced worth.
-#[derive(Debug, Clone, Copy)]
-struct Reduced {
-    /// Scaled, at price 0.
-    worth: i64,
-    quantity: i64,
-    /// The greatest unit price that the buyer pays.
-    limit: i32,
-    intent: u32,
-}
-
-/// What a subgradient step goes over.
-struct Places {
-    windows: Vec<(Slot, u32)>,
-    intents: Vec<u32>,
-    offers: Vec<u32>,
-}
-
-/// What the windows' best groups ask for.
-struct Demand {
-    /// How many of them want each intent.
-    wanted: Vec<i64>,
-    /// How many units of each offer they want.
-    units: Vec<i64>,
-}
-
-/// A number for each of the intents and offers of [`Places`].
-struct Prices {
-    intents: Vec<i64>,
-    offers: Vec<i64>,
-}
-
-/// A direction in which prices move.
-type Trend = Prices;
-
-impl Prices {
-    fn zero(at: &Places) -> Self {
-        Self { intents: vec![0; at.intents.len()], offers: vec![0; at.offers.len()] }
+impl OfferNode {
+    /// The sizes that a group can have at that tier.
+    #[inline]
+    pub(crate) fn sizes(&self, tier: usize) -> Sizes {
+        // Every buyer takes a unit at least.
+        let most = self.placed.offer.max_group.min(self.placed.stock.clamp(0, u32::MAX as i64) as u32);
+        Sizes { least: self.tiers()[tier].min_buyers, most }
     }
 }
 
@@ -93,138 +56,267 @@ impl Market {
         self.hot[i as usize].price.max(0)
     }
 
-    /// Lists in `scratch` who could be in the window, at reduced values; false if no tier can be
-    /// filled. Of intents without a price, only `guest` is listed: at price 0.
+    /// A candidate's worth at price 0 in the window, if the intent costs `price`; scaled.
+    #[inline]
+    fn worth(&self, o: u32, c: &Candidate, window: &WindowNode, price: i64) -> i64 {
+        let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
+        (c.base + extra) * SCALE - price - self.offer(o).price * c.quantity as i64
+    }
+
+    /// Whether the candidate takes part in the window's term, once it has a price.
+    #[inline]
+    fn takes_part(&self, o: u32, c: &Candidate, slot: Slot) -> bool {
+        c.quantity as i64 <= self.offer(o).placed.stock.max(0) && self.eligible(o, c.intent, slot)
+    }
+
+    /// What the window's tiers are worth, exactly.
     ///
-    /// **Cost** O(candidates of the offer).
-    fn reduce(&self, o: u32, slot: Slot, guest: Option<u32>, scratch: &mut Scratch) -> bool {
-        scratch.items.clear();
-        scratch.chosen.clear();
+    /// **Cost** O(candidates of the offer, and tiers times those in time).
+    pub(crate) fn sums_of(&self, o: u32, slot: Slot) -> Vec<TierSum> {
         let offer = self.offer(o);
-        let Some(window) = offer.window(slot) else { return false };
-        if window.cover.is_some() {
-            return false;
-        }
-        let least = offer.tiers()[0].min_buyers as usize;
-        if (window.eligible as usize) < least || offer.max_group() < least {
-            return false;
-        }
-        let stock = offer.placed.stock.max(0);
+        let Some(window) = offer.window(slot) else { return Vec::new() };
+        let mut listed: Vec<(i64, i64, i32)> = Vec::with_capacity(window.eligible as usize);
         for c in offer.candidates.iter().filter(|c| c.in_time(slot)) {
-            let quantity = c.quantity as i64;
-            let price = match self.hot[c.intent as usize].price {
-                UNPRICED if guest == Some(c.intent) => 0,
-                UNPRICED => continue,
-                price => price,
-            };
-            if quantity <= stock && self.eligible(o, c.intent, slot) {
-                let extra = window.visit_value + self.bonus(o, c.intent, slot);
-                let worth = (c.base + extra) * SCALE - price - offer.price * quantity;
-                scratch.items.push(Reduced { worth, quantity, limit: c.limit, intent: c.intent });
+            let price = self.hot[c.intent as usize].price;
+            if price != UNPRICED && self.takes_part(o, c, slot) {
+                listed.push((self.worth(o, c, window, price), c.quantity as i64 * SCALE, c.limit));
             }
         }
-        scratch.items.len() >= least
+        let mut worths = Vec::with_capacity(listed.len());
+        let tiers = offer.tiers().iter().enumerate().map(|(tier, step)| {
+            let price = step.price.minor();
+            worths.clear();
+            let pay = listed.iter().filter(|l| price <= l.2 as i64);
+            worths.extend(pay.map(|&(worth, units, _)| worth - units * price));
+            scan(&mut worths, offer.sizes(tier))
+        });
+        tiers.collect()
     }
 
-    /// The worth of the best group of what `scratch` lists, never negative; the group is left there.
-    ///
-    /// **Cost** O(tiers * listed).
-    fn best_reduced(&self, o: u32, scratch: &mut Scratch) -> i64 {
+    /// What the sums make the window's term: the bound of its best tier, never negative.
+    pub(crate) fn term_of(&self, o: u32, sums: &[TierSum]) -> i64 {
         let offer = self.offer(o);
-        // Every buyer takes a unit at least.
-        let stock = offer.placed.stock.max(0) as usize;
-        let mut best = 0;
-        for tier in offer.tiers() {
-            let (price, least) = (tier.price.minor(), tier.min_buyers as usize);
-            let Scratch { items, at_tier, chosen } = &mut *scratch;
-            at_tier.clear();
-            let mut positive = 0;
-            for (n, item) in items.iter().enumerate() {
-                if price <= item.limit as i64 {
-                    let worth = item.worth - item.quantity * price * SCALE;
-                    positive += (worth > 0) as usize;
-                    at_tier.push((worth, n as u32));
-                }
-            }
-            let most = offer.max_group().min(stock).min(at_tier.len());
-            if least > most {
-                continue;
-            }
-            let size = positive.clamp(least, most);
-            if size < at_tier.len() {
-                let order = |a: &(i64, u32), b: &(i64, u32)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
-                at_tier.select_nth_unstable_by(size - 1, order);
-            }
-            let worth: i64 = at_tier[..size].iter().map(|r| r.0).sum();
-            if worth > best {
-                best = worth;
-                chosen.clear();
-                chosen.extend(at_tier[..size].iter().map(|r| r.1));
-            }
+        let tiers = sums.iter().enumerate();
+        tiers.filter_map(|(tier, sum)| sum.bound(offer.sizes(tier))).max().unwrap_or(0).max(0)
+    }
+
+    /// What the window would be worth, open, at reduced values: its best tier's bound.
+    pub(crate) fn promise_of(&self, o: u32, window: &WindowNode) -> Option<i64> {
+        let offer = self.offer(o);
+        let tiers = window.sums.iter().enumerate();
+        tiers.filter_map(|(tier, sum)| sum.bound(offer.sizes(tier))).max()
+    }
+
+    /// The window's term, exactly.
+    pub(crate) fn term(&self, o: u32, slot: Slot) -> i64 {
+        let covered = self.offer(o).window(slot).is_none_or(|w| w.cover.is_some());
+        if covered { 0 } else { self.term_of(o, &self.sums_of(o, slot)) }
+    }
+
+    /// Keeps a window's term; what is proven of its part stays as it is.
+    fn set_term(&mut self, o: u32, n: usize, term: i64) {
+        let offer = self.offers[o as usize].as_mut().expect("an index in use");
+        let rises = (term - std::mem::replace(&mut offer.windows[n].term, term)) as i128;
+        self.dual += rises;
+        if let Some(proof) = offer.proof {
+            self.proofs.get_mut(&proof).expect("a proof is kept").less += rises;
+            self.proven += rises;
         }
-        best
     }
 
-    /// The term of one window at the prices as they are.
-    pub(crate) fn term(&self, o: u32, slot: Slot, scratch: &mut Scratch) -> i64 {
-        if self.reduce(o, slot, None, scratch) { self.best_reduced(o, scratch) } else { 0 }
+    /// Makes the window's sums and its term exact.
+    pub(crate) fn reckon(&mut self, o: u32, slot: Slot) {
+        let covered = self.offer(o).window(slot).is_none_or(|w| w.cover.is_some());
+        let sums = if covered { Vec::new() } else { self.sums_of(o, slot) };
+        let term = self.term_of(o, &sums);
+        let offer = self.offer_mut(o);
+        if let Some(n) = offer.place_of(slot) {
+            let window = &mut offer.windows[n];
+            (window.sums, window.loose) = (sums, false);
+            self.set_term(o, n, term);
+        }
+        self.loose.remove(&(slot, o));
     }
 
-    pub(crate) fn set_term(&mut self, o: u32, slot: Slot, term: i64) {
-        let window = self.offer_mut(o).window_mut(slot).expect("a window with candidates");
-        let old = std::mem::replace(&mut window.term, term);
-        self.dual += (term - old) as i128;
-    }
-
-    /// Computes every stale term again.
+    /// Makes every stale term valid again.
     pub(crate) fn reprice(&mut self) {
-        let mut scratch = Scratch::default();
         for (slot, o) in std::mem::take(&mut self.stale) {
-            let known = self.offers[o as usize].as_ref();
-            if known.is_some_and(|offer| offer.window(slot).is_some()) {
-                let term = self.term(o, slot, &mut scratch);
-                self.set_term(o, slot, term);
+            if self.offers[o as usize].is_some() {
+                self.reckon(o, slot);
             }
         }
+    }
+
+    /// Takes a priced candidate into the sums of its window there, or out of them.
+    pub(crate) fn count(&mut self, o: u32, slot: Slot, c: &Candidate, price: i64, comes: bool) {
+        let offer = self.offer(o);
+        let Some(n) = offer.place_of(slot) else { return };
+        let window = &offer.windows[n];
+        if window.cover.is_some() || self.stale.contains(&(slot, o)) || !self.takes_part(o, c, slot)
+        {
+            return;
+        }
+        let worth = self.worth(o, c, window, price);
+        self.count_worth(o, n, c, worth, comes);
+    }
+
+    fn count_worth(&mut self, o: u32, n: usize, c: &Candidate, worth: i64, comes: bool) {
+        let offer = self.offers[o as usize].as_mut().expect("an index in use");
+        let (mut term, mut loosened) = (0, false);
+        let most = offer.sizes(0).most;
+        let steps = offer.placed.offer.tiers.as_slice();
+        let window = &mut offer.windows[n];
+        if window.sums.is_empty() {
+            window.sums = vec![TierSum::EMPTY; steps.len()];
+        }
+        for (sum, step) in window.sums.iter_mut().zip(steps) {
+            let price = step.price.minor();
+            let sizes = Sizes { least: step.min_buyers, most };
+            if c.pays(price) {
+                let worth = worth - c.quantity as i64 * price * SCALE;
+                loosened |=
+                    if comes { sum.add(worth, sizes) } else { sum.remove(worth, sizes) };
+            }
+            term = term.max(sum.bound(sizes).unwrap_or(0));
+        }
+        window.loose |= loosened;
+        if window.loose && term > 0 {
+            self.loose.insert((window.slot, o));
+        }
+        self.set_term(o, n, term);
+    }
+
+    /// What the window's term would be with the candidate at price 0, less what it is.
+    fn bid(&self, o: u32, n: usize, c: &Candidate) -> i64 {
+        let offer = self.offer(o);
+        let window = &offer.windows[n];
+        let worth = self.worth(o, c, window, 0);
+        let most = offer.sizes(0).most;
+        let mut with = 0;
+        for (tier, step) in offer.tiers().iter().enumerate() {
+            let price = step.price.minor();
+            let sizes = Sizes { least: step.min_buyers, most };
+            let mut sum = window.sums.get(tier).copied().unwrap_or(TierSum::EMPTY);
+            if c.pays(price) {
+                sum.add(worth - c.quantity as i64 * price * SCALE, sizes);
+            }
+            with = with.max(sum.bound(sizes).unwrap_or(0));
+        }
+        with - window.term
     }
 
     /// Prices the intents that came or changed: each at what it adds to the second of the windows
-    /// that want it most, which is where the bound stops falling.
+    /// that want it most, which is where the bound stops falling. Returns those that want it most.
     ///
-    /// **Contract** no term is stale; none is afterwards. A window's term at price `p` of the
-    /// intent is exactly `max(without it, at price 0 - p)`, so that each is computed once.
-    pub(crate) fn price_fresh(&mut self) {
+    /// **Contract** no term is stale; none is afterwards.
+    /// **Cost** of an intent: its windows times tiers, and a few of them exactly.
+    pub(crate) fn price_fresh(&mut self) -> Vec<(Slot, u32)> {
         debug_assert!(self.stale.is_empty());
         let mut fresh: Vec<u32> = std::mem::take(&mut self.fresh).into_iter().collect();
         fresh.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
-        let mut scratch = Scratch::default();
-        let mut bids: Vec<(i64, Slot, u32)> = Vec::new();
+        let mut tightened = TIGHTENED.0;
+        let mut wanted = Vec::new();
         for i in fresh {
-            bids.clear();
-            let (mut first, mut second) = (0, 0);
-            for (slot, o) in self.windows_of(i) {
-                let without = self.offer(o).window(slot).expect("just listed").term;
-                if !self.reduce(o, slot, Some(i), &mut scratch) {
-                    continue;
-                }
-                let bid = self.best_reduced(o, &mut scratch) - without;
-                if bid > first {
-                    (first, second) = (bid, first);
-                } else {
-                    second = second.max(bid);
-                }
-                if bid > 0 {
-                    bids.push((bid, slot, o));
+            let places = self.places_of(i);
+            let mut bids: Vec<Bid> = self.bids(&places);
+            for &(_, slot, o) in bids.iter().take(EXACT_BIDS) {
+                if self.offer(o).window(slot).is_some_and(|w| w.loose) {
+                    self.reckon(o, slot);
                 }
             }
-            let price = second.min(MAX_PRICE);
+            bids = self.bids(&places);
+            let price = bids.get(1).map_or(0, |second| second.0).min(MAX_PRICE);
             self.hot[i as usize].price = price;
             self.dual += price as i128;
-            for &(bid, slot, o) in bids.iter().filter(|bid| bid.0 > price) {
-                let without = self.offer(o).window(slot).expect("just listed").term;
-                self.set_term(o, slot, without + bid - price);
+            for &(o, n, c) in &places {
+                let window = &self.offer(o).windows[n];
+                if window.cover.is_none() {
+                    let worth = self.worth(o, &c, window, price);
+                    self.count_worth(o, n, &c, worth, true);
+                }
+            }
+            wanted.extend(bids.iter().take(super::improve::WINDOWS_AN_INTENT).map(|b| (b.1, b.2)));
+            tightened += TIGHTENED.1;
+        }
+        self.tighten_loose(tightened);
+        wanted
+    }
+
+    /// The windows that want an intent, most first, then in the order of (slot, store).
+    fn bids(&self, places: &[(u32, usize, Candidate)]) -> Vec<Bid> {
+        let uncovered = |p: &&(u32, usize, Candidate)| self.offer(p.0).windows[p.1].cover.is_none();
+        let mut bids: Vec<Bid> = places
+            .iter()
+            .filter(uncovered)
+            .map(|(o, n, c)| (self.bid(*o, *n, c), self.offer(*o).windows[*n].slot, *o))
+            .filter(|bid| bid.0 > 0)
+            .collect();
+        // Places are in the order of (store, slot): a stable sort needs no ids.
+        bids.sort_by_key(|bid| (Reverse(bid.0), bid.1));
+        bids
+    }
+
+    /// Makes loose terms exact, up to so many.
+    fn tighten_loose(&mut self, most: usize) {
+        if self.loose.is_empty() {
+            return;
+        }
+        let list = std::mem::take(&mut self.loose);
+        let list = self.in_order(&list);
+        for (n, &(slot, o)) in list.iter().enumerate() {
+            if n < most {
+                self.reckon(o, slot);
+            } else {
+                self.loose.insert((slot, o));
             }
         }
+    }
+
+    /// The windows that the intent may be in, with its candidate there: by store, then slot.
+    pub(crate) fn places_of(&self, i: u32) -> Vec<(u32, usize, Candidate)> {
+        let hot = &self.hot[i as usize];
+        let id = &self.node(i).intent.id;
+        let mut all = Vec::new();
+        for &o in &self.node(i).edges {
+            let offer = self.offer(o);
+            let first = offer.windows.partition_point(|w| w.slot < hot.from);
+            let Some(window) = offer.windows.get(first).filter(|w| w.slot < hot.until) else {
+                continue;
+            };
+            debug_assert!(window.slot >= hot.from);
+            let Ok(at) = self.candidate_at(o, id) else { continue };
+            let c = offer.candidates[at];
+            let near = offer.windows.iter().enumerate().skip(first);
+            for (n, window) in near.take_while(|(_, w)| w.slot < hot.until) {
+                if self.takes_part(o, &c, window.slot) {
+                    all.push((o, n, c));
+                }
+            }
+        }
+        all
+    }
+
+    /// Of the windows that an intent with a price may be in: those that would gain most by it.
+    pub(crate) fn best_places(&self, i: u32, most: usize) -> Vec<(Slot, u32)> {
+        let own = self.price_of(i);
+        let mut all: Vec<Bid> = Vec::new();
+        for (o, n, c) in self.places_of(i) {
+            let offer = self.offer(o);
+            let window = &offer.windows[n];
+            let worth = self.worth(o, &c, window, 0);
+            let cap = offer.sizes(0).most;
+            let tiers = offer.tiers().iter().zip(&window.sums);
+            let gains = tiers.filter(|(step, _)| c.pays(step.price.minor())).filter_map(|(step, sum)| {
+                let sizes = Sizes { least: step.min_buyers, most: cap };
+                let worth = worth - c.quantity as i64 * step.price.minor() * SCALE;
+                Some(sum.bound(sizes)? + sum.lift(worth, worth - own, sizes))
+            });
+            if let Some(gain) = gains.max() {
+                all.push((gain, window.slot, o));
+            }
+        }
+        all.sort_by_key(|bid| (Reverse(bid.0), bid.1));
+        all.into_iter().take(most).map(|bid| (bid.1, bid.2)).collect()
     }
 
     /// Every window of the intent's offers in its time.
@@ -240,139 +332,4 @@ impl Market {
         }
         all
     }
-
-    /// Tightens the bound by `rounds` of subgradient steps over the whole market; keeps the best
-    /// prices found, those from before among them.
-    ///
-    /// **Contract** no intent is fresh. **Cost** `rounds` times the terms of all windows.
-    pub(crate) fn tighten(&mut self, rounds: u32) {
-        let at = Places {
-            windows: self
-                .by_store
-                .values()
-                .flat_map(|&o| self.offer(o).windows.iter().map(move |w| (w.slot, o)))
-                .collect(),
-            intents: self.by_id.values().copied().collect(),
-            offers: self.by_store.values().copied().collect(),
-        };
-        let mut best = (self.dual, self.prices(&at));
-        let mut trend = Prices::zero(&at);
-        let (mut halvings, mut waited) = (0, 0);
-        for _ in 0..rounds {
-            let demand = self.demand(&at);
-            if self.dual < best.0 {
-                best = (self.dual, self.prices(&at));
-                waited = 0;
-            } else {
-                waited += 1;
-            }
-            if waited > PATIENCE {
-                waited = 0;
-                halvings += 1;
-                self.set_prices(&at, &best.1);
-                trend = Prices::zero(&at);
-                continue;
-            }
-            let floor = self.value as i128 * SCALE as i128;
-            if best.0 < floor + SCALE as i128 || halvings > MAX_HALVINGS {
-                break;
-            }
-            if !self.step(&at, &demand, &mut trend, halvings) {
-                waited = PATIENCE;
-            }
-        }
-        self.demand(&at);
-        if self.dual > best.0 {
-            self.set_prices(&at, &best.1);
-            self.demand(&at);
-        }
-        debug_assert!(self.dual <= best.0);
-    }
-
-    /// Computes every term, and what the best groups ask for.
-    fn demand(&mut self, at: &Places) -> Demand {
-        let mut scratch = Scratch::default();
-        let mut wanted = vec![0; self.intents.len()];
-        let mut units = vec![0; self.offers.len()];
-        for &(slot, o) in &at.windows {
-            let term = self.term(o, slot, &mut scratch);
-            for &n in &scratch.chosen {
-                let item = &scratch.items[n as usize];
-                wanted[item.intent as usize] += 1;
-                units[o as usize] += item.quantity;
-            }
-            self.set_term(o, slot, term);
-        }
-        self.stale.clear();
-        Demand { wanted, units }
-    }
-
-    fn prices(&self, at: &Places) -> Prices {
-        Prices {
-            intents: at.intents.iter().map(|&i| self.hot[i as usize].price).collect(),
-            offers: at.offers.iter().map(|&o| self.offer(o).price).collect(),
-        }
-    }
-
-    fn set_prices(&mut self, at: &Places, prices: &Prices) {
-        for (&i, &price) in at.intents.iter().zip(&prices.intents) {
-            self.dual += (price - self.hot[i as usize].price) as i128;
-            self.hot[i as usize].price = price;
-        }
-        for (&o, &price) in at.offers.iter().zip(&prices.offers) {
-            let offer = self.offer_mut(o);
-            let stock = offer.placed.stock.max(0);
-            let old = std::mem::replace(&mut offer.price, price);
-            self.dual += stock as i128 * (price - old) as i128;
-        }
-    }
-
-    /// One step against the deflected subgradient, of Polyak's length; false where there is none.
-    ///
-    /// Each direction keeps three quarters of the one before, so that prices do not zigzag.
-    fn step(&mut self, at: &Places, demand: &Demand, trend: &mut Trend, halvings: u32) -> bool {
-        let most = MAX_PRICE as i128;
-        let turn = |trend: &mut i64, slack: i64, price: i64| {
-            let to = TREND * slack + *trend * 3 / 4;
-            *trend = if to > 0 && price == 0 { 0 } else { to };
-            (*trend as i128).pow(2)
-        };
-        let mut norm = 0;
-        for (trend, &i) in trend.intents.iter_mut().zip(&at.intents) {
-            norm += turn(trend, 1 - demand.wanted[i as usize], self.hot[i as usize].price);
-        }
-        for (trend, &o) in trend.offers.iter_mut().zip(&at.offers) {
-            let offer = self.offer(o);
-            let spare = offer.placed.stock.max(0) - demand.units[o as usize];
-            norm += turn(trend, spare / span(offer), offer.price);
-        }
-        if norm == 0 {
-            return false;
-        }
-        let length = (self.dual - self.value as i128 * SCALE as i128).max(1);
-        let along = |trend: i64| {
-            let by = trend as i128 * TREND as i128 * length / norm;
-            (by >> halvings).clamp(-most, most) as i64
-        };
-        let mut moved = false;
-        let mut next = self.prices(at);
-        for (price, &trend) in next.intents.iter_mut().zip(&trend.intents) {
-            let to = (*price - along(trend)).clamp(0, MAX_PRICE);
-            moved |= to != *price;
-            *price = to;
-        }
-        for ((price, &trend), &o) in next.offers.iter_mut().zip(&trend.offers).zip(&at.offers) {
-            let to = (*price - along(trend) / span(self.offer(o))).clamp(0, MAX_UNIT_PRICE);
-            moved |= to != *price;
-            *price = to;
-        }
-        self.set_prices(at, &next);
-        moved
-    }
-}
-
-/// By how much a unit price counts for less than an intent's: a stock has many units, and without
-/// this its direction would drown those of all intents.
-fn span(offer: &OfferNode) -> i64 {
-    offer.placed.stock.clamp(1, offer.demand.max(1)).isqrt().max(1)
 }

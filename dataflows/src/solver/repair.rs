@@ -22,7 +22,7 @@ pub(crate) enum Whom {
 }
 
 impl Market {
-    /// Brings every dirty window back under R1-R8, and seats whom that set free in open windows.
+    /// Brings every dirty window back under R1-R8; whom that sets free is awake.
     ///
     /// Holding a promise may take buyers from other windows, which are then looked at in turn;
     /// after [`THEFTS`] turns per dirty window only free buyers are taken, so that this ends.
@@ -50,16 +50,10 @@ impl Market {
             self.fit_stock(o, &mut freed);
         }
         self.release_homeless();
-        freed.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
-        freed.dedup();
         if !freed.is_empty() {
-            offers.iter().for_each(|&o| self.mark_scarce(o));
+            offers.iter().for_each(|&o| self.mark_roomy(o));
         }
-        for i in freed {
-            if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
-                self.mark_intent(i);
-            }
-        }
+        self.awake.extend(freed);
     }
 
     pub(crate) fn store(&self, o: u32) -> &StoreId {
@@ -167,7 +161,7 @@ impl Market {
 
     fn release(&mut self, i: u32) {
         if let Home::In(o, _) = self.hot[i as usize].home {
-            self.mark_scarce(o);
+            self.mark_roomy(o);
         }
         self.leave(i);
         self.hot[i as usize].released = true;

@@ -13,6 +13,8 @@ use crate::solver::{Budget, Phase};
 const FOLLOWED_EVERY: u32 = 8;
 /// How many (candidate, tier) pairs make that as rare again, and how rare it can get.
 const RARER: (usize, u32) = (5_000, 12);
+/// The most pairs of a part that is not solved from scratch, but whose groupings are made anew.
+const FOLLOWED_PAIRS: usize = 20_000;
 /// What a round of prices, a step of search and a node may cost on average, in counted steps: great
 /// parts have fewer of them.
 const ROUND_WORK: u64 = 300_000;
@@ -71,6 +73,11 @@ impl<'a> Solve<'a> {
         watch(Phase::Branches, self.plan.total().value, self.bound);
     }
 
+    /// Only the bound.
+    pub(crate) fn prove(&mut self) {
+        self.tighten(self.budget.price_rounds);
+    }
+
     /// Whether the incumbent was improved, or a tie was.
     pub(crate) fn gained(&self) -> bool {
         debug_assert_eq!(self.plan.held(), self.held, "who accepted stays (R8)");
@@ -80,6 +87,11 @@ impl<'a> Solve<'a> {
     /// Whether nothing is left to gain.
     fn is_proven(&self) -> bool {
         self.bound < (self.plan.total().value as i128 + 1) * SCALE as i128
+    }
+
+    /// Whether whole groupings are made: of a great part only when it is solved from scratch.
+    fn follows(&self) -> bool {
+        self.budget.from_scratch || self.part.pairs() <= FOLLOWED_PAIRS
     }
 
     fn construct(&mut self) {
@@ -95,6 +107,7 @@ impl<'a> Solve<'a> {
         if self.is_proven() || rounds == 0 {
             return;
         }
+        let follows = self.follows();
         let pairs = self.part.pairs();
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
@@ -105,7 +118,7 @@ impl<'a> Solve<'a> {
         let reach = (floor, floor + SCALE as i128);
         let mut each = |demand: &Demand| {
             round += 1;
-            if round % every == 0 {
+            if follows && round % every == 0 {
                 trial.follow(demand);
                 plan.better_of(&trial);
             }
@@ -118,8 +131,10 @@ impl<'a> Solve<'a> {
         let bound = part.bound_at(prices, None, &mut self.demand).expect("nothing is forced");
         self.demand.thorough = false;
         self.bound = self.bound.min(bound);
-        trial.follow(&self.demand);
-        plan.better_of(&trial);
+        if follows {
+            trial.follow(&self.demand);
+            plan.better_of(&trial);
+        }
     }
 
     fn search(&mut self, seed: u64) {
@@ -142,7 +157,7 @@ impl<'a> Solve<'a> {
     }
 
     fn branch(&mut self) {
-        if self.is_proven() || self.budget.nodes == 0 {
+        if self.is_proven() || self.budget.nodes == 0 || !self.follows() {
             return;
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);

@@ -1,0 +1,114 @@
+//! Pairs of an offer and an intent that it could serve: how they come and go.
+//!
+//! **Invariant** a pair is in the offer's candidates and in the intent's edges, both in the order
+//! of ids; every window of the offer in which the two can meet counts it.
+
+use super::market::{Candidate, Hot, Market, WindowNode};
+use super::price::UNPRICED;
+use crate::market::{IntentId, Slot};
+
+impl Market {
+    /// Makes the pair a candidate if R6 holds and the buyer can ever accept the price (R5); whether
+    /// it is one now.
+    pub(crate) fn connect(&mut self, o: u32, i: u32) -> bool {
+        let Some(candidate) = self.pair(o, i) else { return false };
+        let store = &self.offer(o).placed.offer.key.store;
+        let node = self.node(i);
+        let edge = node.edges.partition_point(|e| self.store(*e) < store);
+        let at = self.candidate_at(o, &node.intent.id).expect_err("a pair is connected once");
+        let slots = self.slots_of_pair(o, i);
+        let offer = self.offer_mut(o);
+        offer.candidates.insert(at, candidate);
+        offer.demand += candidate.quantity as i64;
+        self.intents[i as usize].as_mut().expect("in use").edges.insert(edge, o);
+        self.uncover_for(o, i, &slots);
+        let priced = self.hot[i as usize].price != UNPRICED;
+        let offer = self.offers[o as usize].as_mut().expect("an index in use");
+        for slot in slots {
+            let n = offer.windows.binary_search_by_key(&slot, |w| w.slot).unwrap_or_else(|n| {
+                let visit_value = offer.placed.offer.visit_value_at(slot);
+                offer.windows.insert(n, WindowNode::closed(slot, visit_value));
+                n
+            });
+            offer.windows[n].eligible += 1;
+            if priced {
+                self.stale.insert((slot, o));
+            }
+        }
+        true
+    }
+
+    fn pair(&self, o: u32, i: u32) -> Option<Candidate> {
+        let offer = self.offer(o);
+        let intent = &self.node(i).intent;
+        let price = offer.deepest_price()?;
+        let pin = intent.promise.pin.as_ref();
+        if pin.is_some_and(|pin| pin.store != offer.placed.offer.key.store) {
+            return None;
+        }
+        let distance_m = intent.place.distance_m(offer.placed.place);
+        let travel = self.params.travel(distance_m);
+        intent.gain(offer.list_price(), price, distance_m, travel)?;
+        let quantity = intent.quantity;
+        let worth = intent.budget.min(offer.list_price()).minor();
+        let base = quantity as i64 * worth - travel;
+        let accepted = pin.map_or(i64::MAX, |pin| pin.price.minor());
+        let limit = base.div_euclid(quantity as i64).min(accepted);
+        let limit = limit.clamp(-1, i32::MAX as i64) as i32;
+        let Hot { from, until, .. } = self.hot[i as usize];
+        Some(Candidate { base, intent: i, quantity, distance_m, limit, from, until })
+    }
+
+    /// Windows that this intent could be in, and not in their cover or at less there, are covered
+    /// no more.
+    fn uncover_for(&mut self, o: u32, i: u32, slots: &[Slot]) {
+        let node = self.offer(o);
+        if node.windows.iter().all(|w| w.cover.is_none()) {
+            return;
+        }
+        let most = node.placed.offer.max_group;
+        let grown = |slot: Slot| node.window(slot).is_some_and(|w| w.eligible >= most);
+        let full: Vec<Slot> = slots.iter().copied().filter(|slot| grown(*slot)).collect();
+        let worth = |slot: Slot| node.placed.offer.visit_value_at(slot) + self.bonus(o, i, slot);
+        let worths: Vec<(Slot, i64)> = slots.iter().map(|&slot| (slot, worth(slot))).collect();
+        let worth = |slot: Slot| worths.iter().find(|at| at.0 == slot).map(|at| at.1);
+        self.uncover(o, |slot, cover| full.contains(&cover) || worth(slot) > worth(cover));
+    }
+
+    /// Takes a pair apart whose intent goes; its price until now was `price`.
+    ///
+    /// **Contract** the intent is in no window.
+    pub(crate) fn disconnect(&mut self, o: u32, i: u32, price: i64) {
+        let at = self.candidate_at(o, &self.node(i).intent.id).expect("an edge has its candidate");
+        let c = self.offer(o).candidates[at];
+        for slot in self.met(o, i) {
+            if price != UNPRICED {
+                self.count(o, slot, &c, price, false);
+            }
+            let window = self.offer_mut(o).window_mut(slot).expect("just listed");
+            window.eligible -= 1;
+        }
+        let offer = self.offer_mut(o);
+        offer.candidates.remove(at);
+        offer.demand -= c.quantity as i64;
+    }
+
+    /// The windows of the offer that count the intent.
+    fn met(&self, o: u32, i: u32) -> Vec<Slot> {
+        let hot = &self.hot[i as usize];
+        let offer = self.offer(o);
+        let first = offer.windows.partition_point(|w| w.slot < hot.from);
+        let near = offer.windows[first..].iter().take_while(|w| w.slot < hot.until);
+        let intent = &self.node(i).intent;
+        let allows = |slot: Slot| match hot.answered {
+            true => intent.allows(&offer.placed.offer.key.store, slot),
+            false => hot.mask >> (slot.0 - hot.from.0) & 1 == 1,
+        };
+        near.map(|w| w.slot).filter(|slot| allows(*slot)).collect()
+    }
+
+    /// Where the candidate of that id is, or belongs.
+    pub(crate) fn candidate_at(&self, o: u32, id: &IntentId) -> Result<usize, usize> {
+        self.offer(o).candidates.binary_search_by(|c| self.node(c.intent).intent.id.cmp(id))
+    }
+}

@@ -1,0 +1,139 @@
+//! What one tier of one window is worth at reduced values, kept in constant time.
+//!
+//! Of all who can pay a tier, the best group holds everybody who is worth something; too many, and
+//! the least of them stay out; too few, and others must come in at a loss. The sum of those worth
+//! something is kept exactly. What size adds to it, never more than nothing, is exact after a scan
+//! and an upper bound after updates: as if who was taken out had left a double behind that is worth
+//! nothing, or as little as anybody in the group can be.
+
+/// What is kept of a tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TierSum {
+    /// The worths above 0 of all who can pay, added up; scaled.
+    pub sum: i128,
+    /// What the group's size costs against that, at least: 0 or less.
+    pub adjust: i128,
+    /// No one of the group is worth less than this; of those who are in it only for its size, where
+    /// there are any.
+    pub worst: i64,
+    /// How many are worth something.
+    pub positive: u32,
+    /// How many can pay.
+    pub paying: u32,
+}
+
+/// The sizes that a group can have at a tier: from the tier's to the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub least: u32,
+    pub most: u32,
+}
+
+impl TierSum {
+    pub(crate) const EMPTY: Self = Self { sum: 0, adjust: 0, worst: 0, positive: 0, paying: 0 };
+
+    /// The worth of the tier's best group, or more; `None` if the tier cannot be filled.
+    #[inline]
+    pub(crate) fn bound(&self, sizes: Sizes) -> Option<i64> {
+        let fills = self.paying >= sizes.least && sizes.least <= sizes.most;
+        // A group's worth fits; only sums over more than a group may not.
+        fills.then(|| (self.sum + self.adjust).min(i64::MAX as i128) as i64)
+    }
+
+    /// Somebody who can pay comes; whether the bound may now be more than the worth.
+    #[inline]
+    pub(crate) fn add(&mut self, worth: i64, Sizes { least, most }: Sizes) -> bool {
+        let few = self.paying < least;
+        self.paying += 1;
+        if worth <= 0 {
+            // Takes the place of who is worst of those in it for its size, or of nobody.
+            let rises = self.positive < least && worth > self.worst;
+            if rises {
+                self.adjust = (self.adjust + (worth - self.worst) as i128).min(0);
+            }
+            return rises || few;
+        }
+        self.sum += worth as i128;
+        self.positive += 1;
+        if self.positive <= least {
+            let last = self.positive == least;
+            self.adjust = if last { 0 } else { (self.adjust - self.worst as i128).min(0) };
+            // Nobody is in it for its size any more: all are worth something.
+            self.worst = if last { 0 } else { self.worst };
+            !last
+        } else if self.positive <= most {
+            self.worst = self.worst.min(worth);
+            false
+        } else {
+            self.adjust -= worth.min(self.worst) as i128;
+            true
+        }
+    }
+
+    /// Somebody who could pay goes; whether the bound may now be more than the worth.
+    #[inline]
+    pub(crate) fn remove(&mut self, worth: i64, Sizes { least, most }: Sizes) -> bool {
+        self.paying -= 1;
+        if worth <= 0 {
+            return self.positive < least && worth >= self.worst;
+        }
+        self.sum -= worth as i128;
+        self.positive -= 1;
+        if self.positive >= most {
+            // Whoever takes the place is worth no more.
+            self.adjust = if self.positive == most { 0 } else { (self.adjust + worth as i128).min(0) };
+            return true;
+        }
+        if self.positive >= least {
+            self.adjust = 0;
+            return false;
+        }
+        if self.positive + 1 == least {
+            (self.adjust, self.worst) = (0, 0);
+        }
+        true
+    }
+
+    /// By how much the tier's group is worth more with somebody at `free` than at `worth`.
+    #[inline]
+    pub(crate) fn lift(&self, free: i64, worth: i64, Sizes { least, most }: Sizes) -> i64 {
+        if self.positive < least || self.positive >= most {
+            (free - worth.max(self.worst)).max(0)
+        } else {
+            free.max(0) - worth.max(0)
+        }
+    }
+}
+
+/// The tier's sum over all these worths, exactly; their order is lost.
+///
+/// **Cost** O(n).
+pub(crate) fn scan(worths: &mut [i64], Sizes { least, most }: Sizes) -> TierSum {
+    let (mut sum, mut positive) = (0i128, 0u32);
+    for &worth in worths.iter().filter(|worth| **worth > 0) {
+        sum += worth as i128;
+        positive += 1;
+    }
+    let paying = worths.len() as u32;
+    let mut whole = TierSum { sum, adjust: 0, worst: 0, positive, paying };
+    if positive < least && paying >= least {
+        let place = least as usize - 1;
+        worths.select_nth_unstable_by(place, |a, b| b.cmp(a));
+        whole.worst = worths[place];
+        let group: i128 = worths[..=place].iter().map(|worth| *worth as i128).sum();
+        whole.adjust = group - sum;
+    } else if positive < least {
+        // Too few to fill it: whoever comes next is in, and whoever is there stays.
+        whole.worst = worths.iter().copied().min().unwrap_or(0).min(0);
+        whole.adjust = worths.iter().map(|worth| (*worth).min(0) as i128).sum();
+    } else if positive > most && most > 0 {
+        let place = most as usize - 1;
+        worths.select_nth_unstable_by(place, |a, b| b.cmp(a));
+        whole.worst = worths[place];
+        let group: i128 = worths[..=place].iter().map(|worth| *worth as i128).sum();
+        whole.adjust = group - sum;
+    } else if positive >= least {
+        whole.worst = worths.iter().copied().filter(|worth| *worth > 0).min().unwrap_or(0);
+    }
+    whole
+}
