@@ -8,6 +8,8 @@ use crate::market::Tier;
 
 /// Cells of a knapsack's table that are worth their while for a window that is to stay.
 pub(crate) const KNAPSACK_CELLS: usize = 1 << 18;
+/// The same for a window on trial.
+pub(crate) const TRIAL_CELLS: usize = 1 << 12;
 
 /// One buyer who could be in the window.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +72,13 @@ pub(crate) struct Group {
 pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
     let mut best: Option<Group> = None;
     let mut order: Vec<(i64, usize)> = Vec::with_capacity(items.len());
+    // Where everybody takes one unit, stock is no more than a limit of the group's size.
+    let single = items.iter().all(|item| item.quantity == 1);
+    let max_group =
+        if single { frame.max_group.min(frame.units.max(0) as usize) } else { frame.max_group };
     for (tier, step) in frame.tiers.iter().enumerate().skip(frame.least_tier) {
         let least = step.min_buyers as usize;
-        if least > frame.max_group {
+        if least > max_group {
             break;
         }
         order.clear();
@@ -90,7 +96,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
                 lost |= item.bound_here;
             }
         }
-        if lost || order.len() < least || bound > frame.max_group {
+        if lost || order.len() < least || bound > max_group {
             continue;
         }
         if best.as_ref().is_some_and(|best| most < best.worth) {
@@ -100,7 +106,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
             let bound_first = items[b.1].bound_here.cmp(&items[a.1].bound_here);
             bound_first.then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
         };
-        let size = wanted.max(least).min(frame.max_group).min(order.len());
+        let size = wanted.max(least).min(max_group).min(order.len());
         if size < order.len() {
             order.select_nth_unstable_by(size - 1, by_worth);
         }

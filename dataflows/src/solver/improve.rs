@@ -5,7 +5,7 @@
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
 use super::compact::search::Greedy;
-use super::group::{Frame, Group, Item, best_group, may_reach};
+use super::group::{Frame, Group, Item, TRIAL_CELLS, best_group, may_reach};
 use super::market::{Market, WindowNode};
 use super::plan::{Gain, Home, Trial};
 use super::repair::Whom;
@@ -92,7 +92,8 @@ impl Market {
         let same = window.members.len();
         let units = offer.placed.stock - (offer.used - mine);
         let items = self.items_for(o, slot, Whom::Everyone)?;
-        let frame = Frame::of(offer.tiers(), offer.max_group(), units);
+        let frame =
+            Frame { cells: TRIAL_CELLS, ..Frame::of(offer.tiers(), offer.max_group(), units) };
         if !may_reach(&items, frame, before.max(0)) {
             return None;
         }

@@ -217,29 +217,58 @@ impl Market {
         let mut tightened = TIGHTENED.0;
         let mut wanted = Vec::new();
         for i in fresh {
-            let places = self.places_of(i);
-            let mut bids: Vec<Bid> = self.bids(&places);
-            for &(_, slot, o) in bids.iter().take(EXACT_BIDS) {
-                if self.offer(o).window(slot).is_some_and(|w| w.loose) {
-                    self.reckon(o, slot);
-                }
-            }
-            bids = self.bids(&places);
-            let price = bids.get(1).map_or(0, |second| second.0).min(MAX_PRICE);
-            self.hot[i as usize].price = price;
-            self.dual += price as i128;
-            for &(o, n, c) in &places {
-                let window = &self.offer(o).windows[n];
-                if window.cover.is_none() {
-                    let worth = self.worth(o, &c, window, price);
-                    self.count_worth(o, n, &c, worth, true);
-                }
-            }
+            let bids = self.price_one(i);
             wanted.extend(bids.iter().take(super::improve::WINDOWS_AN_INTENT).map(|b| (b.1, b.2)));
             tightened += TIGHTENED.1;
         }
         self.tighten_loose(tightened);
         wanted
+    }
+
+    /// Prices an intent that has no price.
+    fn price_one(&mut self, i: u32) -> Vec<Bid> {
+        let places = self.places_of(i);
+        let mut bids: Vec<Bid> = self.bids(&places);
+        let mut reckoned = false;
+        for &(_, slot, o) in bids.iter().take(EXACT_BIDS) {
+            if self.offer(o).window(slot).is_some_and(|w| w.loose) {
+                self.reckon(o, slot);
+                reckoned = true;
+            }
+        }
+        if reckoned {
+            bids = self.bids(&places);
+        }
+        let price = bids.get(1).map_or(0, |second| second.0).min(MAX_PRICE);
+        self.hot[i as usize].price = price;
+        self.dual += price as i128;
+        for &(o, n, c) in &places {
+            let window = &self.offer(o).windows[n];
+            if window.cover.is_none() {
+                let worth = self.worth(o, &c, window, price);
+                self.count_worth(o, n, &c, worth, true);
+            }
+        }
+        bids
+    }
+
+    /// Prices intents anew, one after the other: the bound never rises.
+    ///
+    /// **Contract** no term is stale, none of the intents is fresh.
+    pub(crate) fn price_again(&mut self, intents: &[u32]) {
+        for &i in intents {
+            let price = self.hot[i as usize].price;
+            for (o, n, c) in self.places_of(i) {
+                let window = &self.offer(o).windows[n];
+                if window.cover.is_none() {
+                    let worth = self.worth(o, &c, window, price);
+                    self.count_worth(o, n, &c, worth, false);
+                }
+            }
+            self.dual -= price as i128;
+            self.hot[i as usize].price = UNPRICED;
+            self.price_one(i);
+        }
     }
 
     /// The windows that want an intent, most first, then in the order of (slot, store).
