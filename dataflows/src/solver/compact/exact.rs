@@ -9,18 +9,18 @@
 use super::Compact;
 use super::dual::{Branch, Demand, Domain, NONE, Prices};
 use super::plan::Plan;
-use super::rounds::{Frequency, Pace};
+use super::rounds::{FULL_LENGTH, Frequency, Pace};
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Rounds of prices at the nodes below the root.
-const PACE: Pace = Pace { rounds: 40, patience: 4, work: u64::MAX };
+const PACE: Pace = Pace { rounds: 40, patience: 4, work: u64::MAX, length: FULL_LENGTH };
 
 /// Rounds of prices that a split is tried with.
-const TRIAL: Pace = Pace { rounds: 8, patience: 2, work: u64::MAX };
+const TRIAL: Pace = Pace { rounds: 8, patience: 2, work: u64::MAX, length: FULL_LENGTH };
 /// More rounds where only candidates are open.
-const DEEP: Pace = Pace { rounds: 100, patience: 6, work: u64::MAX };
+const DEEP: Pace = Pace { rounds: 100, patience: 6, work: u64::MAX, length: FULL_LENGTH };
 /// The first nodes, and then one in some, also show groupings.
 const FOLLOWED: (u32, u32) = (16, 8);
 /// How many splits are tried: by windows, by sizes, by candidates.

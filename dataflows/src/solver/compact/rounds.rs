@@ -8,7 +8,7 @@ const MAX_PRICE: i64 = 1 << 48;
 /// The greatest price of a unit of stock.
 const MAX_UNIT_PRICE: i64 = 1 << 38;
 /// Polyak's length of a step, which halvings make shorter; and what is too short.
-const FULL_LENGTH: i128 = 1 << 10;
+pub(crate) const FULL_LENGTH: i128 = 1 << 10;
 const LEAST_LENGTH: i128 = 4;
 /// Directions are kept in 1/16.
 const TREND: i64 = 16;
@@ -22,6 +22,8 @@ pub(crate) struct Pace {
     pub patience: u32,
     /// How many counted steps they may take.
     pub work: u64,
+    /// How long the first steps are, of [`FULL_LENGTH`]: prices that are nearly right want short ones.
+    pub length: i128,
 }
 
 /// How often each window, and each candidate, was asked for over some rounds.
@@ -49,7 +51,7 @@ impl Compact {
         let mut at = prices.clone();
         let mut best = i128::MAX;
         let mut trend = Prices::zero(self);
-        let (mut length, mut waited) = (FULL_LENGTH, 0);
+        let (mut length, mut waited) = (pace.length, 0);
         for _ in 0..pace.rounds.max(1) {
             let bound = self.bound_at(&at, branch, demand)?;
             each(demand);

@@ -3,7 +3,7 @@
 use super::Compact;
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
-use super::rounds::Pace;
+use super::rounds::{FULL_LENGTH, Pace};
 use super::search::Greedy;
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
@@ -31,6 +31,8 @@ const MORE_STEPS: (u32, u32) = (100, 6);
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
+/// How long steps from prices that were good a while ago are at first.
+const WARM_LENGTH: i128 = FULL_LENGTH / 16;
 
 /// A solve under way.
 pub(crate) struct Solve<'a> {
@@ -112,7 +114,8 @@ impl<'a> Solve<'a> {
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
         let work = self.budget.price_rounds as u64 * ROUND_WORK;
-        let pace = Pace { rounds, patience: PATIENCE, work };
+        let length = if self.budget.from_scratch { FULL_LENGTH } else { WARM_LENGTH };
+        let pace = Pace { rounds, patience: PATIENCE, work, length };
         let (mut trial, mut round) = (self.plan.clone(), 0);
         let plan = &mut self.plan;
         let reach = (floor, floor + SCALE as i128);
