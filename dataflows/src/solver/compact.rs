@@ -216,6 +216,23 @@ impl Compact {
         self.windows.iter().map(of).sum()
     }
 
+    /// What every objective is a multiple of.
+    pub(crate) fn grain(&self) -> i64 {
+        let mut grain = 0;
+        for (w, window) in self.windows.iter().enumerate() {
+            for c in self.cands_of(w as u32) {
+                grain = gcd(grain, c.base);
+                for tier in &self.offers[window.offer as usize].tiers {
+                    grain = gcd(grain, c.quantity as i64 * tier.price.minor());
+                }
+                if grain == 1 {
+                    return 1;
+                }
+            }
+        }
+        grain.max(1)
+    }
+
     pub(crate) fn cands_of(&self, w: u32) -> &[Cand] {
         let window = &self.windows[w as usize];
         &self.cands[window.first as usize..window.end as usize]
@@ -224,6 +241,13 @@ impl Compact {
     pub(crate) fn offer_of(&self, w: u32) -> &Offer {
         &self.offers[self.windows[w as usize].offer as usize]
     }
+}
+
+fn gcd(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.abs()
 }
 
 /// How many buyers of these quantities the stock can serve at once.

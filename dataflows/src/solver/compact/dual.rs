@@ -91,11 +91,25 @@ pub(crate) struct Demand {
     pub thorough: bool,
     /// Steps so far: one for a candidate at a tier, or a sum of a table.
     pub work: u64,
+    /// Whether all windows compete for the buyers of the whole part, too.
+    pub together: bool,
     pub order: Vec<(i64, u32)>,
+    /// By window: the group that it asks for.
     pub picks: Vec<Pick>,
     pub curve: Vec<i64>,
-    pub table: Vec<i64>,
+    /// By offer, what its windows can do with so many buyers.
+    pub tables: Vec<Table>,
+}
+
+/// What windows can do jointly.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// By count: the most that no more buyers than that are worth.
+    pub worth: Vec<i64>,
+    /// By window and count: the size of the window's group then.
     pub from: Vec<u32>,
+    /// Scratch space.
+    pub next: Vec<i64>,
 }
 
 /// No group can be.
@@ -116,6 +130,14 @@ impl Compact {
             total += v as i128 * offer.stock as i128;
             total += self.offer_term(n, prices, branch, demand)? as i128;
         }
+        if demand.together {
+            total -= self.together(prices, branch, demand)? as i128;
+        }
+        for w in 0..self.windows.len() {
+            if demand.picks[w].size > 0 {
+                self.ask(w as u32, demand.picks[w], prices, branch, demand);
+            }
+        }
         Some(total)
     }
 
@@ -130,11 +152,13 @@ impl Compact {
         demand.tier.resize(self.windows.len(), (0, 0));
         demand.open_worth.clear();
         demand.open_worth.resize(self.windows.len(), NONE);
+        demand.picks.clear();
+        demand.picks.resize(self.windows.len(), Pick::default());
         demand.excess.clear();
         demand.excess.resize(self.offers.len(), 0);
     }
 
-    /// What one offer's windows add over the prices; notes what they ask for.
+    /// What one offer's windows add over the prices; notes the groups that they ask for.
     fn offer_term(
         &self,
         n: usize,
@@ -143,8 +167,6 @@ impl Compact {
         demand: &mut Demand,
     ) -> Option<i64> {
         let offer = &self.offers[n];
-        let mut picks = std::mem::take(&mut demand.picks);
-        picks.clear();
         let (mut sum, mut buyers) = (0, 0);
         for &w in &offer.windows {
             let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
@@ -156,32 +178,20 @@ impl Compact {
             demand.open_worth[w as usize] = pick.worth;
             let opens = pick.worth > 0 || (!domain.may_close && pick.worth > NONE);
             if !opens && !domain.may_close {
-                demand.picks = picks;
                 return None;
             }
             if opens {
                 sum += pick.worth;
                 buyers += pick.size;
-                picks.push(pick);
-            } else {
-                picks.push(Pick::default());
+                demand.picks[w as usize] = pick;
             }
         }
-        let mut term = sum;
         if buyers > offer.most && (offer.scarce || demand.thorough) {
-            let joint = self.joint(n, prices, branch, demand, &mut picks);
-            if let Some(joint) = joint.filter(|joint| *joint < sum) {
-                term = joint;
-                demand.excess[n] = sum - joint;
-            }
+            let joint = self.joint(n, prices, branch, demand)?;
+            demand.excess[n] = sum - joint;
+            return Some(joint);
         }
-        for (&w, pick) in offer.windows.iter().zip(&picks) {
-            if pick.size > 0 {
-                self.ask(w, *pick, prices, branch, demand);
-            }
-        }
-        demand.picks = picks;
-        Some(term)
+        Some(sum)
     }
 
     /// Lists who can pay the tier, at reduced worth; how many of them must be in the group, first

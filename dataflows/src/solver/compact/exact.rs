@@ -80,6 +80,8 @@ struct Tree<'a> {
     /// Bounds below this, scaled, hold nothing better than the incumbent.
     enough: i128,
     floor: i128,
+    /// What the objective is a multiple of.
+    grain: i64,
     nodes: BinaryHeap<Node>,
     made: u32,
     /// The greatest bound of branches that can neither be split nor dropped.
@@ -90,17 +92,24 @@ struct Tree<'a> {
 impl Compact {
     /// Improves `plan` as far as branches show the way, and returns a bound, scaled, of all
     /// groupings; branches are looked at for `work` counted steps.
-    pub(crate) fn close<'a>(&'a self, plan: &mut Plan<'a>, prices: &Prices, work: u64) -> i128 {
+    pub(crate) fn close<'a>(
+        &'a self,
+        plan: &mut Plan<'a>,
+        prices: &Prices,
+        (grain, together): (i64, bool),
+        work: u64,
+    ) -> i128 {
         let mut tree = Tree {
             part: self,
             plan: plan.clone(),
             trial: plan.clone(),
             enough: 0,
             floor: 0,
+            grain,
             nodes: BinaryHeap::new(),
             made: 0,
             stuck: i128::MIN,
-            demand: Demand::default(),
+            demand: Demand { together, ..Demand::default() },
         };
         tree.aim();
         let branch = Branch {
@@ -122,7 +131,7 @@ impl Tree<'_> {
     /// What is looked for is better than the best so far.
     fn aim(&mut self) {
         self.floor = self.plan.total().value as i128 * SCALE as i128;
-        self.enough = self.floor + SCALE as i128;
+        self.enough = self.floor + (self.grain * SCALE) as i128;
     }
 
     /// Takes the grouping that the prices ask for.

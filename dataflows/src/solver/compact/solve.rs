@@ -30,6 +30,12 @@ const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 
+/// The most intents of a part where all windows compete for the buyers, and the rounds of that;
+/// the share of the gap that it has to close to be kept.
+const COMPETING: usize = 200;
+const COMPETING_ROUNDS: u32 = 60;
+const WORTH_COMPETING: i128 = 10;
+
 /// A solve under way.
 pub(crate) struct Solve<'a> {
     part: &'a Compact,
@@ -43,6 +49,10 @@ pub(crate) struct Solve<'a> {
     /// What the incumbent was, and who accepted which of its windows.
     began: Gain,
     held: Vec<(u32, u32)>,
+    /// What the objective is a multiple of.
+    grain: i64,
+    /// Whether bounds gain where all windows compete for the part's buyers.
+    together: bool,
     demand: Demand,
 }
 
@@ -52,7 +62,8 @@ impl<'a> Solve<'a> {
         let mut demand = Demand::default();
         let bound = part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
         let (began, held) = (plan.total(), plan.held());
-        Self { part, budget, began, held, plan, prices, bound, demand }
+        let (grain, together) = (part.grain(), false);
+        Self { part, budget, began, held, plan, prices, bound, grain, together, demand }
     }
 
     /// Every phase; `watch` is told the value and the bound after each.
@@ -67,7 +78,10 @@ impl<'a> Solve<'a> {
         watch(Phase::Search, self.plan.total().value, self.bound);
         self.tighten(self.budget.price_rounds / 2);
         watch(Phase::Prices, self.plan.total().value, self.bound);
+        self.compete();
         self.branch();
+        let step = (self.grain * SCALE) as i128;
+        self.bound = self.bound.div_euclid(step) * step;
         watch(Phase::Branches, self.plan.total().value, self.bound);
     }
 
@@ -79,7 +93,7 @@ impl<'a> Solve<'a> {
 
     /// Whether nothing is left to gain.
     fn is_proven(&self) -> bool {
-        self.bound < (self.plan.total().value as i128 + 1) * SCALE as i128
+        self.bound < (self.plan.total().value + self.grain) as i128 * SCALE as i128
     }
 
     fn construct(&mut self) {
@@ -122,6 +136,27 @@ impl<'a> Solve<'a> {
         plan.better_of(&trial);
     }
 
+    /// Rounds of prices at which all windows compete for the buyers of the part: that proves more
+    /// where buyers are alike, and what limits them is how many they are.
+    fn compete(&mut self) {
+        let few = self.part.intents.len() <= COMPETING;
+        if self.is_proven() || self.budget.nodes == 0 || !few {
+            return;
+        }
+        let mut prices = self.prices.clone();
+        let floor = self.plan.total().value as i128 * SCALE as i128;
+        let reach = (floor, floor + (self.grain * SCALE) as i128);
+        let pace = Pace { rounds: COMPETING_ROUNDS, patience: PATIENCE, work: u64::MAX };
+        self.demand.together = true;
+        let (part, demand) = (self.part, &mut self.demand);
+        let bound = part.tighten(&mut prices, None, pace, reach, demand, &mut |_| {});
+        self.demand.together = false;
+        let bound = bound.expect("nothing is forced");
+        if bound < self.bound - (self.bound - floor) / WORTH_COMPETING {
+            (self.together, self.bound, self.prices) = (true, bound, prices);
+        }
+    }
+
     fn search(&mut self, seed: u64) {
         let size = self.part.intents.len() as u32;
         let starts = if size <= MANY { STARTS } else { 1 };
@@ -147,7 +182,8 @@ impl<'a> Solve<'a> {
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
         let work = self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size;
-        let bound = self.part.close(&mut self.plan, &self.prices, work);
+        let kind = (self.grain, self.together);
+        let bound = self.part.close(&mut self.plan, &self.prices, kind, work);
         self.bound = self.bound.min(bound);
     }
 }
