@@ -13,6 +13,8 @@ pub(crate) mod dual;
 
 mod joint;
 
+mod cuts;
+
 pub(crate) mod rounds;
 
 pub(crate) mod plan;

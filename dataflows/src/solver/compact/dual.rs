@@ -6,6 +6,7 @@
 //! offer's term is the best that they can do jointly.
 
 use super::Compact;
+use super::cuts::Cut;
 use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
 
@@ -39,7 +40,7 @@ pub(crate) struct Branch {
 pub(crate) struct Prices {
     /// Of intents.
     pub u: Vec<i64>,
-    /// Of a unit of each offer's stock.
+    /// Of a unit of each offer's stock; then of each cut.
     pub v: Vec<i64>,
 }
 
@@ -77,8 +78,12 @@ const BARRED: u32 = 1 << 30;
 pub(crate) struct Demand {
     /// By intent: how many windows ask for it.
     pub wanted: Vec<i32>,
-    /// By offer: how many units its windows ask for.
+    /// By offer: how many units its windows ask for; then by cut: how many of its groups.
     pub units: Vec<i64>,
+    /// Groups of which at most one can be.
+    pub cuts: Vec<Cut>,
+    /// By window and tier: what its group pays for the cuts that it is in.
+    pub tolls: Vec<i64>,
     /// By candidate: whether its window asks for it.
     pub chosen: Vec<bool>,
     /// By window: its tier, and how many it asks for.
@@ -124,7 +129,9 @@ impl Compact {
         demand: &mut Demand,
     ) -> Option<i128> {
         self.reset(demand);
+        self.levy(prices, demand);
         let mut total: i128 = prices.u.iter().map(|u| *u as i128).sum();
+        total += prices.v[self.offers.len()..].iter().map(|v| *v as i128).sum::<i128>();
         for (n, offer) in self.offers.iter().enumerate() {
             let v = prices.v[n];
             total += v as i128 * offer.stock as i128;
@@ -138,14 +145,34 @@ impl Compact {
                 self.ask(w as u32, demand.picks[w], prices, branch, demand);
             }
         }
+        for (cut, asked) in demand.cuts.iter().zip(&mut demand.units[self.offers.len()..]) {
+            let picked = |group: &&(u32, u8)| {
+                let pick = demand.picks[group.0 as usize];
+                pick.size > 0 && pick.tier == group.1 as usize
+            };
+            *asked = cut.groups.iter().filter(picked).count() as i64;
+        }
         Some(total)
+    }
+
+    /// Sums up what each group pays for the cuts that it is in.
+    fn levy(&self, prices: &Prices, demand: &mut Demand) {
+        demand.tolls.clear();
+        demand.tolls.resize(self.windows.len() * MAX_TIERS, 0);
+        for (cut, &price) in demand.cuts.iter().zip(&prices.v[self.offers.len()..]) {
+            if price > 0 {
+                for &(w, tier) in &cut.groups {
+                    demand.tolls[w as usize * MAX_TIERS + tier as usize] += price;
+                }
+            }
+        }
     }
 
     fn reset(&self, demand: &mut Demand) {
         demand.wanted.clear();
         demand.wanted.resize(self.intents.len(), 0);
         demand.units.clear();
-        demand.units.resize(self.offers.len(), 0);
+        demand.units.resize(self.offers.len() + demand.cuts.len(), 0);
         demand.chosen.clear();
         demand.chosen.resize(self.cands.len(), false);
         demand.tier.clear();
@@ -249,10 +276,11 @@ impl Compact {
         let mut order = std::mem::take(&mut demand.order);
         for (tier, step) in offer.tiers.iter().enumerate() {
             let Sum { worth, positive, paying, forced } = sums[tier];
+            let toll = demand.tolls[w as usize * MAX_TIERS + tier];
             let least = step.min_buyers.max(domain.least).max(forced) as usize;
             let most = window.caps[tier].min(domain.most).min(paying) as usize;
             // No group is worth more than all who are worth something.
-            if least > most || paying == 0 || worth <= best.worth {
+            if least > most || paying == 0 || worth - toll <= best.worth {
                 continue;
             }
             let (mut worth, mut size) = (worth, positive as usize);
@@ -264,8 +292,8 @@ impl Compact {
                 demand.work += 2 * order.len() as u64;
                 worth = sum_of_best(&mut order, forced, size);
             }
-            if worth > best.worth {
-                best = Pick { worth, tier, size };
+            if worth - toll > best.worth {
+                best = Pick { worth: worth - toll, tier, size };
             }
         }
         demand.order = order;
@@ -304,7 +332,8 @@ impl Compact {
             }
             let positive = forced + order[forced..].iter().filter(|e| e.0 > 0).count();
             let size = positive.clamp(least, most);
-            let best = sum_of_best(&mut order, forced, size);
+            let best =
+                sum_of_best(&mut order, forced, size) - demand.tolls[w as usize * MAX_TIERS + tier];
             // Another one takes the place of the worst, or comes on top.
             let full = size == most || positive < size;
             let worst = order[forced..size].iter().map(|e| e.0).min();

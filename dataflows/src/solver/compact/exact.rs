@@ -10,6 +10,7 @@ use super::Compact;
 use super::dual::{Branch, Demand, Domain, NONE, Prices};
 use super::plan::Plan;
 use super::rounds::{Frequency, Pace};
+use super::solve::Relaxed;
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -95,8 +96,8 @@ impl Compact {
     pub(crate) fn close<'a>(
         &'a self,
         plan: &mut Plan<'a>,
-        prices: &Prices,
-        (grain, together): (i64, bool),
+        relaxed: &Relaxed,
+        grain: i64,
         work: u64,
     ) -> i128 {
         let mut tree = Tree {
@@ -109,14 +110,18 @@ impl Compact {
             nodes: BinaryHeap::new(),
             made: 0,
             stuck: i128::MIN,
-            demand: Demand { together, ..Demand::default() },
+            demand: Demand {
+                together: relaxed.together,
+                cuts: relaxed.cuts.clone(),
+                ..Demand::default()
+            },
         };
         tree.aim();
         let branch = Branch {
             windows: vec![Domain::FREE; self.windows.len()],
             cands: vec![0; self.cands.len()],
         };
-        tree.grow(branch, prices);
+        tree.grow(branch, &relaxed.prices);
         while tree.demand.work < work {
             let Some(node) = tree.nodes.pop() else { break };
             tree.split(node);

@@ -3,6 +3,7 @@
 
 use super::Compact;
 use super::dual::{Branch, Demand, Domain, NONE, Pick, Prices, Table};
+use crate::market::limits::MAX_TIERS;
 
 impl Compact {
     /// The best that the offer's windows can do with no more buyers in all than the stock can
@@ -181,7 +182,7 @@ impl Compact {
             let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
             let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
             sizes = (sizes.0.min(least), sizes.1.max(most));
-            let mut total = 0;
+            let mut total = -demand.tolls[w as usize * MAX_TIERS + tier];
             for (n, entry) in order.iter().enumerate().take(most) {
                 total += entry.0;
                 if n + 1 >= least && total > curve[n + 1] {

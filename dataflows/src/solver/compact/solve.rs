@@ -1,10 +1,12 @@
 //! A part from its incumbent to what its budget buys, phase by phase.
 
 use super::Compact;
+use super::cuts::{Cut, Rivals};
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
 use super::rounds::Pace;
 use super::search::Greedy;
+use crate::market::limits::MAX_TIERS;
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use crate::solver::{Budget, Phase};
@@ -30,11 +32,22 @@ const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 
-/// The most intents of a part where all windows compete for the buyers, and the rounds of that;
-/// the share of the gap that it has to close to be kept.
-const COMPETING: usize = 200;
-const COMPETING_ROUNDS: u32 = 60;
+/// The most intents of a part whose relaxation is made stronger; the rounds of prices that each
+/// try of that has, and how often it is cut.
+const STRENGTHENED: usize = 300;
+const STRENGTHENING: u32 = 60;
+const CUTTINGS: u32 = 4;
+/// The share of the gap that competing for buyers has to close.
 const WORTH_COMPETING: i128 = 10;
+
+/// The relaxation that branch and bound works with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Relaxed {
+    pub prices: Prices,
+    pub cuts: Vec<Cut>,
+    /// Whether all windows compete for the buyers of the part.
+    pub together: bool,
+}
 
 /// A solve under way.
 pub(crate) struct Solve<'a> {
@@ -51,8 +64,8 @@ pub(crate) struct Solve<'a> {
     held: Vec<(u32, u32)>,
     /// What the objective is a multiple of.
     grain: i64,
-    /// Whether bounds gain where all windows compete for the part's buyers.
-    together: bool,
+    /// What branch and bound starts from.
+    relaxed: Relaxed,
     demand: Demand,
 }
 
@@ -62,8 +75,8 @@ impl<'a> Solve<'a> {
         let mut demand = Demand::default();
         let bound = part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
         let (began, held) = (plan.total(), plan.held());
-        let (grain, together) = (part.grain(), false);
-        Self { part, budget, began, held, plan, prices, bound, grain, together, demand }
+        let (grain, relaxed) = (part.grain(), Relaxed::default());
+        Self { part, budget, began, held, plan, prices, bound, grain, relaxed, demand }
     }
 
     /// Every phase; `watch` is told the value and the bound after each.
@@ -78,7 +91,7 @@ impl<'a> Solve<'a> {
         watch(Phase::Search, self.plan.total().value, self.bound);
         self.tighten(self.budget.price_rounds / 2);
         watch(Phase::Prices, self.plan.total().value, self.bound);
-        self.compete();
+        self.strengthen();
         self.branch();
         let step = (self.grain * SCALE) as i128;
         self.bound = self.bound.div_euclid(step) * step;
@@ -136,25 +149,65 @@ impl<'a> Solve<'a> {
         plan.better_of(&trial);
     }
 
-    /// Rounds of prices at which all windows compete for the buyers of the part: that proves more
-    /// where buyers are alike, and what limits them is how many they are.
-    fn compete(&mut self) {
-        let few = self.part.intents.len() <= COMPETING;
+    /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
+    /// letting all windows compete for the buyers of the part.
+    fn strengthen(&mut self) {
+        self.relaxed.prices = self.prices.clone();
+        let few = self.part.intents.len() <= STRENGTHENED;
         if self.is_proven() || self.budget.nodes == 0 || !few {
             return;
         }
-        let mut prices = self.prices.clone();
+        self.cut();
+        let Relaxed { together, prices, .. } = &self.relaxed;
+        debug_assert!(!*together);
+        let mut trial = prices.clone();
+        let before = self.bound;
+        let bound = self.relax(&mut trial, true, &mut |_| {});
+        let floor = self.plan.total().value as i128 * SCALE as i128;
+        if bound < before - (before - floor) / WORTH_COMPETING {
+            (self.relaxed.together, self.relaxed.prices) = (true, trial);
+        }
+    }
+
+    /// Cuts off what prices ask for and cannot be.
+    fn cut(&mut self) {
+        let Some(mut rivals) = Rivals::of(self.part) else { return };
+        let mut prices = self.relaxed.prices.clone();
+        for _ in 0..CUTTINGS {
+            let mut asked = vec![0u32; self.part.windows.len() * MAX_TIERS];
+            let mut rounds = 0;
+            self.relax(&mut prices, false, &mut |demand| {
+                rounds += 1;
+                for (w, pick) in demand.picks.iter().enumerate() {
+                    asked[w * MAX_TIERS + pick.tier] += (pick.size > 0) as u32;
+                }
+            });
+            let of = |w: u32, tier: u8| asked[w as usize * MAX_TIERS + tier as usize];
+            if self.is_proven() || rivals.add(&of, rounds) == 0 {
+                break;
+            }
+            self.relaxed.cuts = rivals.cuts().to_vec();
+            prices.v.resize(self.part.offers.len() + self.relaxed.cuts.len(), 0);
+        }
+        self.relax(&mut prices, false, &mut |_| {});
+        self.relaxed.prices = prices;
+    }
+
+    /// Rounds of prices in the stronger relaxation; returns their bound.
+    fn relax(
+        &mut self,
+        prices: &mut Prices,
+        together: bool,
+        each: &mut dyn FnMut(&Demand),
+    ) -> i128 {
         let floor = self.plan.total().value as i128 * SCALE as i128;
         let reach = (floor, floor + (self.grain * SCALE) as i128);
-        let pace = Pace { rounds: COMPETING_ROUNDS, patience: PATIENCE, work: u64::MAX };
-        self.demand.together = true;
-        let (part, demand) = (self.part, &mut self.demand);
-        let bound = part.tighten(&mut prices, None, pace, reach, demand, &mut |_| {});
-        self.demand.together = false;
+        let pace = Pace { rounds: STRENGTHENING, patience: PATIENCE, work: u64::MAX };
+        let mut demand = Demand { together, cuts: self.relaxed.cuts.clone(), ..Demand::default() };
+        let bound = self.part.tighten(prices, None, pace, reach, &mut demand, each);
         let bound = bound.expect("nothing is forced");
-        if bound < self.bound - (self.bound - floor) / WORTH_COMPETING {
-            (self.together, self.bound, self.prices) = (true, bound, prices);
-        }
+        self.bound = self.bound.min(bound);
+        bound
     }
 
     fn search(&mut self, seed: u64) {
@@ -182,8 +235,7 @@ impl<'a> Solve<'a> {
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
         let work = self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size;
-        let kind = (self.grain, self.together);
-        let bound = self.part.close(&mut self.plan, &self.prices, kind, work);
+        let bound = self.part.close(&mut self.plan, &self.relaxed, self.grain, work);
         self.bound = self.bound.min(bound);
     }
 }
