@@ -78,17 +78,17 @@ impl Compact {
     fn step(&self, at: &mut Prices, demand: &Demand, trend: &mut Prices, length: i128) -> bool {
         let mut norm: i128 = 0;
         let mut turn = |trend: &mut i64, slack: i64, price: i64| {
-            let to = TREND * slack + *trend * 3 / 4;
+            let to = slack + *trend * 3 / 4;
             *trend = if to > 0 && price == 0 { 0 } else { to };
             norm += (*trend as i128).pow(2);
         };
         for (n, trend) in trend.u.iter_mut().enumerate() {
-            turn(trend, 1 - demand.wanted[n] as i64, at.u[n]);
+            turn(trend, TREND * (1 - demand.wanted[n] as i64), at.u[n]);
         }
         for (n, trend) in trend.v.iter_mut().enumerate() {
             let slack = match n.checked_sub(self.offers.len()) {
-                None => (self.offers[n].stock - demand.units[n]) / self.span(n),
-                Some(cut) => (1 - demand.units[n]) * demand.cuts[cut].span,
+                None => TREND * (self.offers[n].stock - demand.units[n]) / self.span(n),
+                Some(cut) => TREND * (1 - demand.units[n]) * demand.cuts[cut].span,
             };
             turn(trend, slack, at.v[n]);
         }
