@@ -70,9 +70,6 @@ struct Sum {
     forced: u32,
 }
 
-/// A count of payers that no window has.
-const BARRED: u32 = 1 << 30;
-
 /// What the windows ask for at some prices, and scratch space.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
@@ -117,6 +114,14 @@ pub(crate) struct Table {
     pub next: Vec<i64>,
 }
 
+impl Demand {
+    /// What a group pays for the cuts that it is in.
+    #[inline]
+    pub(crate) fn toll(&self, w: u32, tier: usize) -> i64 {
+        self.tolls.get(w as usize * MAX_TIERS + tier).copied().unwrap_or(0)
+    }
+}
+
 /// No group can be.
 pub(crate) const NONE: i64 = i64::MIN / 4;
 
@@ -158,6 +163,9 @@ impl Compact {
     /// Sums up what each group pays for the cuts that it is in.
     fn levy(&self, prices: &Prices, demand: &mut Demand) {
         demand.tolls.clear();
+        if demand.cuts.is_empty() {
+            return;
+        }
         demand.tolls.resize(self.windows.len() * MAX_TIERS, 0);
         for (cut, &price) in demand.cuts.iter().zip(&prices.v[self.offers.len()..]) {
             if price > 0 {
@@ -258,6 +266,9 @@ impl Compact {
     }
 
     /// The best group of a window at reduced worths.
+    ///
+    /// A tier that can be reached by those alone who are worth something leaves nothing to
+    /// shallower ones: there nobody is worth more, and no more may come.
     pub(crate) fn best_pick(
         &self,
         w: u32,
@@ -269,14 +280,14 @@ impl Compact {
         let window = &self.windows[w as usize];
         let offer = &self.offers[window.offer as usize];
         let v = prices.v[window.offer as usize];
-        let mut sums = [Sum::default(); MAX_TIERS];
-        self.sum_up(w, prices, branch, &mut sums);
-        demand.work += (window.end - window.first) as u64 * offer.tiers.len() as u64;
         let mut best = Pick { worth: NONE, ..Pick::default() };
         let mut order = std::mem::take(&mut demand.order);
-        for (tier, step) in offer.tiers.iter().enumerate() {
-            let Sum { worth, positive, paying, forced } = sums[tier];
-            let toll = demand.tolls[w as usize * MAX_TIERS + tier];
+        for (tier, step) in offer.tiers.iter().enumerate().rev() {
+            let price = step.price.minor();
+            let toll = demand.toll(w, tier);
+            demand.work += (window.end - window.first) as u64;
+            let Sum { worth, positive, paying, forced } =
+                self.sum_up(w, price, v, &prices.u, branch);
             let least = step.min_buyers.max(domain.least).max(forced) as usize;
             let most = window.caps[tier].min(domain.most).min(paying) as usize;
             // No group is worth more than all who are worth something.
@@ -285,7 +296,6 @@ impl Compact {
             }
             let (mut worth, mut size) = (worth, positive as usize);
             if size < least || size > most {
-                let price = step.price.minor();
                 let listed = self.list(w, price, v, &prices.u, branch, &mut order);
                 let forced = listed.expect("who must be in it can pay");
                 size = size.clamp(least, most);
@@ -294,6 +304,9 @@ impl Compact {
             }
             if worth - toll > best.worth {
                 best = Pick { worth: worth - toll, tier, size };
+            }
+            if positive as usize >= least && (0..tier).all(|t| demand.toll(w, t) >= toll) {
+                break;
             }
         }
         demand.order = order;
@@ -332,8 +345,7 @@ impl Compact {
             }
             let positive = forced + order[forced..].iter().filter(|e| e.0 > 0).count();
             let size = positive.clamp(least, most);
-            let best =
-                sum_of_best(&mut order, forced, size) - demand.tolls[w as usize * MAX_TIERS + tier];
+            let best = sum_of_best(&mut order, forced, size) - demand.toll(w, tier);
             // Another one takes the place of the worst, or comes on top.
             let full = size == most || positive < size;
             let worst = order[forced..size].iter().map(|e| e.0).min();
@@ -359,52 +371,44 @@ impl Compact {
         demand.order = order;
     }
 
-    /// By tier: the reduced worths of all who would be in a group without limits.
+    /// The reduced worths of all who would be in a group at that price without limits.
     #[inline]
-    fn sum_up(
-        &self,
-        w: u32,
-        prices: &Prices,
-        branch: Option<&Branch>,
-        sums: &mut [Sum; MAX_TIERS],
-    ) {
-        let window = &self.windows[w as usize];
-        let v = prices.v[window.offer as usize];
-        let tiers = &self.offers[window.offer as usize].tiers;
-        let mut steps = [(0i64, 0i64); MAX_TIERS];
-        for (step, tier) in steps.iter_mut().zip(tiers) {
-            *step = (tier.price.minor(), tier.price.minor() * SCALE);
-        }
-        let steps = &steps[..tiers.len()];
-        for (n, c) in (window.first as usize..).zip(self.cands_of(w)) {
-            let must = branch.map_or(0, |b| b.cands[n]);
+    fn sum_up(&self, w: u32, price: i64, v: i64, u: &[i64], branch: Option<&Branch>) -> Sum {
+        let first = self.windows[w as usize].first as usize;
+        let mut sum = Sum::default();
+        let unit = price * SCALE + v;
+        let cands = self.cands_of(w);
+        let Some(branch) = branch else {
+            for c in cands {
+                let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
+                let pays = c.pays(price);
+                sum.paying += pays as u32;
+                let counts = pays && worth > 0;
+                sum.worth += if counts { worth } else { 0 };
+                sum.positive += counts as u32;
+            }
+            return sum;
+        };
+        for (c, &must) in cands.iter().zip(&branch.cands[first..]) {
             if must < 0 {
                 continue;
             }
-            let quantity = c.quantity as i64;
-            let worth = c.base * SCALE - prices.u[c.intent as usize] - v * quantity;
-            for (sum, &(price, scaled)) in sums.iter_mut().zip(steps) {
-                if price > c.limit as i64 {
-                    // Who must be in it cannot pay: no group at this tier.
-                    sum.paying |= (must > 0) as u32 * BARRED;
-                    continue;
-                }
-                let worth = worth - quantity * scaled;
-                sum.paying += 1;
+            if !c.pays(price) {
                 if must > 0 {
-                    sum.forced += 1;
+                    // Who must be in it cannot pay: no group at this tier.
+                    return Sum::default();
                 }
-                if worth > 0 || must > 0 {
-                    sum.worth += worth;
-                    sum.positive += 1;
-                }
+                continue;
+            }
+            let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
+            sum.paying += 1;
+            sum.forced += (must > 0) as u32;
+            if worth > 0 || must > 0 {
+                sum.worth += worth;
+                sum.positive += 1;
             }
         }
-        for sum in sums {
-            if sum.paying >= BARRED {
-                sum.paying = 0;
-            }
-        }
+        sum
     }
 
     /// Notes that the window asks for its best group of that size at that tier.
@@ -437,7 +441,7 @@ impl Compact {
 }
 
 /// Brings the best `size` of the list to its front, the forced ones among them; their sum.
-fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
+pub(crate) fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
     let free = &mut order[forced..];
     let of = size - forced;
     if of > 0 && of < free.len() {

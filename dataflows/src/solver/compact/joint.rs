@@ -2,8 +2,7 @@
 //! the buyers that its stock can serve, and all windows for the buyers of the part.
 
 use super::Compact;
-use super::dual::{Branch, Demand, Domain, NONE, Pick, Prices, Table};
-use crate::market::limits::MAX_TIERS;
+use super::dual::{Branch, Demand, Domain, NONE, Pick, Prices, Table, sum_of_best};
 
 impl Compact {
     /// The best that the offer's windows can do with no more buyers in all than the stock can
@@ -177,12 +176,26 @@ impl Compact {
             let Some(forced) = self.list(w, price, v, &prices.u, branch, &mut order) else {
                 continue;
             };
-            demand.work += 6 * order.len() as u64;
-            order[forced..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
             let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
-            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            let mut most = (window.caps[tier].min(domain.most) as usize).min(order.len());
+            if let Some(next) = offer.tiers.get(tier + 1)
+                && (next.min_buyers as usize) > least
+                && demand.toll(w, tier + 1) <= demand.toll(w, tier)
+            {
+                // Larger groups reach the next tier, where nobody is worth less.
+                most = most.min(next.min_buyers as usize - 1);
+            }
+            if least > most {
+                continue;
+            }
+            // Who is worth nothing is of use only as far as the least size needs them.
+            let positive = forced + order[forced..].iter().filter(|e| e.0 > 0).count();
+            let most = positive.clamp(least, most);
+            demand.work += 2 * order.len() as u64 + 4 * most as u64;
+            sum_of_best(&mut order, forced, most);
+            order[forced..most].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
             sizes = (sizes.0.min(least), sizes.1.max(most));
-            let mut total = -demand.tolls[w as usize * MAX_TIERS + tier];
+            let mut total = -demand.toll(w, tier);
             for (n, entry) in order.iter().enumerate().take(most) {
                 total += entry.0;
                 if n + 1 >= least && total > curve[n + 1] {
