@@ -15,6 +15,8 @@ mod joint;
 
 mod cuts;
 
+mod alike;
+
 pub(crate) mod rounds;
 
 pub(crate) mod plan;
@@ -31,7 +33,7 @@ use super::market::Market;
 use crate::market::{Slot, Tier};
 
 /// An offer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Offer {
     /// Its index in the market.
     pub o: u32,
@@ -49,7 +51,7 @@ pub(crate) struct Offer {
 }
 
 /// A window that may be of use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Window {
     pub offer: u32,
     pub slot: Slot,
@@ -90,7 +92,7 @@ impl Cand {
 }
 
 /// The part.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Compact {
     /// In the order of stores.
     pub offers: Vec<Offer>,

@@ -7,6 +7,7 @@
 //! used up bounds the optimum.
 
 use super::Compact;
+use super::alike::Alike;
 use super::dual::{Branch, Demand, Domain, NONE, Prices};
 use super::plan::Plan;
 use super::rounds::{Frequency, Pace};
@@ -72,8 +73,10 @@ enum Split {
 }
 
 /// The tree.
-struct Tree<'a> {
-    part: &'a Compact,
+struct Tree<'t, 'a> {
+    /// What bounds the part: itself, or more than it.
+    part: &'t Compact,
+    alike: Alike,
     /// The best grouping so far.
     plan: Plan<'a>,
     /// What groupings are tried in.
@@ -100,8 +103,11 @@ impl Compact {
         grain: i64,
         work: u64,
     ) -> i128 {
+        let alike = Alike::of(self);
+        let shared = alike.shared.contains(&true).then(|| alike.unbound(self));
         let mut tree = Tree {
-            part: self,
+            part: shared.as_ref().unwrap_or(self),
+            alike,
             plan: plan.clone(),
             trial: plan.clone(),
             enough: 0,
@@ -132,7 +138,7 @@ impl Compact {
     }
 }
 
-impl Tree<'_> {
+impl Tree<'_, '_> {
     /// What is looked for is better than the best so far.
     fn aim(&mut self) {
         self.floor = self.plan.total().value as i128 * SCALE as i128;
@@ -247,6 +253,9 @@ impl Tree<'_> {
                 self.stuck = self.stuck.max(bound);
             } else if self.trial.seat_all(&self.demand) == Ok(()) {
                 self.take_trial();
+            } else if self.alike.shared.contains(&true) {
+                // Stock that is not shared may be too little for it.
+                self.stuck = self.stuck.max(bound);
             }
             return;
         };
@@ -267,11 +276,15 @@ impl Tree<'_> {
         match split {
             Split::Window(w) => {
                 one.windows[w as usize].may_open = false;
+                self.alike.lower(&mut one, w);
                 other.windows[w as usize].may_close = false;
+                self.alike.raise(&mut other, w);
             }
             Split::Size(w, size) => {
                 one.windows[w as usize].most = size - 1;
+                self.alike.lower(&mut one, w);
                 other.windows[w as usize].least = size;
+                self.alike.raise(&mut other, w);
             }
             Split::Cand(n) => {
                 one.cands[n as usize] = -1;
