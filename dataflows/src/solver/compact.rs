@@ -5,9 +5,10 @@
 //! optimum are left out: a slot whose candidates all could be in another slot of the same offer,
 //! at no less worth, where the greatest group holds everybody, is never needed.
 //!
-//! [`dual`] proves a bound (`joint` where stock binds), [`rounds`] tighten it, [`plan`] holds a
-//! grouping, `moves` change it, [`search`] improves it, and [`exact`] closes
-//! what is small enough by branch and bound; [`solve`] runs them in turn.
+//! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `cuts`
+//! make it stronger, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
+//! [`exact`] closes what is small enough by branch and bound, which `barred` and `alike` keep
+//! narrow; [`solve`] runs them in turn.
 
 pub(crate) mod dual;
 
@@ -16,6 +17,8 @@ mod joint;
 mod cuts;
 
 mod alike;
+
+mod barred;
 
 pub(crate) mod rounds;
 

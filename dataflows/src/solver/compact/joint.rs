@@ -116,9 +116,9 @@ impl Compact {
             } else {
                 next.fill(NONE);
             }
-            for m in sizes.0..=sizes.1.min(most) {
-                if curve[m] > least {
-                    least = curve[m];
+            for (m, &with) in curve.iter().enumerate().take(sizes.1.min(most) + 1).skip(sizes.0) {
+                if with > least {
+                    least = with;
                     demand.work += (width - m) as u64 / 4;
                     add(worth, least, m, next, &mut from[start..]);
                 }

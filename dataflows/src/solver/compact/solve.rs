@@ -18,7 +18,7 @@ const RARER: (usize, u32) = (5_000, 12);
 /// What a round of prices, a step of search and a node may cost on average, in counted steps: great
 /// parts have fewer of them.
 const ROUND_WORK: u64 = 300_000;
-const STEP_WORK: u64 = 20_000;
+const STEP_WORK: u64 = 5_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search has.
 const STARTS: u32 = 2;
@@ -26,13 +26,14 @@ const STARTS: u32 = 2;
 const MANY: u32 = 200;
 /// A part of so many intents has the budget's steps of search; a greater one more, up to so many
 /// times.
-const MORE_STEPS: (u32, u32) = (100, 6);
+const MORE_STEPS: (u64, u64) = (100, 4);
+const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 
-/// The most intents of a part whose relaxation is made stronger; the rounds of prices that each
+/// The most intents of a part whose relaxation is made stronger, and that is branched; the rounds of prices that each
 /// try of that has, and how often it is cut.
 const STRENGTHENED: usize = 300;
 const STRENGTHENING: u32 = 60;
@@ -125,7 +126,8 @@ impl<'a> Solve<'a> {
         let pairs = self.part.pairs();
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
-        let work = self.budget.price_rounds as u64 * ROUND_WORK;
+        let great = self.part.intents.len() > STRENGTHENED;
+        let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
         let pace = Pace { rounds, patience: PATIENCE, work };
         let (mut trial, mut round) = (self.plan.clone(), 0);
         let plan = &mut self.plan;
@@ -213,9 +215,10 @@ impl<'a> Solve<'a> {
     fn search(&mut self, seed: u64) {
         let size = self.part.intents.len() as u32;
         let starts = if size <= MANY { STARTS } else { 1 };
-        let more = (size / MORE_STEPS.0).clamp(1, MORE_STEPS.1);
-        let steps = self.budget.search_steps / starts * more;
-        let work = self.budget.search_steps as u64 * STEP_WORK / starts as u64;
+        let more = size as u64 * SHARES / MORE_STEPS.0;
+        let more = more.clamp(SHARES, MORE_STEPS.1 * SHARES);
+        let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / starts;
+        let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / starts as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let start = self.plan.clone();
         for n in 0..starts {
@@ -230,7 +233,8 @@ impl<'a> Solve<'a> {
     }
 
     fn branch(&mut self) {
-        if self.is_proven() || self.budget.nodes == 0 {
+        let few = self.part.intents.len() <= STRENGTHENED;
+        if self.is_proven() || self.budget.nodes == 0 || !few {
             return;
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
