@@ -46,11 +46,6 @@ impl Alike {
         Self { before, after, shared }
     }
 
-    /// Whether any windows are alike.
-    pub(crate) fn is_any(&self) -> bool {
-        self.before.iter().any(|before| !before.is_empty())
-    }
-
     /// The window is closed, or smaller than that: so are those after it.
     pub(crate) fn lower(&self, branch: &mut Branch, w: u32) {
         let top = branch.windows[w as usize];

@@ -17,6 +17,8 @@ use std::collections::BinaryHeap;
 const MAX_REBUILT: usize = 400;
 /// A step may at first lose as much as a window is worth on average, divided by this.
 const COLD: i64 = 8;
+/// Parts of more windows than this cool down to half of that.
+const COLDER: usize = 200;
 /// How often a search goes back to the best grouping seen.
 const RETURNS: u64 = 8;
 /// A part of a search until then is this many steps of cooling down.
@@ -98,7 +100,7 @@ impl Plan<'_> {
         let dice = &mut Dice(seed);
         let open = self.members.iter().filter(|group| !group.is_empty()).count() as i64;
         let mean = self.total.value / open.max(1);
-        let cold = COLD * (count as i64 / 64).max(1);
+        let cold = COLD * (count as i64 / 64).max(1) * (1 + (count > COLDER) as i64);
         let mut best = (self.total, self.members.clone());
         let mut returned = 0;
         for step in 0..steps {

@@ -18,23 +18,25 @@ const RARER: (usize, u32) = (5_000, 12);
 /// What a round of prices, a step of search and a node may cost on average, in counted steps: great
 /// parts have fewer of them.
 const ROUND_WORK: u64 = 300_000;
-const STEP_WORK: u64 = 5_000;
+const STEP_WORK: u64 = 4_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search has.
 const STARTS: u32 = 2;
 /// Parts of more intents than this are searched from one start.
 const MANY: u32 = 200;
-/// A part of so many intents has the budget's steps of search; a greater one more, up to so many
-/// times.
-const MORE_STEPS: (u64, u64) = (100, 4);
+/// A part of so many intents has the budget's steps of search; one of twice as many four times as
+/// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
+/// many, whose prices take long already. Shares are of so many.
+const MORE_STEPS: (u64, u64, u64) = (100, 5, 12);
+const MORE_FOR: u64 = 1_500_000;
 const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 
-/// The most intents of a part whose relaxation is made stronger, and that is branched; the rounds of prices that each
-/// try of that has, and how often it is cut.
+/// The most intents of a part whose relaxation is made stronger, and that is branched; the rounds
+/// of prices that each try of that has, and how often it is cut.
 const STRENGTHENED: usize = 300;
 const STRENGTHENING: u32 = 60;
 const CUTTINGS: u32 = 4;
@@ -215,8 +217,9 @@ impl<'a> Solve<'a> {
     fn search(&mut self, seed: u64) {
         let size = self.part.intents.len() as u32;
         let starts = if size <= MANY { STARTS } else { 1 };
-        let more = size as u64 * SHARES / MORE_STEPS.0;
-        let more = more.clamp(SHARES, MORE_STEPS.1 * SHARES);
+        let more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
+        let most = MORE_FOR / (self.part.pairs() as u64).max(1);
+        let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
         let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / starts;
         let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / starts as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
