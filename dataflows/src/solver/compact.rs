@@ -5,13 +5,20 @@
 //! optimum are left out: a slot whose candidates all could be in another slot of the same offer,
 //! at no less worth, where the greatest group holds everybody, is never needed.
 //!
-//! [`dual`] proves a bound (`joint` where stock binds), [`rounds`] tighten it, [`plan`] holds a
-//! grouping, `moves` change it, [`search`] improves it, and [`exact`] closes
-//! what is small enough by branch and bound; [`solve`] runs them in turn.
+//! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `cuts`
+//! make it stronger, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
+//! [`exact`] closes what is small enough by branch and bound, which `barred` and `alike` keep
+//! narrow; [`solve`] runs them in turn.
 
 pub(crate) mod dual;
 
 mod joint;
+
+mod cuts;
+
+mod alike;
+
+mod barred;
 
 pub(crate) mod rounds;
 
@@ -29,7 +36,7 @@ use super::market::Market;
 use crate::market::{Slot, Tier};
 
 /// An offer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Offer {
     /// Its index in the market.
     pub o: u32,
@@ -47,7 +54,7 @@ pub(crate) struct Offer {
 }
 
 /// A window that may be of use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Window {
     pub offer: u32,
     pub slot: Slot,
@@ -88,7 +95,7 @@ impl Cand {
 }
 
 /// The part.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Compact {
     /// In the order of stores.
     pub offers: Vec<Offer>,
@@ -216,6 +223,23 @@ impl Compact {
         self.windows.iter().map(of).sum()
     }
 
+    /// What every objective is a multiple of.
+    pub(crate) fn grain(&self) -> i64 {
+        let mut grain = 0;
+        for (w, window) in self.windows.iter().enumerate() {
+            for c in self.cands_of(w as u32) {
+                grain = gcd(grain, c.base);
+                for tier in &self.offers[window.offer as usize].tiers {
+                    grain = gcd(grain, c.quantity as i64 * tier.price.minor());
+                }
+                if grain == 1 {
+                    return 1;
+                }
+            }
+        }
+        grain.max(1)
+    }
+
     pub(crate) fn cands_of(&self, w: u32) -> &[Cand] {
         let window = &self.windows[w as usize];
         &self.cands[window.first as usize..window.end as usize]
@@ -224,6 +248,13 @@ impl Compact {
     pub(crate) fn offer_of(&self, w: u32) -> &Offer {
         &self.offers[self.windows[w as usize].offer as usize]
     }
+}
+
+fn gcd(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.abs()
 }
 
 /// How many buyers of these quantities the stock can serve at once.

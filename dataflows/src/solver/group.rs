@@ -62,6 +62,8 @@ pub(crate) struct Group {
     pub tier: usize,
     /// Positions in the items, rising.
     pub chosen: Vec<usize>,
+    /// Cells of the knapsacks' tables that it took.
+    pub cells: usize,
 }
 
 /// The group of greatest worth; of equal ones the one with more buyers, then the shallower tier.
@@ -76,6 +78,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
     let single = items.iter().all(|item| item.quantity == 1);
     let max_group =
         if single { frame.max_group.min(frame.units.max(0) as usize) } else { frame.max_group };
+    let mut all_cells = 0;
     for (tier, step) in frame.tiers.iter().enumerate().skip(frame.least_tier) {
         let least = step.min_buyers as usize;
         if least > max_group {
@@ -116,14 +119,13 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
                 worth: order[..size].iter().map(|entry| entry.0).sum(),
                 tier,
                 chosen: order[..size].iter().map(|entry| entry.1).collect(),
+                cells: 0,
             })
         } else {
             order.sort_unstable_by(by_worth);
-            knapsack(items, &order, bound, least, &frame).map(|(worth, chosen)| Group {
-                worth,
-                tier,
-                chosen,
-            })
+            let (picked, cells) = knapsack(items, &order, bound, least, &frame);
+            all_cells += cells;
+            picked.map(|(worth, chosen)| Group { worth, tier, chosen, cells })
         };
         if let Some(mut group) = group {
             let better = best.as_ref().is_none_or(|best| {
@@ -135,7 +137,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
             }
         }
     }
-    best
+    best.map(|best| Group { cells: all_cells, ..best })
 }
 
 /// False if no group of these can be worth `least_worth` or more: a cheap look before
@@ -157,7 +159,8 @@ pub(crate) fn may_reach(items: &[Item], frame: Frame<'_>, least_worth: i64) -> b
     buyers >= frame.tiers[0].min_buyers && most >= least_worth
 }
 
-/// The best group when stock binds: exactly while the table is small, else greedily.
+/// The best group when stock binds: exactly while the table is small, else greedily; the cells
+/// of the table.
 ///
 /// `order` holds (worth, item), the `bound` ones first.
 fn knapsack(
@@ -166,71 +169,106 @@ fn knapsack(
     bound: usize,
     least: usize,
     frame: &Frame<'_>,
-) -> Option<(i64, Vec<usize>)> {
+) -> (Option<(i64, Vec<usize>)>, usize) {
     let quantity = |entry: &(i64, usize)| items[entry.1].quantity as i64;
     let fixed_units: i64 = order[..bound].iter().map(quantity).sum();
     let fixed_worth: i64 = order[..bound].iter().map(|entry| entry.0).sum();
     let room = frame.units - fixed_units;
     if room < 0 {
-        return None;
+        return (None, 0);
     }
     let free = &order[bound..];
     let most = (frame.max_group - bound).min(free.len());
     let need = least.saturating_sub(bound);
-    let cells = free.len().saturating_mul(most + 1).saturating_mul(room as usize + 1);
-    let picked = if cells <= frame.cells {
-        exact(free, &quantity, most, need, room as usize)?
+    // Where the stock ends before the group is full, buyers need not be counted beyond `need`.
+    let mut quantities: Vec<i64> = free.iter().map(quantity).collect();
+    quantities.sort_unstable();
+    let ends = most == free.len() || quantities[..=most].iter().sum::<i64>() > room;
+    let counts = if ends { need } else { most };
+    let cells = free.len().saturating_mul(counts + 1).saturating_mul(room as usize + 1);
+    let (picked, cells) = if need > most {
+        (None, 0)
+    } else if cells <= frame.cells {
+        (exact(free, &quantity, (counts, ends), need, room as usize), cells)
     } else {
-        greedy(free, &quantity, most, need, room)?
+        (greedy(free, &quantity, most, need, room), free.len())
     };
-    let worth = fixed_worth + picked.iter().map(|&n| free[n].0).sum::<i64>();
-    let chosen = order[..bound].iter().map(|e| e.1).chain(picked.iter().map(|&n| free[n].1));
-    Some((worth, chosen.collect()))
+    let group = picked.map(|picked| {
+        let worth = fixed_worth + picked.iter().map(|&n| free[n].0).sum::<i64>();
+        let chosen = order[..bound].iter().map(|e| e.1).chain(picked.iter().map(|&n| free[n].1));
+        (worth, chosen.collect())
+    });
+    (group, cells)
 }
 
+/// More buyers than a knapsack counts.
+const COUNTED: usize = 1 << 12;
+
 /// Dynamic programming over (buyers, units): positions in `free` of the best choice of `need` to
-/// `most` buyers and at most `room` units.
+/// `most` buyers and at most `room` units; `most` stands for any greater count if it is `open`.
 fn exact(
     free: &[(i64, usize)],
     quantity: &impl Fn(&(i64, usize)) -> i64,
-    most: usize,
+    (most, open): (usize, bool),
     need: usize,
     room: usize,
 ) -> Option<Vec<usize>> {
-    const NONE: i64 = i64::MIN;
+    const NONE: i64 = i64::MIN / 2;
     let width = room + 1;
     let size = (most + 1) * width;
-    let mut worth = vec![NONE; size];
-    worth[0] = 0;
-    let mut taken = vec![false; free.len() * size];
+    // Of equal worth the one with more buyers, unless so many digits do not fit.
+    let sum: i128 = free.iter().map(|entry| entry.0.unsigned_abs() as i128).sum();
+    let (scale, each) =
+        if sum < 1 << 48 && free.len() < COUNTED { (COUNTED as i64, 1) } else { (1, 0) };
+    let mut best = vec![NONE; size];
+    best[0] = 0;
+    // A choice's last buyer came to one buyer less, or to as many as count.
+    let mut taken = vec![0u8; free.len() * size];
+    let (less, same) = (1, 2);
     for (n, entry) in free.iter().enumerate() {
         let q = quantity(entry) as usize;
-        if q > room {
+        if q > room || (entry.0 < 0 && need == 0) {
             continue;
         }
-        for count in (1..=most.min(n + 1)).rev() {
-            for units in (q..=room).rev() {
-                let before = worth[(count - 1) * width + units - q];
-                if before != NONE && before + entry.0 > worth[count * width + units] {
-                    worth[count * width + units] = before + entry.0;
-                    taken[n * size + count * width + units] = true;
+        let worth = entry.0 * scale + each;
+        let taken = &mut taken[n * size..][..size];
+        for count in (0..=most.min(n + 1)).rev() {
+            let row = count * width;
+            let (below, rows) = best.split_at_mut(row);
+            let (here, taken) = (&mut rows[..width], &mut taken[row..row + width]);
+            if open && count == most {
+                for units in (q..width).rev() {
+                    let with = here[units - q] + worth;
+                    if with > here[units] && with > NONE / 2 {
+                        (here[units], taken[units]) = (with, same);
+                    }
+                }
+            }
+            if count > 0 {
+                let from = &below[row - width..row - q];
+                for ((from, here), taken) in from.iter().zip(&mut here[q..]).zip(&mut taken[q..]) {
+                    let with = from + worth;
+                    let better = with > *here && with > NONE / 2;
+                    *here = if better { with } else { *here };
+                    *taken = if better { less } else { *taken };
                 }
             }
         }
     }
     let (mut count, mut units) = (need..=most)
         .flat_map(|count| (0..=room).map(move |units| (count, units)))
-        .filter(|&(count, units)| worth[count * width + units] != NONE)
-        .max_by_key(|&(count, units)| (worth[count * width + units], count, room - units))?;
-    let mut picked = Vec::with_capacity(count);
+        .filter(|&(count, units)| best[count * width + units] > NONE / 2)
+        .max_by_key(|&(count, units)| (best[count * width + units], count, room - units))?;
+    let mut picked = Vec::new();
     for n in (0..free.len()).rev() {
-        if count > 0 && taken[n * size + count * width + units] {
+        let how = taken[n * size + count * width + units];
+        if how > 0 {
             picked.push(n);
             units -= quantity(&free[n]) as usize;
-            count -= 1;
+            count -= (how == less) as usize;
         }
     }
-    debug_assert_eq!(count, 0);
+    debug_assert_eq!((count, units), (0, 0));
     Some(picked)
 }
 

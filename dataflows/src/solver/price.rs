@@ -40,7 +40,8 @@ impl OfferNode {
     #[inline]
     pub(crate) fn sizes(&self, tier: usize) -> Sizes {
         // Every buyer takes a unit at least.
-        let most = self.placed.offer.max_group.min(self.placed.stock.clamp(0, u32::MAX as i64) as u32);
+        let most =
+            self.placed.offer.max_group.min(self.placed.stock.clamp(0, u32::MAX as i64) as u32);
         Sizes { least: self.tiers()[tier].min_buyers, most }
     }
 }
@@ -174,8 +175,7 @@ impl Market {
             let sizes = Sizes { least: step.min_buyers, most };
             if c.pays(price) {
                 let worth = worth - c.quantity as i64 * price * SCALE;
-                loosened |=
-                    if comes { sum.add(worth, sizes) } else { sum.remove(worth, sizes) };
+                loosened |= if comes { sum.add(worth, sizes) } else { sum.remove(worth, sizes) };
             }
             term = term.max(sum.bound(sizes).unwrap_or(0));
         }
@@ -335,11 +335,12 @@ impl Market {
             let worth = self.worth(o, &c, window, 0);
             let cap = offer.sizes(0).most;
             let tiers = offer.tiers().iter().zip(&window.sums);
-            let gains = tiers.filter(|(step, _)| c.pays(step.price.minor())).filter_map(|(step, sum)| {
-                let sizes = Sizes { least: step.min_buyers, most: cap };
-                let worth = worth - c.quantity as i64 * step.price.minor() * SCALE;
-                Some(sum.bound(sizes)? + sum.lift(worth, worth - own, sizes))
-            });
+            let gains =
+                tiers.filter(|(step, _)| c.pays(step.price.minor())).filter_map(|(step, sum)| {
+                    let sizes = Sizes { least: step.min_buyers, most: cap };
+                    let worth = worth - c.quantity as i64 * step.price.minor() * SCALE;
+                    Some(sum.bound(sizes)? + sum.lift(worth, worth - own, sizes))
+                });
             if let Some(gain) = gains.max() {
                 all.push((gain, window.slot, o));
             }

@@ -81,7 +81,8 @@ impl TierSum {
         self.positive -= 1;
         if self.positive >= most {
             // Whoever takes the place is worth no more.
-            self.adjust = if self.positive == most { 0 } else { (self.adjust + worth as i128).min(0) };
+            self.adjust =
+                if self.positive == most { 0 } else { (self.adjust + worth as i128).min(0) };
             return true;
         }
         if self.positive >= least {

@@ -6,6 +6,7 @@
 //! offer's term is the best that they can do jointly.
 
 use super::Compact;
+use super::cuts::Cut;
 use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
 
@@ -39,14 +40,8 @@ pub(crate) struct Branch {
 pub(crate) struct Prices {
     /// Of intents.
     pub u: Vec<i64>,
-    /// Of a unit of each offer's stock.
+    /// Of a unit of each offer's stock; then of each cut.
     pub v: Vec<i64>,
-}
-
-impl Prices {
-    pub(crate) fn zero(part: &Compact) -> Self {
-        Self { u: vec![0; part.intents.len()], v: vec![0; part.offers.len()] }
-    }
 }
 
 /// A group that a window asks for.
@@ -69,16 +64,17 @@ struct Sum {
     forced: u32,
 }
 
-/// A count of payers that no window has.
-const BARRED: u32 = 1 << 30;
-
 /// What the windows ask for at some prices, and scratch space.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
     /// By intent: how many windows ask for it.
     pub wanted: Vec<i32>,
-    /// By offer: how many units its windows ask for.
+    /// By offer: how many units its windows ask for; then by cut: how many of its groups.
     pub units: Vec<i64>,
+    /// Groups of which at most one can be.
+    pub cuts: Vec<Cut>,
+    /// By window and tier: what its group pays for the cuts that it is in.
+    pub tolls: Vec<i64>,
     /// By candidate: whether its window asks for it.
     pub chosen: Vec<bool>,
     /// By window: its tier, and how many it asks for.
@@ -91,11 +87,33 @@ pub(crate) struct Demand {
     pub thorough: bool,
     /// Steps so far: one for a candidate at a tier, or a sum of a table.
     pub work: u64,
+    /// Whether all windows compete for the buyers of the whole part, too.
+    pub together: bool,
     pub order: Vec<(i64, u32)>,
+    /// By window: the group that it asks for.
     pub picks: Vec<Pick>,
     pub curve: Vec<i64>,
-    pub table: Vec<i64>,
+    /// By offer, what its windows can do with so many buyers.
+    pub tables: Vec<Table>,
+}
+
+/// What windows can do jointly.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// By count: the most that no more buyers than that are worth.
+    pub worth: Vec<i64>,
+    /// By window and count: the size of the window's group then.
     pub from: Vec<u32>,
+    /// Scratch space.
+    pub next: Vec<i64>,
+}
+
+impl Demand {
+    /// What a group pays for the cuts that it is in.
+    #[inline]
+    pub(crate) fn toll(&self, w: u32, tier: usize) -> i64 {
+        self.tolls.get(w as usize * MAX_TIERS + tier).copied().unwrap_or(0)
+    }
 }
 
 /// No group can be.
@@ -110,31 +128,66 @@ impl Compact {
         demand: &mut Demand,
     ) -> Option<i128> {
         self.reset(demand);
+        self.levy(prices, demand);
         let mut total: i128 = prices.u.iter().map(|u| *u as i128).sum();
+        total += prices.v[self.offers.len()..].iter().map(|v| *v as i128).sum::<i128>();
         for (n, offer) in self.offers.iter().enumerate() {
             let v = prices.v[n];
             total += v as i128 * offer.stock as i128;
             total += self.offer_term(n, prices, branch, demand)? as i128;
         }
+        if demand.together {
+            total -= self.together(prices, branch, demand)? as i128;
+        }
+        for w in 0..self.windows.len() {
+            if demand.picks[w].size > 0 {
+                self.ask(w as u32, demand.picks[w], prices, branch, demand);
+            }
+        }
+        for (cut, asked) in demand.cuts.iter().zip(&mut demand.units[self.offers.len()..]) {
+            let picked = |group: &&(u32, u8)| {
+                let pick = demand.picks[group.0 as usize];
+                pick.size > 0 && pick.tier == group.1 as usize
+            };
+            *asked = cut.groups.iter().filter(picked).count() as i64;
+        }
         Some(total)
+    }
+
+    /// Sums up what each group pays for the cuts that it is in.
+    fn levy(&self, prices: &Prices, demand: &mut Demand) {
+        demand.tolls.clear();
+        if demand.cuts.is_empty() {
+            return;
+        }
+        demand.tolls.resize(self.windows.len() * MAX_TIERS, 0);
+        for (cut, &price) in demand.cuts.iter().zip(&prices.v[self.offers.len()..]) {
+            if price > 0 {
+                for &(w, tier) in &cut.groups {
+                    demand.tolls[w as usize * MAX_TIERS + tier as usize] += price;
+                }
+            }
+        }
     }
 
     fn reset(&self, demand: &mut Demand) {
         demand.wanted.clear();
         demand.wanted.resize(self.intents.len(), 0);
         demand.units.clear();
-        demand.units.resize(self.offers.len(), 0);
+        demand.units.resize(self.offers.len() + demand.cuts.len(), 0);
         demand.chosen.clear();
         demand.chosen.resize(self.cands.len(), false);
         demand.tier.clear();
         demand.tier.resize(self.windows.len(), (0, 0));
         demand.open_worth.clear();
         demand.open_worth.resize(self.windows.len(), NONE);
+        demand.picks.clear();
+        demand.picks.resize(self.windows.len(), Pick::default());
         demand.excess.clear();
         demand.excess.resize(self.offers.len(), 0);
     }
 
-    /// What one offer's windows add over the prices; notes what they ask for.
+    /// What one offer's windows add over the prices; notes the groups that they ask for.
     fn offer_term(
         &self,
         n: usize,
@@ -143,8 +196,6 @@ impl Compact {
         demand: &mut Demand,
     ) -> Option<i64> {
         let offer = &self.offers[n];
-        let mut picks = std::mem::take(&mut demand.picks);
-        picks.clear();
         let (mut sum, mut buyers) = (0, 0);
         for &w in &offer.windows {
             let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
@@ -156,32 +207,20 @@ impl Compact {
             demand.open_worth[w as usize] = pick.worth;
             let opens = pick.worth > 0 || (!domain.may_close && pick.worth > NONE);
             if !opens && !domain.may_close {
-                demand.picks = picks;
                 return None;
             }
             if opens {
                 sum += pick.worth;
                 buyers += pick.size;
-                picks.push(pick);
-            } else {
-                picks.push(Pick::default());
+                demand.picks[w as usize] = pick;
             }
         }
-        let mut term = sum;
         if buyers > offer.most && (offer.scarce || demand.thorough) {
-            let joint = self.joint(n, prices, branch, demand, &mut picks);
-            if let Some(joint) = joint.filter(|joint| *joint < sum) {
-                term = joint;
-                demand.excess[n] = sum - joint;
-            }
+            let joint = self.joint(n, prices, branch, demand)?;
+            demand.excess[n] = sum - joint;
+            return Some(joint);
         }
-        for (&w, pick) in offer.windows.iter().zip(&picks) {
-            if pick.size > 0 {
-                self.ask(w, *pick, prices, branch, demand);
-            }
-        }
-        demand.picks = picks;
-        Some(term)
+        Some(sum)
     }
 
     /// Lists who can pay the tier, at reduced worth; how many of them must be in the group, first
@@ -221,6 +260,9 @@ impl Compact {
     }
 
     /// The best group of a window at reduced worths.
+    ///
+    /// A tier that can be reached by those alone who are worth something leaves nothing to
+    /// shallower ones: there nobody is worth more, and no more may come.
     pub(crate) fn best_pick(
         &self,
         w: u32,
@@ -232,140 +274,77 @@ impl Compact {
         let window = &self.windows[w as usize];
         let offer = &self.offers[window.offer as usize];
         let v = prices.v[window.offer as usize];
-        let mut sums = [Sum::default(); MAX_TIERS];
-        self.sum_up(w, prices, branch, &mut sums);
-        demand.work += (window.end - window.first) as u64 * offer.tiers.len() as u64;
         let mut best = Pick { worth: NONE, ..Pick::default() };
         let mut order = std::mem::take(&mut demand.order);
-        for (tier, step) in offer.tiers.iter().enumerate() {
-            let Sum { worth, positive, paying, forced } = sums[tier];
+        for (tier, step) in offer.tiers.iter().enumerate().rev() {
+            let price = step.price.minor();
+            let toll = demand.toll(w, tier);
+            demand.work += (window.end - window.first) as u64;
+            let Sum { worth, positive, paying, forced } =
+                self.sum_up(w, price, v, &prices.u, branch);
             let least = step.min_buyers.max(domain.least).max(forced) as usize;
             let most = window.caps[tier].min(domain.most).min(paying) as usize;
             // No group is worth more than all who are worth something.
-            if least > most || paying == 0 || worth <= best.worth {
+            if least > most || paying == 0 || worth - toll <= best.worth {
                 continue;
             }
             let (mut worth, mut size) = (worth, positive as usize);
             if size < least || size > most {
-                let price = step.price.minor();
                 let listed = self.list(w, price, v, &prices.u, branch, &mut order);
                 let forced = listed.expect("who must be in it can pay");
                 size = size.clamp(least, most);
                 demand.work += 2 * order.len() as u64;
                 worth = sum_of_best(&mut order, forced, size);
             }
-            if worth > best.worth {
-                best = Pick { worth, tier, size };
+            if worth - toll > best.worth {
+                best = Pick { worth: worth - toll, tier, size };
+            }
+            if positive as usize >= least && (0..tier).all(|t| demand.toll(w, t) >= toll) {
+                break;
             }
         }
         demand.order = order;
         best
     }
 
-    /// Rules out candidates: those with whom in its group the window's term would fall by more than
-    /// `slack` below what it is.
-    pub(crate) fn rule_out(
-        &self,
-        w: u32,
-        prices: &Prices,
-        branch: &mut Branch,
-        slack: i128,
-        demand: &mut Demand,
-    ) {
-        let window = &self.windows[w as usize];
-        let domain = branch.windows[w as usize];
-        let offer = &self.offers[window.offer as usize];
-        let v = prices.v[window.offer as usize];
-        let open = demand.open_worth[w as usize];
-        let term = if domain.may_close { open.max(0) } else { open };
-        let count = (window.end - window.first) as usize;
-        let mut with = std::mem::take(&mut demand.curve);
-        with.clear();
-        with.resize(count, NONE);
-        let mut order = std::mem::take(&mut demand.order);
-        for (tier, step) in offer.tiers.iter().enumerate() {
-            let price = step.price.minor();
-            let listed = self.list(w, price, v, &prices.u, Some(branch), &mut order);
-            let Some(forced) = listed else { continue };
-            let least = (step.min_buyers.max(domain.least) as usize).max(forced).max(1);
-            let most = (window.caps[tier].min(domain.most) as usize).min(order.len());
-            if least > most {
-                continue;
-            }
-            let positive = forced + order[forced..].iter().filter(|e| e.0 > 0).count();
-            let size = positive.clamp(least, most);
-            let best = sum_of_best(&mut order, forced, size);
-            // Another one takes the place of the worst, or comes on top.
-            let full = size == most || positive < size;
-            let worst = order[forced..size].iter().map(|e| e.0).min();
-            for (k, &(worth, n)) in order.iter().enumerate() {
-                let kept = k < size;
-                let total = match worst {
-                    _ if kept => best,
-                    Some(worst) if full => best + worth - worst,
-                    None if full => continue,
-                    _ => best + worth,
-                };
-                let at = &mut with[(n - window.first) as usize];
-                *at = total.max(*at);
-            }
-        }
-        for (k, &with) in with.iter().enumerate() {
-            let n = window.first as usize + k;
-            if branch.cands[n] == 0 && (term - with) as i128 > slack {
-                branch.cands[n] = -1;
-            }
-        }
-        demand.curve = with;
-        demand.order = order;
-    }
-
-    /// By tier: the reduced worths of all who would be in a group without limits.
+    /// The reduced worths of all who would be in a group at that price without limits.
     #[inline]
-    fn sum_up(
-        &self,
-        w: u32,
-        prices: &Prices,
-        branch: Option<&Branch>,
-        sums: &mut [Sum; MAX_TIERS],
-    ) {
-        let window = &self.windows[w as usize];
-        let v = prices.v[window.offer as usize];
-        let tiers = &self.offers[window.offer as usize].tiers;
-        let mut steps = [(0i64, 0i64); MAX_TIERS];
-        for (step, tier) in steps.iter_mut().zip(tiers) {
-            *step = (tier.price.minor(), tier.price.minor() * SCALE);
-        }
-        let steps = &steps[..tiers.len()];
-        for (n, c) in (window.first as usize..).zip(self.cands_of(w)) {
-            let must = branch.map_or(0, |b| b.cands[n]);
+    fn sum_up(&self, w: u32, price: i64, v: i64, u: &[i64], branch: Option<&Branch>) -> Sum {
+        let first = self.windows[w as usize].first as usize;
+        let mut sum = Sum::default();
+        let unit = price * SCALE + v;
+        let cands = self.cands_of(w);
+        let Some(branch) = branch else {
+            for c in cands {
+                let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
+                let pays = c.pays(price);
+                sum.paying += pays as u32;
+                let counts = pays && worth > 0;
+                sum.worth += if counts { worth } else { 0 };
+                sum.positive += counts as u32;
+            }
+            return sum;
+        };
+        for (c, &must) in cands.iter().zip(&branch.cands[first..]) {
             if must < 0 {
                 continue;
             }
-            let quantity = c.quantity as i64;
-            let worth = c.base * SCALE - prices.u[c.intent as usize] - v * quantity;
-            for (sum, &(price, scaled)) in sums.iter_mut().zip(steps) {
-                if price > c.limit as i64 {
-                    // Who must be in it cannot pay: no group at this tier.
-                    sum.paying |= (must > 0) as u32 * BARRED;
-                    continue;
-                }
-                let worth = worth - quantity * scaled;
-                sum.paying += 1;
+            if !c.pays(price) {
                 if must > 0 {
-                    sum.forced += 1;
+                    // Who must be in it cannot pay: no group at this tier.
+                    return Sum::default();
                 }
-                if worth > 0 || must > 0 {
-                    sum.worth += worth;
-                    sum.positive += 1;
-                }
+                continue;
+            }
+            let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
+            sum.paying += 1;
+            sum.forced += (must > 0) as u32;
+            if worth > 0 || must > 0 {
+                sum.worth += worth;
+                sum.positive += 1;
             }
         }
-        for sum in sums {
-            if sum.paying >= BARRED {
-                sum.paying = 0;
-            }
-        }
+        sum
     }
 
     /// Notes that the window asks for its best group of that size at that tier.
@@ -398,7 +377,7 @@ impl Compact {
 }
 
 /// Brings the best `size` of the list to its front, the forced ones among them; their sum.
-fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
+pub(crate) fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) -> i64 {
     let free = &mut order[forced..];
     let of = size - forced;
     if of > 0 && of < free.len() {

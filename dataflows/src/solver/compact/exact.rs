@@ -7,9 +7,11 @@
 //! used up bounds the optimum.
 
 use super::Compact;
+use super::alike::Alike;
 use super::dual::{Branch, Demand, Domain, NONE, Prices};
 use super::plan::Plan;
 use super::rounds::{FULL_LENGTH, Frequency, Pace};
+use super::solve::Relaxed;
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -71,8 +73,10 @@ enum Split {
 }
 
 /// The tree.
-struct Tree<'a> {
-    part: &'a Compact,
+struct Tree<'t, 'a> {
+    /// What bounds the part: itself, or more than it.
+    part: &'t Compact,
+    alike: Alike,
     /// The best grouping so far.
     plan: Plan<'a>,
     /// What groupings are tried in.
@@ -80,6 +84,8 @@ struct Tree<'a> {
     /// Bounds below this, scaled, hold nothing better than the incumbent.
     enough: i128,
     floor: i128,
+    /// What the objective is a multiple of.
+    grain: i64,
     nodes: BinaryHeap<Node>,
     made: u32,
     /// The greatest bound of branches that can neither be split nor dropped.
@@ -90,24 +96,38 @@ struct Tree<'a> {
 impl Compact {
     /// Improves `plan` as far as branches show the way, and returns a bound, scaled, of all
     /// groupings; branches are looked at for `work` counted steps.
-    pub(crate) fn close<'a>(&'a self, plan: &mut Plan<'a>, prices: &Prices, work: u64) -> i128 {
+    pub(crate) fn close<'a>(
+        &'a self,
+        plan: &mut Plan<'a>,
+        relaxed: &Relaxed,
+        grain: i64,
+        work: u64,
+    ) -> i128 {
+        let alike = Alike::of(self);
+        let shared = alike.shared.contains(&true).then(|| alike.unbound(self));
         let mut tree = Tree {
-            part: self,
+            part: shared.as_ref().unwrap_or(self),
+            alike,
             plan: plan.clone(),
             trial: plan.clone(),
             enough: 0,
             floor: 0,
+            grain,
             nodes: BinaryHeap::new(),
             made: 0,
             stuck: i128::MIN,
-            demand: Demand::default(),
+            demand: Demand {
+                together: relaxed.together,
+                cuts: relaxed.cuts.clone(),
+                ..Demand::default()
+            },
         };
         tree.aim();
         let branch = Branch {
             windows: vec![Domain::FREE; self.windows.len()],
             cands: vec![0; self.cands.len()],
         };
-        tree.grow(branch, prices);
+        tree.grow(branch, &relaxed.prices);
         while tree.demand.work < work {
             let Some(node) = tree.nodes.pop() else { break };
             tree.split(node);
@@ -118,11 +138,11 @@ impl Compact {
     }
 }
 
-impl Tree<'_> {
+impl Tree<'_, '_> {
     /// What is looked for is better than the best so far.
     fn aim(&mut self) {
         self.floor = self.plan.total().value as i128 * SCALE as i128;
-        self.enough = self.floor + SCALE as i128;
+        self.enough = self.floor + (self.grain * SCALE) as i128;
     }
 
     /// Takes the grouping that the prices ask for.
@@ -233,6 +253,9 @@ impl Tree<'_> {
                 self.stuck = self.stuck.max(bound);
             } else if self.trial.seat_all(&self.demand) == Ok(()) {
                 self.take_trial();
+            } else if self.alike.shared.contains(&true) {
+                // Stock that is not shared may be too little for it.
+                self.stuck = self.stuck.max(bound);
             }
             return;
         };
@@ -253,11 +276,15 @@ impl Tree<'_> {
         match split {
             Split::Window(w) => {
                 one.windows[w as usize].may_open = false;
+                self.alike.lower(&mut one, w);
                 other.windows[w as usize].may_close = false;
+                self.alike.raise(&mut other, w);
             }
             Split::Size(w, size) => {
                 one.windows[w as usize].most = size - 1;
+                self.alike.lower(&mut one, w);
                 other.windows[w as usize].least = size;
+                self.alike.raise(&mut other, w);
             }
             Split::Cand(n) => {
                 one.cands[n as usize] = -1;

@@ -9,7 +9,10 @@ use crate::solver::group::{Frame, Group, Item, best_group};
 use crate::solver::plan::Gain;
 
 /// Cells of a knapsack's table that are worth their while for a window on trial.
-const CELLS: usize = 1 << 12;
+const CELLS: usize = 1 << 14;
+
+/// Cells that take as long as looking at a candidate.
+const CELLS_A_STEP: u64 = 8;
 
 /// In no window.
 pub(crate) const FREE: u32 = u32::MAX;
@@ -268,11 +271,12 @@ impl<'a> Plan<'a> {
     }
 
     /// The best group of the window among those listed.
-    pub(crate) fn best(&self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
+    pub(crate) fn best(&mut self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
         let offer = self.part.offer_of(w);
         let frame =
             Frame { least_tier, cells: CELLS, ..Frame::of(&offer.tiers, offer.cap, self.room(w)) };
-        let Group { worth, chosen, .. } = best_group(&self.items, frame)?;
+        let Group { worth, chosen, cells, .. } = best_group(&self.items, frame)?;
+        self.work += cells as u64 / CELLS_A_STEP;
         Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
     }
 

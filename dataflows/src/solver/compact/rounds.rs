@@ -50,7 +50,7 @@ impl Compact {
         let work = demand.work.saturating_add(pace.work);
         let mut at = prices.clone();
         let mut best = i128::MAX;
-        let mut trend = Prices::zero(self);
+        let mut trend = Prices { u: vec![0; at.u.len()], v: vec![0; at.v.len()] };
         let (mut length, mut waited) = (pace.length, 0);
         for _ in 0..pace.rounds.max(1) {
             let bound = self.bound_at(&at, branch, demand)?;
@@ -80,16 +80,19 @@ impl Compact {
     fn step(&self, at: &mut Prices, demand: &Demand, trend: &mut Prices, length: i128) -> bool {
         let mut norm: i128 = 0;
         let mut turn = |trend: &mut i64, slack: i64, price: i64| {
-            let to = TREND * slack + *trend * 3 / 4;
+            let to = slack + *trend * 3 / 4;
             *trend = if to > 0 && price == 0 { 0 } else { to };
             norm += (*trend as i128).pow(2);
         };
         for (n, trend) in trend.u.iter_mut().enumerate() {
-            turn(trend, 1 - demand.wanted[n] as i64, at.u[n]);
+            turn(trend, TREND * (1 - demand.wanted[n] as i64), at.u[n]);
         }
         for (n, trend) in trend.v.iter_mut().enumerate() {
-            let spare = self.offers[n].stock - demand.units[n];
-            turn(trend, spare / self.span(n), at.v[n]);
+            let slack = match n.checked_sub(self.offers.len()) {
+                None => TREND * (self.offers[n].stock - demand.units[n]) / self.span(n),
+                Some(cut) => TREND * (1 - demand.units[n]) * demand.cuts[cut].span,
+            };
+            turn(trend, slack, at.v[n]);
         }
         if norm == 0 {
             return false;
@@ -107,7 +110,11 @@ impl Compact {
             *price = to;
         }
         for (n, (price, &trend)) in at.v.iter_mut().zip(&trend.v).enumerate() {
-            let to = (*price - along(trend) / self.span(n)).clamp(0, MAX_UNIT_PRICE);
+            let by = match n.checked_sub(self.offers.len()) {
+                None => along(trend) / self.span(n),
+                Some(cut) => along(trend) * demand.cuts[cut].span,
+            };
+            let to = (*price - by).clamp(0, MAX_UNIT_PRICE);
             moved |= to != *price;
             *price = to;
         }

@@ -17,8 +17,12 @@ use std::collections::BinaryHeap;
 const MAX_REBUILT: usize = 400;
 /// A step may at first lose as much as a window is worth on average, divided by this.
 const COLD: i64 = 8;
+/// Parts of more windows than this cool down to half of that.
+const COLDER: usize = 200;
 /// How often a search goes back to the best grouping seen.
-const RETURNS: u32 = 8;
+const RETURNS: u64 = 8;
+/// A part of a search until then is this many steps of cooling down.
+const COOLING: u64 = 1 << 10;
 
 /// A generator of numbers: splitmix64.
 pub(crate) struct Dice(pub u64);
@@ -92,20 +96,27 @@ impl Plan<'_> {
         let mut order: Vec<u32> = (0..count as u32).collect();
         order.sort_by_key(|&w| (Reverse(demand.open_worth[w as usize]), w));
         self.keep();
-        let work = self.work + work;
+        let (began, work) = (self.work, work.max(1));
         let dice = &mut Dice(seed);
         let open = self.members.iter().filter(|group| !group.is_empty()).count() as i64;
         let mean = self.total.value / open.max(1);
-        let cold = COLD * (count as i64 / 64).max(1);
+        let cold = COLD * (count as i64 / 64).max(1) * (1 + (count > COLDER) as i64);
         let mut best = (self.total, self.members.clone());
+        let mut returned = 0;
         for step in 0..steps {
-            if best.0.value >= enough || self.work > work {
+            let worked = self.work - began;
+            if best.0.value >= enough || worked > work {
                 break;
             }
-            let round = (steps / RETURNS).max(1);
-            let heat = (round - step % round) as i64;
-            if step % round == 0 && self.total < best.0 {
-                self.restore(&best.1);
+            // How far it is: by steps, or by work where that ends it.
+            let share = |of: u64, all: u64| of * RETURNS * COOLING / all;
+            let done = share(step as u64, steps as u64).max(share(worked, work));
+            let heat = (COOLING - done % COOLING) as i64;
+            if done / COOLING > returned {
+                returned = done / COOLING;
+                if self.total < best.0 {
+                    self.restore(&best.1);
+                }
             }
             let before = self.total;
             let w = {
@@ -120,7 +131,7 @@ impl Plan<'_> {
             };
             let kept = shaken && self.rebuild(freed, dice) && {
                 // What may be lost: a part of a window's worth, less in great parts, cooling down.
-                let slack = mean * heat / (cold * round as i64);
+                let slack = mean * heat / (cold * COOLING as i64);
                 let slack = dice.below(slack.max(0) as usize + 1) as i64;
                 self.total > before || self.total.value > before.value - slack
             };

@@ -1,10 +1,12 @@
 //! A part from its incumbent to what its budget buys, phase by phase.
 
 use super::Compact;
+use super::cuts::{Cut, Rivals};
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
 use super::rounds::{FULL_LENGTH, Pace};
 use super::search::Greedy;
+use crate::market::limits::MAX_TIERS;
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use crate::solver::{Budget, Phase};
@@ -18,21 +20,41 @@ const FOLLOWED_PAIRS: usize = 20_000;
 /// What a round of prices, a step of search and a node may cost on average, in counted steps: great
 /// parts have fewer of them.
 const ROUND_WORK: u64 = 300_000;
-const STEP_WORK: u64 = 20_000;
+const STEP_WORK: u64 = 4_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search has.
 const STARTS: u32 = 2;
 /// Parts of more intents than this are searched from one start.
 const MANY: u32 = 200;
-/// A part of so many intents has the budget's steps of search; a greater one more, up to so many
-/// times.
-const MORE_STEPS: (u32, u32) = (100, 6);
+/// A part of so many intents has the budget's steps of search; one of twice as many four times as
+/// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
+/// many, whose prices take long already. Shares are of so many.
+const MORE_STEPS: (u64, u64, u64) = (100, 5, 12);
+const MORE_FOR: u64 = 1_500_000;
+const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 /// How long steps from prices that were good a while ago are at first.
 const WARM_LENGTH: i128 = FULL_LENGTH / 16;
+
+/// The most intents of a part whose relaxation is made stronger, and that is branched; the share of
+/// the budget's rounds of prices that each try of that has, and how often it is cut.
+const STRENGTHENED: usize = 300;
+const STRENGTHENING: (u32, u32) = (3, 20);
+const CUTTINGS: u32 = 4;
+/// The share of the gap that competing for buyers has to close.
+const WORTH_COMPETING: i128 = 10;
+
+/// The relaxation that branch and bound works with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Relaxed {
+    pub prices: Prices,
+    pub cuts: Vec<Cut>,
+    /// Whether all windows compete for the buyers of the part.
+    pub together: bool,
+}
 
 /// A solve under way.
 pub(crate) struct Solve<'a> {
@@ -47,6 +69,10 @@ pub(crate) struct Solve<'a> {
     /// What the incumbent was, and who accepted which of its windows.
     began: Gain,
     held: Vec<(u32, u32)>,
+    /// What the objective is a multiple of.
+    grain: i64,
+    /// What branch and bound starts from.
+    relaxed: Relaxed,
     demand: Demand,
 }
 
@@ -56,7 +82,8 @@ impl<'a> Solve<'a> {
         let mut demand = Demand::default();
         let bound = part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
         let (began, held) = (plan.total(), plan.held());
-        Self { part, budget, began, held, plan, prices, bound, demand }
+        let (grain, relaxed) = (part.grain(), Relaxed::default());
+        Self { part, budget, began, held, plan, prices, bound, grain, relaxed, demand }
     }
 
     /// Every phase; `watch` is told the value and the bound after each.
@@ -71,7 +98,10 @@ impl<'a> Solve<'a> {
         watch(Phase::Search, self.plan.total().value, self.bound);
         self.tighten(self.budget.price_rounds / 2);
         watch(Phase::Prices, self.plan.total().value, self.bound);
+        self.strengthen();
         self.branch();
+        let step = (self.grain * SCALE) as i128;
+        self.bound = self.bound.div_euclid(step) * step;
         watch(Phase::Branches, self.plan.total().value, self.bound);
     }
 
@@ -88,7 +118,7 @@ impl<'a> Solve<'a> {
 
     /// Whether nothing is left to gain.
     fn is_proven(&self) -> bool {
-        self.bound < (self.plan.total().value as i128 + 1) * SCALE as i128
+        self.bound < (self.plan.total().value + self.grain) as i128 * SCALE as i128
     }
 
     /// Whether whole groupings are made: of a great part only when it is solved from scratch.
@@ -113,7 +143,8 @@ impl<'a> Solve<'a> {
         let pairs = self.part.pairs();
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
-        let work = self.budget.price_rounds as u64 * ROUND_WORK;
+        let great = self.part.intents.len() > STRENGTHENED;
+        let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
         let length = if self.budget.from_scratch { FULL_LENGTH } else { WARM_LENGTH };
         let pace = Pace { rounds, patience: PATIENCE, work, length };
         let (mut trial, mut round) = (self.plan.clone(), 0);
@@ -140,12 +171,76 @@ impl<'a> Solve<'a> {
         }
     }
 
+    /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
+    /// letting all windows compete for the buyers of the part.
+    fn strengthen(&mut self) {
+        self.relaxed.prices = self.prices.clone();
+        let few = self.part.intents.len() <= STRENGTHENED;
+        if self.is_proven() || self.budget.nodes == 0 || !few {
+            return;
+        }
+        self.cut();
+        let Relaxed { together, prices, .. } = &self.relaxed;
+        debug_assert!(!*together);
+        let mut trial = prices.clone();
+        let before = self.bound;
+        let bound = self.relax(&mut trial, true, &mut |_| {});
+        let floor = self.plan.total().value as i128 * SCALE as i128;
+        if bound < before - (before - floor) / WORTH_COMPETING {
+            (self.relaxed.together, self.relaxed.prices) = (true, trial);
+        }
+    }
+
+    /// Cuts off what prices ask for and cannot be.
+    fn cut(&mut self) {
+        let Some(mut rivals) = Rivals::of(self.part) else { return };
+        let mut prices = self.relaxed.prices.clone();
+        for _ in 0..CUTTINGS {
+            let mut asked = vec![0u32; self.part.windows.len() * MAX_TIERS];
+            let mut rounds = 0;
+            self.relax(&mut prices, false, &mut |demand| {
+                rounds += 1;
+                for (w, pick) in demand.picks.iter().enumerate() {
+                    asked[w * MAX_TIERS + pick.tier] += (pick.size > 0) as u32;
+                }
+            });
+            let of = |w: u32, tier: u8| asked[w as usize * MAX_TIERS + tier as usize];
+            if self.is_proven() || rivals.add(&of, rounds) == 0 {
+                break;
+            }
+            self.relaxed.cuts = rivals.cuts().to_vec();
+            prices.v.resize(self.part.offers.len() + self.relaxed.cuts.len(), 0);
+        }
+        self.relax(&mut prices, false, &mut |_| {});
+        self.relaxed.prices = prices;
+    }
+
+    /// Rounds of prices in the stronger relaxation; returns their bound.
+    fn relax(
+        &mut self,
+        prices: &mut Prices,
+        together: bool,
+        each: &mut dyn FnMut(&Demand),
+    ) -> i128 {
+        let floor = self.plan.total().value as i128 * SCALE as i128;
+        let reach = (floor, floor + (self.grain * SCALE) as i128);
+        let rounds = self.budget.price_rounds * STRENGTHENING.0 / STRENGTHENING.1;
+        let pace = Pace { rounds, patience: PATIENCE, work: u64::MAX, length: FULL_LENGTH };
+        let mut demand = Demand { together, cuts: self.relaxed.cuts.clone(), ..Demand::default() };
+        let bound = self.part.tighten(prices, None, pace, reach, &mut demand, each);
+        let bound = bound.expect("nothing is forced");
+        self.bound = self.bound.min(bound);
+        bound
+    }
+
     fn search(&mut self, seed: u64) {
         let size = self.part.intents.len() as u32;
         let starts = if size <= MANY { STARTS } else { 1 };
-        let more = (size / MORE_STEPS.0).clamp(1, MORE_STEPS.1);
-        let steps = self.budget.search_steps / starts * more;
-        let work = self.budget.search_steps as u64 * STEP_WORK / starts as u64;
+        let more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
+        let most = MORE_FOR / (self.part.pairs() as u64).max(1);
+        let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
+        let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / starts;
+        let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / starts as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let start = self.plan.clone();
         for n in 0..starts {
@@ -160,12 +255,13 @@ impl<'a> Solve<'a> {
     }
 
     fn branch(&mut self) {
-        if self.is_proven() || self.budget.nodes == 0 || !self.follows() {
+        let few = self.part.intents.len() <= STRENGTHENED;
+        if self.is_proven() || self.budget.nodes == 0 || !few || !self.follows() {
             return;
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
         let work = self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size;
-        let bound = self.part.close(&mut self.plan, &self.prices, work);
+        let bound = self.part.close(&mut self.plan, &self.relaxed, self.grain, work);
         self.bound = self.bound.min(bound);
     }
 }
