@@ -160,12 +160,6 @@ impl Market {
         self.dirty.clear();
     }
 
-    /// tmp
-    pub fn sweep(&mut self) {
-        let all: Vec<u32> = self.by_id.values().copied().collect();
-        self.price_again(&all);
-    }
-
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.
     pub fn tighten_bound(&mut self, rounds: u32) {
         for part in self.components() {
