@@ -37,7 +37,9 @@ const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
 const PATIENCE: u32 = 6;
 /// How long steps from prices that were good a while ago are at first.
-const WARM_LENGTH: i128 = FULL_LENGTH / 16;
+const WARM_LENGTH: i128 = FULL_LENGTH / 8;
+/// After how many rounds without a better bound those are halved.
+const WARM_PATIENCE: u32 = 3;
 
 /// The most intents of a part whose relaxation is made stronger, and that is branched; the share of
 /// the budget's rounds of prices that each try of that has, and how often it is cut.
@@ -145,8 +147,11 @@ impl<'a> Solve<'a> {
         let floor = self.plan.total().value as i128 * SCALE as i128;
         let great = self.part.intents.len() > STRENGTHENED;
         let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
-        let length = if self.budget.from_scratch { FULL_LENGTH } else { WARM_LENGTH };
-        let pace = Pace { rounds, patience: PATIENCE, work, length };
+        let (length, patience) = match self.budget.from_scratch {
+            true => (FULL_LENGTH, PATIENCE),
+            false => (WARM_LENGTH, WARM_PATIENCE),
+        };
+        let pace = Pace { rounds, patience, work, length };
         let (mut trial, mut round) = (self.plan.clone(), 0);
         let plan = &mut self.plan;
         let reach = (floor, floor + SCALE as i128);
