@@ -252,25 +252,6 @@ impl Market {
         bids
     }
 
-    /// Prices intents anew, one after the other: the bound never rises.
-    ///
-    /// **Contract** no term is stale, none of the intents is fresh.
-    pub(crate) fn price_again(&mut self, intents: &[u32]) {
-        for &i in intents {
-            let price = self.hot[i as usize].price;
-            for (o, n, c) in self.places_of(i) {
-                let window = &self.offer(o).windows[n];
-                if window.cover.is_none() {
-                    let worth = self.worth(o, &c, window, price);
-                    self.count_worth(o, n, &c, worth, false);
-                }
-            }
-            self.dual -= price as i128;
-            self.hot[i as usize].price = UNPRICED;
-            self.price_one(i);
-        }
-    }
-
     /// The windows that want an intent, most first, then in the order of (slot, store).
     fn bids(&self, places: &[(u32, usize, Candidate)]) -> Vec<Bid> {
         let uncovered = |p: &&(u32, usize, Candidate)| self.offer(p.0).windows[p.1].cover.is_none();
