@@ -22,9 +22,11 @@ use timely::dataflow::operators::generic::operator::Operator;
 /// How often what has changed of a market is solved again, in minutes.
 const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
-const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false };
+pub const LATER: Budget =
+    Budget { price_rounds: 28, search_steps: 70, nodes: 0, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
-const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
+pub const NOW: Budget =
+    Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
 
 type Update = ((Key, MarketInput), T, isize);
 type Emission = (Output, T, isize);

@@ -25,7 +25,7 @@ mod pool;
 
 mod profile;
 
-pub use markets::Shards;
+pub use markets::{LATER, NOW, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Lock, Output, Site};

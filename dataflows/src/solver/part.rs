@@ -9,7 +9,6 @@ use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
 use super::{Budget, Phase};
 use crate::market::{Slot, Time};
-use std::collections::BTreeSet;
 
 /// A part whose gap is no more than this share of its value is left alone: one of which a window
 /// locks soon, and any other.
@@ -320,7 +319,7 @@ impl Market {
 
     /// The part's share of the bound by prices, scaled.
     fn dual_of(&self, offers: &[u32]) -> i128 {
-        let mut intents: BTreeSet<u32> = BTreeSet::new();
+        let mut intents: Vec<u32> = Vec::new();
         let mut dual = 0;
         for &o in offers {
             let offer = self.offer(o);
@@ -328,6 +327,8 @@ impl Market {
             dual += offer.windows.iter().map(|w| w.term as i128).sum::<i128>();
             intents.extend(offer.candidates.iter().map(|c| c.intent));
         }
+        intents.sort_unstable();
+        intents.dedup();
         dual + intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>()
     }
 
