@@ -33,6 +33,8 @@ struct Run {
     receipts: Vec<wire::Receipt>,
     /// The last decision about every window.
     last: BTreeMap<WindowKey, Decision>,
+    /// The greatest version of every intent that was applied, and whether it took the intent back.
+    versions: BTreeMap<String, (u64, bool)>,
     /// How often each comparison could be made.
     tried: BTreeMap<String, u64>,
 }
@@ -47,6 +49,7 @@ impl Run {
             decisions: Vec::new(),
             receipts: Vec::new(),
             last: BTreeMap::new(),
+            versions: BTreeMap::new(),
             tried: BTreeMap::new(),
             params,
         }
@@ -73,6 +76,12 @@ impl Run {
 
     fn receive(&mut self, sequence: u64, outcome: Outcome) {
         let record = &self.records[sequence as usize - 1].1;
+        if let (Record::Intent(intent), Outcome::Applied) = (record, &outcome) {
+            // A stream is over within the horizon: whatever version was applied is known.
+            let version = (intent.version, intent.cancel == Some(true));
+            let before = self.versions.insert(intent.id.clone(), version);
+            assert!(before < Some(version), "{}: {version:?} after {before:?}", intent.id);
+        }
         let mut receipt = outbound::receipt(sequence, None, outcome);
         (receipt.kind, receipt.id) = (Some(record.kind().into()), subject_id(record));
         self.receipts.push(receipt);
