@@ -99,7 +99,11 @@ impl<'a> Log<'a> {
     pub(super) fn take_tick(&mut self, facts: &mut Vec<Fact>) -> Result<Option<Tick>> {
         facts.clear();
         let Some(tick) = self.next_tick()? else { return Ok(None) };
-        facts.extend(self.waiting.take(tick));
+        let waited = self.waiting.take(tick);
+        if tick == self.reached {
+            waited.iter().for_each(|_| self.waiting.count());
+        }
+        facts.extend(waited);
         while self.next.as_ref().is_some_and(|next| next.0 == tick) {
             facts.extend(self.next.take().map(|next| next.1));
             self.next_tick()?;
@@ -165,22 +169,27 @@ impl<'a> Log<'a> {
     fn take(&mut self, inbound: &Inbound) {
         self.last = inbound.sequence;
         self.counts.0 += 1;
-        let Some((time, event)) = self.judge(inbound) else {
+        let judged = self.judge(inbound).map(|(time, event)| {
+            let sure = self.known.has(&event, |_| false);
+            (time, event, sure)
+        });
+        let Some((time, event, sure)) =
+            judged.filter(|(.., sure)| *sure || self.waiting.has_room())
+        else {
             self.counts.1 += 1;
             self.refused.extend(self.named.then(|| Subject::of(inbound)));
             return;
         };
         let subject = self.named.then(|| Box::new(Subject::of(inbound)));
-        let mut fact = Fact { sequence: inbound.sequence, subject, event };
+        let fact = Fact { sequence: inbound.sequence, subject, event };
         let tick = self.params.tick(time);
-        if self.known.has(&fact.event, |_| false) {
+        if sure {
             self.newest = Some(time);
             self.come_to(tick);
         } else if tick > self.reached {
-            match self.waiting.put(tick, fact) {
-                Some(back) => fact = back,
-                None => return,
-            }
+            return self.waiting.put(tick, fact);
+        } else {
+            self.waiting.count();
         }
         self.known.note(&fact.event, self.reached);
         self.next = Some((self.reached, fact));
@@ -191,6 +200,8 @@ impl<'a> Log<'a> {
         if tick > self.reached {
             let waited = self.waiting.until(tick);
             waited.for_each(|(tick, fact)| self.known.note(&fact.event, tick));
+            self.known.forget(tick);
+            self.waiting.restart();
             self.reached = tick;
         }
     }

@@ -11,7 +11,7 @@ mod waiting;
 
 use super::{Report, check};
 use connectors::file::{FileSource, Lines};
-use dataflows::market::{Params, Position};
+use dataflows::market::{Params, Position, limits};
 use serde_json::{Value, json};
 use std::io::Cursor;
 

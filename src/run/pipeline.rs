@@ -93,19 +93,20 @@ impl Pipeline {
                 return;
             }
         };
-        match self.translator.event(&at, &record) {
-            Ok((time, event)) => {
-                let place = index.unwrap_or(0);
-                let open = Open { index, kind: record.kind(), id: subject_id(&record) };
-                self.open.insert((sequence, place), open);
-                if self.engine.apply(time, Tagged { event, sequence, index: place }) {
-                    self.translator.pass(time);
-                }
+        let place = index.unwrap_or(0);
+        let taken = self.translator.event(&at, &record).and_then(|(time, event)| {
+            let came = self.engine.apply(time, Tagged { event, sequence, index: place })?;
+            if came {
+                self.translator.pass(time);
             }
+            Ok(())
+        });
+        let (kind, id) = (record.kind(), subject_id(&record));
+        match taken {
+            Ok(()) => drop(self.open.insert((sequence, place), Open { index, kind, id })),
             Err(invalid) => {
                 let mut receipt = outbound::receipt(sequence, index, Outcome::from(invalid));
-                receipt.kind = Some(record.kind().into());
-                receipt.id = subject_id(&record);
+                (receipt.kind, receipt.id) = (Some(kind.into()), id);
                 self.give(receipt, produce);
             }
         }

@@ -58,19 +58,18 @@ impl Run {
     /// The next record of the stream.
     fn put(&mut self, at: &str, record: Record) {
         let sequence = self.records.len() as u64 + 1;
-        match self.translator.event(&Stamp::Text(at.to_string()), &record) {
-            Ok((time, event)) => {
-                if self.engine.apply(time, Tagged { event, sequence, index: 0 }) {
-                    self.translator.pass(time);
-                }
+        let read = self.translator.event(&Stamp::Text(at.to_string()), &record);
+        let taken = read.and_then(|(time, event)| {
+            let came = self.engine.apply(time, Tagged { event, sequence, index: 0 })?;
+            if came {
+                self.translator.pass(time);
             }
-            Err(invalid) => {
-                self.records.push((at.to_string(), record));
-                self.receive(sequence, invalid.into());
-                return self.settle();
-            }
-        }
+            Ok(())
+        });
         self.records.push((at.to_string(), record));
+        if let Err(invalid) = taken {
+            self.receive(sequence, invalid.into());
+        }
         self.settle();
     }
 
