@@ -101,7 +101,7 @@ impl Messages {
     fn line(&mut self) -> Result<Option<Message>> {
         let Some(line) = self.lines.next_line()? else { return Ok(None) };
         let number = line.number;
-        if line.too_long {
+        if line.is_too_long() {
             return broken(number, "message", "no longer than a message may be", "longer");
         }
         match json::read_decision(line.bytes) {
