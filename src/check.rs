@@ -296,6 +296,7 @@ impl Check<'_> {
         }
         let across = Across { seen: &seen, rules: self.rules };
         across.check(&mut self.reference, &mut self.report)?;
+        message::in_order(&seen, self.rules)?;
         sums::check(&seen, &mut self.reference, self.rules)?;
         self.reference.sums.been(tick, self.reference.params);
         across::overdue(&self.reference, tick, self.line)?;

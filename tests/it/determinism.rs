@@ -7,7 +7,7 @@ use crate::support::{
 };
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
-use connectors::wire::{Arrival, Intent, Offer, Record, Reply, Store, Tier};
+use connectors::wire::{self, Arrival, Intent, Offer, Record, Reply, Store, Tier};
 use dataflows::market::{Params, Resolution, Time};
 use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
@@ -243,6 +243,23 @@ fn the_checker_accepts_the_answered_city() {
     }
     let all = run(&params, 1, 1_000, &LOG);
     assert_eq!(all.receipts.len(), LOG.len());
-    let (decisions, receipts) = (decision_lines(&all.decisions), receipt_lines(&all.receipts));
-    assert_eq!(violation(&params, events, decisions, receipts), None);
+    let receipts = receipt_lines(&all.receipts);
+    let held = |decisions: &[wire::Decision]| {
+        violation(&params, events.clone(), decision_lines(decisions), receipts.clone())
+    };
+    assert_eq!(held(&all.decisions), None);
+    // Two of one tick that change places are out of order, and nothing else.
+    let together = |n: &usize| {
+        let [one, other] = [&all.decisions[*n], &all.decisions[*n + 1]];
+        one.decided_at == other.decided_at && one.window != other.window
+    };
+    let pairs: Vec<usize> = (0..all.decisions.len() - 1).filter(together).collect();
+    assert!(pairs.len() > 10);
+    for n in pairs.iter().step_by(pairs.len() / 5).copied() {
+        let mut swapped = all.decisions.clone();
+        swapped.swap(n, n + 1);
+        let violation = held(&swapped).expect("the order is wrong");
+        assert!(violation.rule.contains("in order of state, slot"), "{violation}");
+        assert_eq!(violation.line, n as u64 + 2);
+    }
 }

@@ -72,6 +72,11 @@ impl Lines {
         Ok(Lines { reader, buffer: Vec::new(), number: 0, path: path.to_owned() })
     }
 
+    /// The number of the last line that was read, blank or not.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next line that is not blank; none at the end.
     ///
     /// # Errors
