@@ -3,7 +3,9 @@
 //! It replays the log into a reference state of its own and holds every decision against
 //! `market.md` and the protocol as of the decision's tick: every rule of the group (R1 to R8),
 //! every step of a window's life, and what must be there and is not. It shares the market's types
-//! with the engine, and nothing else: not the solver, not the dataflow, not the life cycle.
+//! with the engine, and nothing else: not the solver, not the dataflow, not the life cycle. (What an
+//! invalid record is told is held against the words of decoding and translation; that it is invalid,
+//! the checker finds by its own reading.)
 //!
 //! **Contract** sound both ways: what it reports is a breach of the law, and what it can know of a
 //! breach it reports. Where the protocol leaves a record's outcome open, every outcome is allowed

@@ -8,6 +8,7 @@
 use super::facts;
 use super::receipts::Subject;
 use super::waiting::{Known, Waiting};
+use crate::translate::{Dating, Translator};
 use anyhow::Result;
 use connectors::file::FileSource;
 use connectors::inbound::Inbound;
@@ -47,8 +48,8 @@ pub(super) struct Log<'a> {
     waiting: Waiting,
     /// Whether everything was read.
     ended: bool,
-    /// Whether there are receipts, which name their records.
-    named: bool,
+    /// If there are receipts, which name their records and say why one is refused: the words for it.
+    words: Option<Translator>,
     /// Refused records that nobody has asked for yet, if there are receipts.
     refused: Vec<Subject>,
     /// The greatest line of a good record that was handed out.
@@ -73,7 +74,7 @@ impl<'a> Log<'a> {
             known: Known::default(),
             waiting: Waiting::default(),
             ended: false,
-            named,
+            words: named.then(|| Translator::new(params.clone(), Dating::Required)),
             refused: Vec::new(),
             taken: 0,
             last: 0,
@@ -177,14 +178,20 @@ impl<'a> Log<'a> {
             judged.filter(|(.., sure)| *sure || self.waiting.has_room())
         else {
             self.counts.1 += 1;
-            self.refused.extend(self.named.then(|| Subject::of(inbound)));
+            self.refused.extend(self.words.as_ref().map(|words| {
+                let translated = inbound.record.as_ref().map(|it| words.event(&inbound.at, it));
+                Subject::of(inbound, translated.ok().and_then(Result::err))
+            }));
             return;
         };
-        let subject = self.named.then(|| Box::new(Subject::of(inbound)));
+        let subject = self.words.is_some().then(|| Box::new(Subject::of(inbound, None)));
         let fact = Fact { sequence: inbound.sequence, subject, event };
         let tick = self.params.tick(time);
         if sure {
             self.newest = Some(time);
+            if let Some(words) = &mut self.words {
+                words.pass(time);
+            }
             self.come_to(tick);
         } else if tick > self.reached {
             return self.waiting.put(tick, fact);

@@ -2,7 +2,8 @@
 //! receipt.
 
 use crate::support::{
-    Dice, Seed, decision_lines, iceshop, inbounds, record_lines, run, small_city, succeed,
+    Dice, Seed, decision_lines, iceshop, inbounds, receipt_lines, record_lines, run, small_city,
+    succeed, violation,
 };
 use connectors::codec::shorten;
 use connectors::wire::Receipt;
@@ -80,6 +81,12 @@ fn bad_lines_change_nothing_and_have_their_receipts() {
             told_as_it_is(receipt, damaged, &lines[n]);
         }
     }
+    // The checker knows every refusal in the same words.
+    let mut events = lines.join(&b'\n');
+    events.push(b'\n');
+    let (decisions, receipts) =
+        (decision_lines(&fuzzed.decisions), receipt_lines(&fuzzed.receipts));
+    assert_eq!(violation(&params, events, decisions, receipts), None);
     assert!(decided(fuzzed) == usual, "the decisions have changed");
 }
 

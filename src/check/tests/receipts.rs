@@ -14,13 +14,29 @@ fn told(records: &[(Value, &str)]) -> Day {
         day.events.push(record.clone());
         let mut receipt = receipt(n, outcome);
         if *outcome == "invalid" {
-            receipt["field"] = json!("f");
-            receipt["value"] = json!("v");
-            receipt["reason"] = json!("r");
+            let [field, value, reason] = why(record);
+            receipt["field"] = json!(field);
+            receipt["value"] = json!(value);
+            receipt["reason"] = json!(reason);
         }
         day.receipts.push(receipt);
     }
     day
+}
+
+/// What an invalid record of these tests is told.
+fn why(record: &Value) -> [&'static str; 3] {
+    match record["kind"].as_str() {
+        Some("stock") => ["store", "\"s9\"", "no such offer"],
+        Some("arrival") => ["intent", "\"i2\"", "not a member of the window"],
+        Some("intent") if record["budget"].is_i64() => {
+            ["budget", "-1", "money is 0 to 1000000000 minor units"]
+        }
+        Some("intent") => ["id", "absent", "needed"],
+        Some("store") => ["version", "absent", "needed"],
+        Some(_) => ["kind", "\"nothing\"", "not a known kind of record"],
+        None => ["record", "\"no record\"", "not a json object"],
+    }
 }
 
 #[test]
@@ -123,9 +139,28 @@ fn a_record_has_one_receipt() {
 
 #[test]
 fn what_is_invalid_is_told_why() {
-    let mut day = told(&[(json!({"kind": "nothing"}), "invalid")]);
-    day.receipts[11]["field"] = json!(null);
-    assert!(day.verdict().contains("field"), "{}", day.verdict());
+    let end = "12:00:00";
+    let mut poor = intent(end, 1, 9);
+    poor["budget"] = json!(-1);
+    let unknown = json!({"at": at(end), "kind": "stock", "store": "s9", "product": "coffee",
+        "version": 1, "units": 1});
+    let stranger = json!({"at": at(end), "kind": "arrival", "window": WINDOW, "intent": "i2",
+        "outcome": "bought", "event": "a2"});
+    for record in [json!({"kind": "nothing"}), poor, unknown, stranger] {
+        let day = told(&[(record, "invalid")]);
+        assert_eq!(day.verdict(), "");
+        for field in ["field", "value", "reason"] {
+            for other in [json!(null), json!("other"), json!("store"), json!("unknown window")] {
+                let mut wrong = day.clone();
+                if wrong.receipts[11][field] == other {
+                    continue;
+                }
+                wrong.receipts[11][field] = other;
+                let verdict = wrong.verdict();
+                assert!(verdict.contains("told its field, value and reason"), "{verdict}");
+            }
+        }
+    }
 }
 
 #[test]
