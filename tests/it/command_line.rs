@@ -176,10 +176,14 @@ fn flags_that_do_not_go_together_are_named() {
 
     std::fs::write(&a, "kept").unwrap();
     std::os::unix::fs::symlink(&a, &link).unwrap();
+    let hard = path("hard");
+    std::fs::hard_link(&a, &hard).unwrap();
     let dotted = path("./b");
     for (first, one, second, other) in [
         ("--input", &a, "--output", &a),
         ("--input", &a, "--summary", &link),
+        ("--input", &a, "--output", &hard),
+        ("--input", &hard, "--receipts", &link),
         ("--output", &b, "--receipts", &dotted),
         ("--receipts", &b, "--dead-letters", &b),
         ("--record", &b, "--summary", &b),
