@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{BUFFER_BYTES, FileError, STANDARD, ZSTD_SUFFIX};
 use crate::codec::{BEGINNING_BYTES, MAX_BODY_BYTES, MAX_KEPT_BYTES};
@@ -19,6 +21,40 @@ pub struct Lines {
     /// Its number, from 1.
     number: u64,
     path: String,
+    progress: Option<Progress>,
+}
+
+/// How far a file has been read, as it is on disk: to be asked from anywhere.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    read_bytes: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Progress {
+    /// How many bytes were read.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many the file had when it was opened.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// A reader that tells how far it is.
+struct Told<R> {
+    inner: R,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Told<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 /// One line without its line end.
@@ -45,14 +81,15 @@ impl Lines {
     /// # Errors
     /// The file cannot be opened, or its first bytes not read.
     pub fn open(path: &str) -> Result<Lines, FileError> {
-        let reader: Box<dyn Read + Send> = if path == STANDARD {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path)
-                .map_err(|source| FileError::Open { path: path.to_owned(), source })?;
-            Box::new(file)
-        };
-        Lines::new(reader, path)
+        if path == STANDARD {
+            return Lines::new(io::stdin(), path);
+        }
+        let failed = |source| FileError::Open { path: path.to_owned(), source };
+        let inner = File::open(path).map_err(failed)?;
+        let bytes = inner.metadata().map_err(failed)?.len();
+        let progress = Progress { read_bytes: Arc::default(), bytes };
+        let lines = Lines::new(Told { inner, read_bytes: progress.read_bytes.clone() }, path)?;
+        Ok(Lines { progress: Some(progress), ..lines })
     }
 
     /// Reads from anything; `path` names it in errors.
@@ -69,7 +106,12 @@ impl Lines {
         } else {
             Box::new(plain)
         };
-        Ok(Lines { reader, buffer: Vec::new(), number: 0, path: path.to_owned() })
+        Ok(Lines { reader, buffer: Vec::new(), number: 0, path: path.to_owned(), progress: None })
+    }
+
+    /// How far the file has been read; none of what was not opened by its name.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
     }
 
     /// The number of the last line that was read, blank or not.

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{FileError, Lines, TextLine};
+use super::{FileError, Lines, Progress, TextLine};
 use crate::codec::{MAX_BATCH_BYTES, json, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
 
@@ -28,6 +28,11 @@ impl FileSource {
     /// The first bytes cannot be read.
     pub fn new(reader: impl Read + Send + 'static, path: &str) -> Result<FileSource, FileError> {
         Ok(FileSource { lines: Lines::new(reader, path)? })
+    }
+
+    /// How far the file has been read; none of what was not opened by its name.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.lines.progress()
     }
 
     /// Appends up to `limit` records to `out`, fewer if they are long, and says how many; 0 is the
