@@ -20,7 +20,7 @@ use law::World;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many streams are tried unless `ICESHOP_CASES` says otherwise.
-const CASES: u64 = 300;
+const CASES: u64 = 2_000;
 
 /// An engine, the stream that it was given, and what came of it.
 struct Run {
