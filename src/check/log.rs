@@ -6,13 +6,15 @@
 //! Invariant: ticks only rise; records that are refused belong to no tick.
 
 use super::facts;
-use super::receipts::Subject;
+use super::outcome::Outcomes;
+use super::receipts::{Receipts, Subject};
 use super::waiting::{Known, Waiting};
 use crate::translate::{Dating, Translator};
 use anyhow::Result;
 use connectors::file::FileSource;
 use connectors::inbound::Inbound;
 use dataflows::market::{Event, Params, Tick, Time};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
@@ -48,10 +50,9 @@ pub(super) struct Log<'a> {
     waiting: Waiting,
     /// Whether everything was read.
     ended: bool,
-    /// If there are receipts, which name their records and say why one is refused: the words for it.
-    words: Option<Translator>,
-    /// Refused records that nobody has asked for yet, if there are receipts.
-    refused: Vec<Subject>,
+    /// If there are receipts: those, and the words for what is refused.
+    told: Option<(Receipts, Translator)>,
+    rules: &'a Cell<u64>,
     /// The greatest line of a good record that was handed out.
     taken: u64,
     /// The last line that was read.
@@ -61,8 +62,14 @@ pub(super) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Reads from that source; `named`: there are receipts.
-    pub(super) fn new(source: FileSource, params: &'a Params, named: bool) -> Self {
+    /// Reads from that source. A record that is refused is held against its receipt at once.
+    pub(super) fn new(
+        source: FileSource,
+        params: &'a Params,
+        receipts: Option<Receipts>,
+        rules: &'a Cell<u64>,
+    ) -> Self {
+        let words = || Translator::new(params.clone(), Dating::Required);
         Self {
             source,
             params,
@@ -74,8 +81,8 @@ impl<'a> Log<'a> {
             known: Known::default(),
             waiting: Waiting::default(),
             ended: false,
-            words: named.then(|| Translator::new(params.clone(), Dating::Required)),
-            refused: Vec::new(),
+            told: receipts.map(|receipts| (receipts, words())),
+            rules,
             taken: 0,
             last: 0,
             counts: (0, 0),
@@ -86,7 +93,7 @@ impl<'a> Log<'a> {
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>> {
         while self.next.is_none() && !self.ended {
             match self.read()? {
-                Some(inbound) => self.take(&inbound),
+                Some(inbound) => self.take(&inbound)?,
                 None => self.ended = true,
             }
         }
@@ -148,9 +155,14 @@ impl<'a> Log<'a> {
         (self.taken, until.map_or(self.last, |line| line - 1))
     }
 
-    /// The refused records since the last call, if there are receipts.
-    pub(super) fn take_refused(&mut self) -> Vec<Subject> {
-        std::mem::take(&mut self.refused)
+    /// The receipts, if there are some.
+    pub(super) fn receipts(&mut self) -> Option<&mut Receipts> {
+        self.told.as_mut().map(|told| &mut told.0)
+    }
+
+    /// The receipts, if there are some, after everything else.
+    pub(super) fn take_receipts(&mut self) -> Option<Receipts> {
+        self.told.take().map(|told| told.0)
     }
 
     /// How many records were read, and how many of them were refused.
@@ -167,7 +179,7 @@ impl<'a> Log<'a> {
     }
 
     /// Takes in one record: it is refused, or waits, or is the next one.
-    fn take(&mut self, inbound: &Inbound) {
+    fn take(&mut self, inbound: &Inbound) -> Result<()> {
         self.last = inbound.sequence;
         self.counts.0 += 1;
         let judged = self.judge(inbound).map(|(time, event)| {
@@ -178,28 +190,29 @@ impl<'a> Log<'a> {
             judged.filter(|(.., sure)| *sure || self.waiting.has_room())
         else {
             self.counts.1 += 1;
-            self.refused.extend(self.words.as_ref().map(|words| {
-                let translated = inbound.record.as_ref().map(|it| words.event(&inbound.at, it));
-                Subject::of(inbound, translated.ok().and_then(Result::err))
-            }));
-            return;
+            let Some((receipts, words)) = &mut self.told else { return Ok(()) };
+            let translated = inbound.record.as_ref().map(|it| words.event(&inbound.at, it));
+            let subject = Subject::of(inbound, translated.ok().and_then(Result::err));
+            return receipts.expect(&subject, Outcomes::INVALID, self.rules);
         };
-        let subject = self.words.is_some().then(|| Box::new(Subject::of(inbound, None)));
+        let subject = self.told.is_some().then(|| Box::new(Subject::of(inbound, None)));
         let fact = Fact { sequence: inbound.sequence, subject, event };
         let tick = self.params.tick(time);
         if sure {
             self.newest = Some(time);
-            if let Some(words) = &mut self.words {
+            if let Some((_, words)) = &mut self.told {
                 words.pass(time);
             }
             self.come_to(tick);
         } else if tick > self.reached {
-            return self.waiting.put(tick, fact);
+            self.waiting.put(tick, fact);
+            return Ok(());
         } else {
             self.waiting.count();
         }
         self.known.note(&fact.event, self.reached);
         self.next = Some((self.reached, fact));
+        Ok(())
     }
 
     /// Time comes to that tick: what has waited for it, or for one before, may be referred to.
