@@ -386,7 +386,7 @@ impl Entry {
 
     /// The last tick at which something was said of it.
     pub(super) fn touched(&self) -> Tick {
-        let last = self.edited_at.max(self.cancelled_at).max(self.lapsed_at);
+        let last = self.edited_at.max(self.cancelled_at).max(self.cancelled).max(self.lapsed_at);
         last.map_or(self.since, |tick| tick.max(self.since))
     }
 }
