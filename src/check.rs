@@ -3,7 +3,9 @@
 //! It replays the log into a reference state of its own and holds every decision against
 //! `market.md` and the protocol as of the decision's tick: every rule of the group (R1 to R8),
 //! every step of a window's life, and what must be there and is not. It shares the market's types
-//! with the engine, and nothing else: not the solver, not the dataflow, not the life cycle.
+//! with the engine, and nothing else: not the solver, not the dataflow, not the life cycle. (What an
+//! invalid record is told is held against the words of decoding and translation; that it is invalid,
+//! the checker finds by its own reading.)
 //!
 //! **Contract** sound both ways: what it reports is a breach of the law, and what it can know of a
 //! breach it reports. Where the protocol leaves a record's outcome open, every outcome is allowed
@@ -76,9 +78,8 @@ pub fn check(
 ) -> Result<Report> {
     let rules = Cell::new(0);
     let mut check = Check {
-        log: Log::new(events, params, receipts.is_some()),
+        log: Log::new(events, params, receipts.map(Receipts::new), &rules),
         messages: Messages::new(decisions),
-        receipts: receipts.map(Receipts::new),
         reference: Reference::new(params),
         report: Report::default(),
         rules: &rules,
@@ -92,10 +93,11 @@ pub fn check(
     (report.records, report.refused) = check.log.counts();
     report.windows = check.reference.windows.count;
     report.rules = rules.get();
-    if let Some(receipts) = &check.receipts {
+    if let Some(receipts) = check.log.receipts() {
         report.receipts = receipts.count;
     }
-    match checked.and_then(|()| check.receipts.map_or(Ok(0), Receipts::finish)) {
+    let receipts = check.log.take_receipts();
+    match checked.and_then(|()| receipts.map_or(Ok(0), Receipts::finish)) {
         Ok(0) => {}
         Ok(count) => report.receipts = count,
         Err(error) => report.violation = Some(error.downcast::<Violation>()?),
@@ -107,7 +109,6 @@ pub fn check(
 struct Check<'a> {
     log: Log<'a>,
     messages: Messages,
-    receipts: Option<Receipts>,
     reference: Reference<'a>,
     report: Report,
     rules: &'a Cell<u64>,
@@ -142,7 +143,6 @@ impl Check<'_> {
                 break;
             }
         }
-        self.judge_refused()?;
         let rest = self.log.take_rest();
         self.apply(self.log.reached(), rest)?;
         across::overdue(&self.reference, self.log.reached(), self.line)?;
@@ -179,7 +179,6 @@ impl Check<'_> {
                 break;
             }
         }
-        self.judge_refused()?;
         if let Some(before) = tick.0.checked_sub(1) {
             across::overdue(&self.reference, Tick(before), self.line)?;
         }
@@ -244,23 +243,13 @@ impl Check<'_> {
             }
             let all = equal.iter().fold(outcomes, |all, one| all | one.1);
             for (subject, _) in equal.drain(..) {
-                if let Some((receipts, subject)) = self.receipts.as_mut().zip(subject) {
+                if let Some((receipts, subject)) = self.log.receipts().zip(subject) {
                     receipts.expect(&subject, all, self.rules)?;
                 }
             }
         }
         self.reference.settle(tick);
         Ok(changed)
-    }
-
-    /// What the protocol refuses is `invalid`.
-    fn judge_refused(&mut self) -> Result<()> {
-        for subject in self.log.take_refused() {
-            if let Some(receipts) = &mut self.receipts {
-                receipts.expect(&subject, Outcomes::INVALID, self.rules)?;
-            }
-        }
-        Ok(())
     }
 
     /// Holds the decisions of one tick against the state, one by one and together.
@@ -296,6 +285,7 @@ impl Check<'_> {
         }
         let across = Across { seen: &seen, rules: self.rules };
         across.check(&mut self.reference, &mut self.report)?;
+        message::in_order(&seen, self.rules)?;
         sums::check(&seen, &mut self.reference, self.rules)?;
         self.reference.sums.been(tick, self.reference.params);
         across::overdue(&self.reference, tick, self.line)?;

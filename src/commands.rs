@@ -18,6 +18,8 @@ pub mod tap;
 
 mod files;
 
+mod progress;
+
 use crate::failure::{Failure, Kind, OrFail};
 use std::io::{self, Write};
 use std::time::Duration;

@@ -18,8 +18,16 @@ use crate::inbound::Refused;
 /// The longest line and the longest message body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
+/// The longest line that is kept whole as a dead letter, in bytes: with its headers it is one
+/// message of a server with the usual limit of 1 MiB.
+pub const MAX_KEPT_BYTES: usize = 1024 * 1024 - 16 * 1024;
+
 /// How much of a line over that limit is kept, in bytes.
 pub const BEGINNING_BYTES: usize = 4 * 1024;
+
+/// How many bytes of lines and bodies a source hands on at once, and a publisher holds ready, at
+/// most; one record more may be added to fewer.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most fields that one record may have.
 pub const MAX_FIELDS: usize = 64;
@@ -71,10 +79,10 @@ pub enum DecodeError {
     Bincode(#[from] bincode::Error),
 }
 
-/// The refusal of a record or body over [`MAX_BODY_BYTES`], of which `known` is the beginning or
-/// all.
-pub fn too_long(known: &[u8]) -> Refused {
-    diagnose::too_long(known)
+/// The refusal of a record or body of `length` bytes, which is over [`MAX_BODY_BYTES`]; `known` is
+/// the beginning of it, or all.
+pub fn too_long(known: &[u8], length: u64) -> Refused {
+    diagnose::too_long(known, length)
 }
 
 /// The first [`MAX_SHOWN_CHARS`] characters of a value, and an ellipsis if there are more.

@@ -11,7 +11,7 @@ mod tests;
 
 use std::io;
 
-pub use lines::{Lines, TextLine};
+pub use lines::{Lines, Progress, TextLine};
 pub use sink::LineSink;
 pub use source::FileSource;
 

@@ -34,6 +34,7 @@ impl Inbound {
             index: self.index,
             subject: raw.subject.clone(),
             bytes: raw.bytes.clone(),
+            length: raw.length,
         })
     }
 }
@@ -52,8 +53,10 @@ pub enum Stamp {
 /// The bytes of a record that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw {
-    /// The bytes; of a line over the limit only its beginning.
+    /// The bytes; of a line over [`MAX_KEPT_BYTES`](crate::codec::MAX_KEPT_BYTES) only the beginning.
     pub bytes: Bytes,
+    /// How many there were.
+    pub length: u64,
     /// The NATS subject that they came on.
     pub subject: Option<String>,
 }
@@ -107,7 +110,7 @@ impl Fault {
     }
 }
 
-/// What could not be decoded, byte for byte, with where it came from.
+/// What could not be decoded, byte for byte as far as it was kept, with where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// A word from a closed list, see [`Fault::word`].
@@ -120,4 +123,6 @@ pub struct DeadLetter {
     pub subject: Option<String>,
     /// The bytes.
     pub bytes: Bytes,
+    /// How many there were: more than `bytes` if only the beginning was kept.
+    pub length: u64,
 }

@@ -36,8 +36,12 @@ pub use tap::{Announced, Tap};
 /// stream a recorded one, whose times are these headers.
 pub const AT_HEADER: &str = "Iceshop-At";
 
-/// The header of a line that was too long to be published whole.
+/// The header of a line or a dead letter that was too long to be published whole: how many bytes it
+/// has.
 pub const TRUNCATED_HEADER: &str = "Iceshop-Truncated";
+
+/// The room that the headers of a record or of a dead letter may need, in bytes.
+const HEADER_ROOM_BYTES: usize = 8 * 1024;
 
 /// The header of a decision: every input up to this sequence is reflected.
 pub const IN_SEQUENCE_HEADER: &str = "Iceshop-In-Seq";

@@ -48,13 +48,23 @@ pub(super) fn time(
             return Err(Invalid::new("at", "absent", "a record of a file says when it happened"));
         }
     };
+    let jump = params.jump_days as i64 * DAY_MS;
     match newest {
-        Some(newest) if own > newest.plus_ms(params.jump_days as i64 * DAY_MS) => {
+        // Records of one tick may all jump so far, or none.
+        Some(newest)
+            if params.tick(own) > params.tick(tick_start(newest, params).plus_ms(jump)) =>
+        {
             Err(Invalid::new("at", own.0, format!("more than {} days ahead", params.jump_days)))
         }
         Some(newest) => Ok(own.max(newest)),
         None => Ok(own),
     }
+}
+
+/// The start of the tick: whatever is measured from a record is measured from there, so that the
+/// order within a tick decides nothing.
+fn tick_start(time: Time, params: &Params) -> Time {
+    params.start(params.tick(time))
 }
 
 fn need<T: Clone>(field: &str, value: &Option<T>) -> Result<T, Invalid> {
@@ -101,14 +111,16 @@ fn slots(available: &[[String; 2]], at: Time, params: &Params) -> Result<SlotSet
         let reason = format!("an availability has 1 to {} intervals", limits::MAX_INTERVALS);
         return Err(Invalid::new("available", available.len(), reason));
     }
-    let horizon = at.plus_ms(params.horizon_days as i64 * DAY_MS);
+    let horizon = tick_start(at, params).plus_ms(params.horizon_days as i64 * DAY_MS);
+    let horizon = horizon.0 as i128 * 1_000_000;
     let mut ranges = Vec::with_capacity(available.len());
     for (n, interval) in available.iter().enumerate() {
         let mut bounds = [0; 2];
         for (m, text) in interval.iter().enumerate() {
             let field = format!("available[{n}][{m}]");
             let instant = Instant::read(&field, text)?;
-            if Time::from_nanos(&field, instant.nanos)? > horizon {
+            Time::from_nanos(&field, instant.nanos)?;
+            if instant.nanos > horizon {
                 let reason = format!("more than {} days ahead", params.horizon_days);
                 return Err(Invalid::new(&field, text, reason));
             }

@@ -88,7 +88,7 @@ pub(super) struct Moment {
     pub(super) tick: Tick,
     /// Its start.
     pub(super) now: Time,
-    /// The tick one horizon before.
+    /// One horizon before its start: whatever was said after that tick is remembered.
     pub(super) remembered: Tick,
     /// How long slots are.
     pub(super) length: SlotLength,
@@ -99,6 +99,8 @@ pub(super) struct Entry {
     /// The greatest version that was certainly applied, and the greatest that may have been.
     certain: u64,
     possible: u64,
+    /// Whether it may be that another version than those counts since.
+    doubt: bool,
     /// When it was cancelled last, if that was its last word.
     cancelled: Option<Tick>,
     /// What it may be; never empty.
@@ -125,6 +127,7 @@ impl Entry {
         Self {
             certain: 0,
             possible: 0,
+            doubt: false,
             cancelled: None,
             worlds: Vec::new(),
             born: tick,
@@ -204,7 +207,7 @@ impl Entry {
         if self.worlds.is_empty() {
             self.add(World::of(wish));
         }
-        (self.certain, self.possible, self.cancelled) = (number, number, None);
+        self.certainly(number, None);
         self.edited_at = Some(moment.tick);
         Outcomes::APPLIED
     }
@@ -237,14 +240,19 @@ impl Entry {
         fits: impl Fn(&Accepted, &Wish) -> bool,
     ) -> Outcomes {
         let Version { number, wish } = version;
-        // A cancellation is remembered within the horizon; a lapsed intent may be forgotten.
-        if self.cancelled.is_some_and(|tick| tick >= moment.remembered) && number <= self.certain {
+        // What is gone is remembered within the horizon, and may be forgotten after it.
+        if self.cancelled.is_some_and(|tick| tick > moment.remembered) && number <= self.certain {
             return Outcomes::SUPERSEDED;
         }
         if !self.surely_alive(moment) {
+            if self.is_known(moment) {
+                let older = number < self.certain;
+                return if older { Outcomes::SUPERSEDED } else { Outcomes::DUPLICATE };
+            }
             self.note_lapse(moment);
             self.add(World::of(wish));
             self.edited_at = Some(moment.tick);
+            self.doubt = true;
             return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
         }
         let mut outcomes = Outcomes::NONE;
@@ -279,7 +287,7 @@ impl Entry {
             }
         }
         if outcomes == Outcomes::APPLIED {
-            (self.certain, self.possible, self.cancelled) = (number, number, Some(moment.tick));
+            self.certainly(number, Some(moment.tick));
         }
         outcomes
     }
@@ -287,15 +295,18 @@ impl Entry {
     /// A cancellation of an intent that may be gone.
     fn cancel(&mut self, number: u64, moment: Moment, fresh: bool) -> Outcomes {
         let any = Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
-        let outcomes = match self.cancelled.filter(|tick| *tick >= moment.remembered) {
-            _ if fresh => Outcomes::APPLIED | Outcomes::SUPERSEDED,
+        let outcomes = match self.cancelled.filter(|tick| *tick > moment.remembered) {
+            _ if fresh => Outcomes::APPLIED,
             Some(_) if number < self.certain => return Outcomes::SUPERSEDED,
             Some(_) if number == self.certain => return Outcomes::DUPLICATE,
+            None if self.is_known(moment) && number < self.certain => return Outcomes::SUPERSEDED,
+            None if self.is_known(moment) => Outcomes::APPLIED,
             _ => any,
         };
         if number < self.possible {
             self.add(World::of(None));
             self.cancelled_at = Some(moment.tick);
+            self.doubt = true;
             return any;
         }
         if self.alive(moment) {
@@ -305,8 +316,20 @@ impl Entry {
         }
         self.worlds.clear();
         self.add(World::of(None));
-        (self.certain, self.possible, self.cancelled) = (number, number, Some(moment.tick));
+        self.certainly(number, Some(moment.tick));
         outcomes
+    }
+
+    /// That version counts now, in every world.
+    fn certainly(&mut self, number: u64, cancelled: Option<Tick>) {
+        (self.certain, self.possible, self.cancelled) = (number, number, cancelled);
+        self.doubt = false;
+    }
+
+    /// Whether, dead or alive, it is known by the put that counted last, and by no other version.
+    fn is_known(&self, moment: Moment) -> bool {
+        let put = self.edited_at.is_some_and(|tick| tick > moment.remembered);
+        put && !self.doubt && self.certain == self.possible && self.cancelled.is_none()
     }
 
     /// The intent's window is closed: it is gone, unless something came in that very tick.
@@ -329,6 +352,7 @@ impl Entry {
     fn reopen(&mut self, tick: Tick) {
         if let Some((_, version)) = self.late.take_if(|late| late.0 == tick) {
             self.possible = self.possible.max(version.number);
+            self.doubt = true;
             self.add(World::of(version.wish));
             self.edited_at = Some(tick);
             self.cancelled_at = Some(tick);
@@ -362,7 +386,7 @@ impl Entry {
 
     /// The last tick at which something was said of it.
     pub(super) fn touched(&self) -> Tick {
-        let last = self.edited_at.max(self.cancelled_at).max(self.lapsed_at);
+        let last = self.edited_at.max(self.cancelled_at).max(self.cancelled).max(self.lapsed_at);
         last.map_or(self.since, |tick| tick.max(self.since))
     }
 }

@@ -6,12 +6,15 @@
 //! Invariant: ticks only rise; records that are refused belong to no tick.
 
 use super::facts;
-use super::receipts::Subject;
+use super::outcome::Outcomes;
+use super::receipts::{Receipts, Subject};
 use super::waiting::{Known, Waiting};
+use crate::translate::{Dating, Translator};
 use anyhow::Result;
 use connectors::file::FileSource;
 use connectors::inbound::Inbound;
 use dataflows::market::{Event, Params, Tick, Time};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
@@ -47,10 +50,9 @@ pub(super) struct Log<'a> {
     waiting: Waiting,
     /// Whether everything was read.
     ended: bool,
-    /// Whether there are receipts, which name their records.
-    named: bool,
-    /// Refused records that nobody has asked for yet, if there are receipts.
-    refused: Vec<Subject>,
+    /// If there are receipts: those, and the words for what is refused.
+    told: Option<(Receipts, Translator)>,
+    rules: &'a Cell<u64>,
     /// The greatest line of a good record that was handed out.
     taken: u64,
     /// The last line that was read.
@@ -60,8 +62,14 @@ pub(super) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Reads from that source; `named`: there are receipts.
-    pub(super) fn new(source: FileSource, params: &'a Params, named: bool) -> Self {
+    /// Reads from that source. A record that is refused is held against its receipt at once.
+    pub(super) fn new(
+        source: FileSource,
+        params: &'a Params,
+        receipts: Option<Receipts>,
+        rules: &'a Cell<u64>,
+    ) -> Self {
+        let words = || Translator::new(params.clone(), Dating::Required);
         Self {
             source,
             params,
@@ -73,8 +81,8 @@ impl<'a> Log<'a> {
             known: Known::default(),
             waiting: Waiting::default(),
             ended: false,
-            named,
-            refused: Vec::new(),
+            told: receipts.map(|receipts| (receipts, words())),
+            rules,
             taken: 0,
             last: 0,
             counts: (0, 0),
@@ -85,7 +93,7 @@ impl<'a> Log<'a> {
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>> {
         while self.next.is_none() && !self.ended {
             match self.read()? {
-                Some(inbound) => self.take(&inbound),
+                Some(inbound) => self.take(&inbound)?,
                 None => self.ended = true,
             }
         }
@@ -99,7 +107,11 @@ impl<'a> Log<'a> {
     pub(super) fn take_tick(&mut self, facts: &mut Vec<Fact>) -> Result<Option<Tick>> {
         facts.clear();
         let Some(tick) = self.next_tick()? else { return Ok(None) };
-        facts.extend(self.waiting.take(tick));
+        let waited = self.waiting.take(tick);
+        if tick == self.reached {
+            waited.iter().for_each(|_| self.waiting.count());
+        }
+        facts.extend(waited);
         while self.next.as_ref().is_some_and(|next| next.0 == tick) {
             facts.extend(self.next.take().map(|next| next.1));
             self.next_tick()?;
@@ -143,9 +155,14 @@ impl<'a> Log<'a> {
         (self.taken, until.map_or(self.last, |line| line - 1))
     }
 
-    /// The refused records since the last call, if there are receipts.
-    pub(super) fn take_refused(&mut self) -> Vec<Subject> {
-        std::mem::take(&mut self.refused)
+    /// The receipts, if there are some.
+    pub(super) fn receipts(&mut self) -> Option<&mut Receipts> {
+        self.told.as_mut().map(|told| &mut told.0)
+    }
+
+    /// The receipts, if there are some, after everything else.
+    pub(super) fn take_receipts(&mut self) -> Option<Receipts> {
+        self.told.take().map(|told| told.0)
     }
 
     /// How many records were read, and how many of them were refused.
@@ -162,28 +179,40 @@ impl<'a> Log<'a> {
     }
 
     /// Takes in one record: it is refused, or waits, or is the next one.
-    fn take(&mut self, inbound: &Inbound) {
+    fn take(&mut self, inbound: &Inbound) -> Result<()> {
         self.last = inbound.sequence;
         self.counts.0 += 1;
-        let Some((time, event)) = self.judge(inbound) else {
+        let judged = self.judge(inbound).map(|(time, event)| {
+            let sure = self.known.has(&event, |_| false);
+            (time, event, sure)
+        });
+        let Some((time, event, sure)) =
+            judged.filter(|(.., sure)| *sure || self.waiting.has_room())
+        else {
             self.counts.1 += 1;
-            self.refused.extend(self.named.then(|| Subject::of(inbound)));
-            return;
+            let Some((receipts, words)) = &mut self.told else { return Ok(()) };
+            let translated = inbound.record.as_ref().map(|it| words.event(&inbound.at, it));
+            let subject = Subject::of(inbound, translated.ok().and_then(Result::err));
+            return receipts.expect(&subject, Outcomes::INVALID, self.rules);
         };
-        let subject = self.named.then(|| Box::new(Subject::of(inbound)));
-        let mut fact = Fact { sequence: inbound.sequence, subject, event };
+        let subject = self.told.is_some().then(|| Box::new(Subject::of(inbound, None)));
+        let fact = Fact { sequence: inbound.sequence, subject, event };
         let tick = self.params.tick(time);
-        if self.known.has(&fact.event, |_| false) {
+        if sure {
             self.newest = Some(time);
+            if let Some((_, words)) = &mut self.told {
+                words.pass(time);
+            }
             self.come_to(tick);
         } else if tick > self.reached {
-            match self.waiting.put(tick, fact) {
-                Some(back) => fact = back,
-                None => return,
-            }
+            self.waiting.put(tick, fact);
+            return Ok(());
+        } else {
+            self.waiting.count();
         }
         self.known.note(&fact.event, self.reached);
         self.next = Some((self.reached, fact));
+        Ok(())
     }
 
     /// Time comes to that tick: what has waited for it, or for one before, may be referred to.
@@ -191,6 +220,8 @@ impl<'a> Log<'a> {
         if tick > self.reached {
             let waited = self.waiting.until(tick);
             waited.for_each(|(tick, fact)| self.known.note(&fact.event, tick));
+            self.known.forget(tick);
+            self.waiting.restart();
             self.reached = tick;
         }
     }

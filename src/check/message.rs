@@ -7,12 +7,13 @@ use super::report::{Case, Violation};
 use super::state::{Reference, StoreEntry};
 use anyhow::Result;
 use connectors::codec::json;
-use connectors::file::Lines;
+use connectors::file::{Lines, TextLine};
 use connectors::wire::Decision;
 use dataflows::market::{
     Certificate, ProductId, Resolution, Slot, State, StoreId, Tick, Time, WindowKey,
 };
 use jiff::{Timestamp, tz::TimeZoneDatabase};
+use std::cell::Cell;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -98,30 +99,38 @@ impl Messages {
         Ok(Some(whole))
     }
 
+    /// The next line; a blank one is no decision.
     fn line(&mut self) -> Result<Option<Message>> {
-        let Some(line) = self.lines.next_line()? else { return Ok(None) };
-        let number = line.number;
-        if line.too_long {
-            return broken(number, "message", "no longer than a message may be", "longer");
+        let expected = self.lines.number() + 1;
+        let found = match self.lines.next_line()? {
+            Some(line) if line.number == expected => Some(decision(line)?),
+            _ => None,
+        };
+        if found.is_none() && self.lines.number() >= expected {
+            return broken(expected, "message", "a decision", "a blank line");
         }
-        match json::read_decision(line.bytes) {
-            Ok(decision) if decision.members.len() > MAX_MEMBERS => {
-                let expected = format_args!("at most {MAX_MEMBERS} in one message").to_string();
-                broken(number, "members", expected, decision.members.len())
-            }
-            Ok(decision) => Ok(Some(Message { line: number, decision })),
-            Err(error) => broken(number, "message", "a decision", error),
+        Ok(found)
+    }
+}
+
+/// The decision of a line.
+fn decision(line: TextLine<'_>) -> Result<Message> {
+    let number = line.number;
+    if line.is_too_long() {
+        return broken(number, "message", "no longer than a message may be", "longer");
+    }
+    match json::read_decision(line.bytes) {
+        Ok(decision) if decision.members.len() > MAX_MEMBERS => {
+            let expected = format_args!("at most {MAX_MEMBERS} in one message").to_string();
+            broken(number, "members", expected, decision.members.len())
         }
+        Ok(decision) => Ok(Message { line: number, decision }),
+        Err(error) => broken(number, "message", "a decision", error),
     }
 }
 
 /// A line that is no message.
-fn broken<T>(
-    line: u64,
-    field: &str,
-    expected: impl Display,
-    actual: impl Display,
-) -> Result<Option<T>> {
+fn broken<T>(line: u64, field: &str, expected: impl Display, actual: impl Display) -> Result<T> {
     Err(Violation {
         line,
         subject: "message".into(),
@@ -185,6 +194,26 @@ pub(super) fn answers(case: &Case<'_>, d: &Decision) -> Result<()> {
     let lock_at = time(case, "lock_at", &d.lock_at)?;
     let reply_by = time(case, "reply_by", &d.reply_by)?;
     Ok(case.equal("answers are due at the lock", "reply_by", lock_at.0, reply_by.0)?)
+}
+
+/// Holds that the tick's decisions stand in their order: what sets buyers free before what takes
+/// them in, then by slot, store and product.
+///
+/// # Errors
+/// The first that stands too late.
+pub(super) fn in_order(seen: &[Seen], rules: &Cell<u64>) -> Result<()> {
+    let states = [State::Closed, State::Cancelled, State::Withdrawn, State::Proposed];
+    let states = states.into_iter().chain([State::Locked, State::Active]).collect::<Vec<_>>();
+    let place = |one: &Seen| states.iter().position(|state| *state == one.state);
+    for pair in seen.windows(2) {
+        let [before, after] = [&pair[0], &pair[1]];
+        let case = Case { line: after.line, subject: &after.id, rules };
+        let right = (place(before), &before.key) < (place(after), &after.key);
+        let rule = "decisions of one tick are in order of state, slot, store and product";
+        let (expected, found) = (format_args!("before {}", before.id).to_string(), "after it");
+        case.holds(rule, "window", right, expected, found)?;
+    }
+    Ok(())
 }
 
 fn market(case: &Case<'_>, d: &Decision) -> Result<()> {

@@ -7,8 +7,9 @@ use super::report::{Case, Violation};
 use anyhow::Result;
 use connectors::codec::json;
 use connectors::file::Lines;
-use connectors::inbound::Inbound;
+use connectors::inbound::{Inbound, Refused};
 use connectors::wire::{self, Receipt, VERSION};
+use dataflows::market::Invalid;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -20,11 +21,15 @@ pub(super) struct Subject {
     /// Its kind, and the id of what it is about, where they can be told.
     pub(super) kind: Option<String>,
     pub(super) id: Option<String>,
+    /// Why it is refused, if that shows on its face.
+    refusal: Option<Invalid>,
+    /// The record, if it may be refused for what it refers to.
+    record: Option<Box<wire::Record>>,
 }
 
 impl Subject {
-    /// Of that record, decoded or not.
-    pub(super) fn of(inbound: &Inbound) -> Self {
+    /// Of that record, decoded or not; `refusal` is what translation says against it.
+    pub(super) fn of(inbound: &Inbound, refusal: Option<Invalid>) -> Self {
         let (kind, id) = match &inbound.record {
             Err(refused) => (refused.kind.clone(), refused.id.clone()),
             Ok(record) => {
@@ -32,7 +37,70 @@ impl Subject {
                 (Some(kind.to_string()), id)
             }
         };
-        Self { sequence: inbound.sequence, kind, id }
+        let refusal = match &inbound.record {
+            Err(Refused { field, value, reason, .. }) => Some(Invalid::new(field, value, reason)),
+            Ok(_) => refusal,
+        };
+        let refers = |record: &&wire::Record| !refers_to(record).is_empty();
+        let record = inbound.record.as_ref().ok().filter(refers).cloned().map(Box::new);
+        Self { sequence: inbound.sequence, kind, id, refusal, record }
+    }
+
+    /// Holds what an `invalid` receipt says of the record.
+    fn hold_refusal(&self, receipt: &Receipt, case: &Case<'_>) -> Result<()> {
+        let text = |of: &Option<String>| of.clone().unwrap_or_else(|| "nothing".into());
+        let told = [text(&receipt.field), text(&receipt.value), text(&receipt.reason)];
+        let rule = "an invalid record is told its field, value and reason";
+        if let Some(Invalid { field, value, reason }) = &self.refusal {
+            for ((name, right), told) in
+                ["field", "value", "reason"].into_iter().zip([field, value, reason]).zip(&told)
+            {
+                case.equal(rule, name, right, told)?;
+            }
+            return Ok(());
+        }
+        let Some(record) = &self.record else { return Ok(()) };
+        let [field, value, reason] = &told;
+        let fields = refers_to(record);
+        let named = fields.iter().any(|(name, _)| name == field);
+        let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        case.holds(rule, "field", named, names.join(" or "), field)?;
+        let right = json::value_of(record, field).unwrap_or_default();
+        case.equal(rule, "value", &right, value)?;
+        let fits = |(name, begins): &&(&str, &str)| name == field && reason.starts_with(begins);
+        let right = fields.iter().any(|one| fits(&one));
+        Ok(case.holds(rule, "reason", right, "one of those for the field", reason)?)
+    }
+}
+
+/// What a record may be refused for that only the state can tell: a field, and how the reason begins.
+fn refers_to(record: &wire::Record) -> &'static [(&'static str, &'static str)] {
+    match record {
+        wire::Record::Offer(_) => &[
+            ("store", "unknown store"),
+            ("store", "unknown, and "),
+            ("product", "its windows' ids would be those of "),
+        ],
+        wire::Record::Stock(_) => &[
+            ("store", "no such offer"),
+            ("store", "unknown, and "),
+            ("product", "no such offer"),
+            ("product", "unknown, and "),
+        ],
+        wire::Record::Reply(_) => &[
+            ("window", "unknown window"),
+            ("window", "unknown, and "),
+            ("revision", "no such revision of the window"),
+            ("intent", "no such live intent"),
+            ("answer", "an intent declines at most "),
+        ],
+        wire::Record::Arrival(_) => &[
+            ("window", "unknown window"),
+            ("window", "unknown, and "),
+            ("window", "the window is not locked"),
+            ("intent", "not a member of the window"),
+        ],
+        wire::Record::Intent(_) | wire::Record::Store(_) | wire::Record::Clock(_) => &[],
     }
 }
 
@@ -94,12 +162,7 @@ impl Receipts {
             case.holds(rule, name, is == told, text(is), text(told))?;
         }
         if receipt.outcome == "invalid" {
-            let rule = "an invalid record is told its field, value and reason";
-            for (name, text) in
-                [("field", &receipt.field), ("value", &receipt.value), ("reason", &receipt.reason)]
-            {
-                case.holds(rule, name, text.is_some(), "something", "nothing")?;
-            }
+            subject.hold_refusal(&receipt, &case)?;
         }
         Ok(())
     }

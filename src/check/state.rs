@@ -12,7 +12,7 @@ use super::table::Windows;
 use dataflows::market::hours::Schedule;
 use dataflows::market::{
     Event, EventId, Intent, IntentId, Offer, OfferKey, Params, ProductId, Put, Slot, State, Store,
-    StoreId, Tick, Time,
+    StoreId, Tick, Time, limits,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -71,6 +71,9 @@ pub(super) struct Reference<'a> {
     pub(super) by_offer: HashMap<ProductId, Vec<OfferKey>>,
     pub(super) quiet: Quiet,
     pub(super) sums: Sums,
+    /// Whether more intents were known at once than are remembered when they are gone: any of them
+    /// may be forgotten since.
+    crowded: bool,
 }
 
 impl<'a> Reference<'a> {
@@ -89,6 +92,7 @@ impl<'a> Reference<'a> {
             by_offer: HashMap::new(),
             quiet: Quiet::default(),
             sums: Sums::default(),
+            crowded: false,
         }
     }
 
@@ -96,7 +100,8 @@ impl<'a> Reference<'a> {
     pub(super) fn moment(&self, tick: Tick) -> Moment {
         let now = self.params.start(tick);
         let horizon = now.plus_ms(-(self.params.horizon_days as i64) * DAY_MS);
-        Moment { tick, now, remembered: self.params.tick(horizon), length: self.params.slot }
+        let remembered = if self.crowded { tick } else { self.params.tick(horizon) };
+        Moment { tick, now, remembered, length: self.params.slot }
     }
 
     /// When a window of that offer locks.
@@ -201,6 +206,7 @@ impl<'a> Reference<'a> {
     }
 
     fn intent(&mut self, id: IntentId, number: u64, put: Put, tick: Tick) -> Outcomes {
+        self.crowded |= self.intents.len() >= limits::MAX_GONE;
         let moment = self.moment(tick);
         let locked = self.windows.holds_locked(&id);
         let wish = match put {

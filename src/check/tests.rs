@@ -11,7 +11,7 @@ mod waiting;
 
 use super::{Report, check};
 use connectors::file::{FileSource, Lines};
-use dataflows::market::{Params, Position};
+use dataflows::market::{Params, Position, limits};
 use serde_json::{Value, json};
 use std::io::Cursor;
 
@@ -32,13 +32,16 @@ struct Day {
 
 impl Day {
     fn check(&self) -> Report {
-        let text =
-            |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let lines = |values: &[Value]| Lines::new(Cursor::new(text(values)), "test").unwrap();
+        self.check_on(&text(&self.decisions))
+    }
+
+    /// With another file of decisions.
+    fn check_on(&self, decisions: &str) -> Report {
+        let lines = |text: String| Lines::new(Cursor::new(text), "test").unwrap();
         let events = FileSource::new(Cursor::new(text(&self.events)), "test").unwrap();
         let told: Vec<Value> = self.receipts.iter().map(|receipt| self.named(receipt)).collect();
-        let receipts = (!told.is_empty()).then(|| lines(&told));
-        check(&self.params, events, lines(&self.decisions), receipts).unwrap()
+        let receipts = (!told.is_empty()).then(|| lines(text(&told)));
+        check(&self.params, events, lines(decisions.to_string()), receipts).unwrap()
     }
 
     /// The receipt, with what its record is unless it says so itself.
@@ -59,8 +62,17 @@ impl Day {
 
     /// The violation as text; empty if everything holds.
     fn verdict(&self) -> String {
-        self.check().violation.map(|violation| violation.to_string()).unwrap_or_default()
+        self.verdict_on(&text(&self.decisions))
     }
+
+    fn verdict_on(&self, decisions: &str) -> String {
+        let found = self.check_on(decisions).violation;
+        found.map(|violation| violation.to_string()).unwrap_or_default()
+    }
+}
+
+fn text(lines: &[Value]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn at(clock: &str) -> String {

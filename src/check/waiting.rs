@@ -1,15 +1,14 @@
-//! Records that may refer to something unknown: they wait for their own tick, and move no time.
+//! Records that may refer to something unknown: they wait for their own tick, and move no time. As
+//! many as are held at most, those of the newest tick included; one more is refused.
 //!
 //! An offer of an unknown store does, stock of an unknown offer, and whatever refers to a window.
 //! What is known follows from the log alone, tick by tick: so whoever reads the same log sees the
 //! same records wait, whatever was decided.
 
 use super::log::Fact;
+use dataflows::market::limits::MAX_WAITING;
 use dataflows::market::{Event, OfferKey, StoreId, Tick};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// The most records that wait at once; one more counts as of the newest tick.
-const MAX_WAITING: usize = 100_000;
 
 /// What records may refer to.
 #[derive(Debug, Default)]
@@ -18,6 +17,8 @@ pub(super) struct Known {
     stores: HashMap<StoreId, Tick>,
     /// The last tick in which a record put the offer.
     offers: HashMap<OfferKey, Tick>,
+    /// Offers that were put without their store.
+    storeless: Vec<OfferKey>,
 }
 
 impl Known {
@@ -47,8 +48,22 @@ impl Known {
             Event::Offer { offer, .. } => {
                 let last = self.offers.entry(offer.key.clone()).or_insert(tick);
                 *last = tick.max(*last);
+                if !self.stores.contains_key(&offer.key.store) {
+                    self.storeless.push(offer.key.clone());
+                }
             }
             _ => {}
+        }
+    }
+
+    /// Ticks before that one are over: offers that were put there without their store never were.
+    pub(super) fn forget(&mut self, tick: Tick) {
+        for key in std::mem::take(&mut self.storeless) {
+            match self.offers.get(&key) {
+                _ if self.stores.contains_key(&key.store) => {}
+                Some(last) if *last >= tick => self.storeless.push(key),
+                _ => drop(self.offers.remove(&key)),
+            }
         }
     }
 }
@@ -59,17 +74,31 @@ pub(super) struct Waiting {
     by_tick: BTreeMap<Tick, Vec<Fact>>,
     /// Their lines.
     lines: BTreeSet<u64>,
+    /// How many records of the newest tick refer to something unknown.
+    newest: usize,
 }
 
 impl Waiting {
-    /// Lets the record wait for that tick; gives it back if too many wait.
-    pub(super) fn put(&mut self, tick: Tick, fact: Fact) -> Option<Fact> {
-        if self.lines.len() >= MAX_WAITING {
-            return Some(fact);
-        }
+    /// Whether one more may be held.
+    pub(super) fn has_room(&self) -> bool {
+        self.lines.len() + self.newest < MAX_WAITING
+    }
+
+    /// Lets the record wait for that tick.
+    pub(super) fn put(&mut self, tick: Tick, fact: Fact) {
         self.lines.insert(fact.sequence);
         self.by_tick.entry(tick).or_default().push(fact);
-        None
+    }
+
+    /// One more record of the newest tick refers to something unknown.
+    pub(super) fn count(&mut self) {
+        self.newest += 1;
+    }
+
+    /// Time has come to a new tick, and none of its records was counted yet. (What has waited for it
+    /// counts until it is taken, and then again as of that tick.)
+    pub(super) fn restart(&mut self) {
+        self.newest = 0;
     }
 
     /// The first tick for which a record waits that is `wanted`.

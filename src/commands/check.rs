@@ -1,6 +1,7 @@
 //! `iceshop check`: whether decisions obey the rules, told by a program that shares no solver with
 //! the engine.
 
+use super::progress::reading;
 use crate::check::check;
 use crate::params_args::ParamArgs;
 use anyhow::Context;
@@ -48,7 +49,10 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     let events = FileSource::open(&args.events)?;
     let decisions = Lines::open(&args.decisions)?;
     let receipts = args.receipts.as_deref().map(Lines::open).transpose()?;
-    let report = check(&params, events, decisions, receipts)?;
+    let bar = reading(events.progress());
+    let report = check(&params, events, decisions, receipts);
+    bar.finish_and_clear();
+    let report = report?;
     println!("{report}");
     Ok(report.violation.is_none())
 }

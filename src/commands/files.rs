@@ -2,7 +2,19 @@
 
 use crate::failure::{Failure, Kind};
 use connectors::file::STANDARD;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// What must not be written twice.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// Standard output.
+    Standard,
+    /// A file that is there, by device and inode: whatever names lead to it.
+    File(u64, u64),
+    /// One that is not there yet.
+    New(PathBuf),
+}
 
 /// Refuses flags that name the same file; each is a flag and its file, if it has one.
 ///
@@ -12,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`Kind::Usage`] with the first two such flags.
 pub(super) fn distinct(files: &[(&str, Option<&str>)]) -> Result<(), Failure> {
-    let mut seen: Vec<(PathBuf, &str)> = Vec::new();
+    let mut seen: Vec<(Place, &str)> = Vec::new();
     for (flag, path) in files.iter().filter_map(|(flag, path)| Some((*flag, (*path)?))) {
         let Some(place) = place(path) else { continue };
         if let Some((_, other)) = seen.iter().find(|(known, _)| *known == place) {
@@ -27,17 +39,17 @@ pub(super) fn distinct(files: &[(&str, Option<&str>)]) -> Result<(), Failure> {
 }
 
 /// Where a file is, links followed; none if it is no file that can be destroyed.
-fn place(path: &str) -> Option<PathBuf> {
+fn place(path: &str) -> Option<Place> {
     let typed = Path::new(path);
     if path == STANDARD {
-        return Some(typed.into());
+        return Some(Place::Standard);
     }
-    match typed.canonicalize() {
-        Ok(place) => place.is_file().then_some(place),
+    match typed.metadata() {
+        Ok(found) => found.is_file().then(|| Place::File(found.dev(), found.ino())),
         Err(_) => {
             let folder = typed.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
-            Some(folder.join(typed.file_name()?))
+            Some(Place::New(folder.join(typed.file_name()?)))
         }
     }
 }

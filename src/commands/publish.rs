@@ -1,13 +1,11 @@
 //! `iceshop publish`: a file's records to a city's input stream.
 
 use super::nats::{NatsArgs, block_on};
+use super::progress::spinner;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::count;
 use connectors::file::Lines;
 use connectors::nats::{FlightSettings, PublishSettings, publish_file};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
-use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,15 +51,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         exclusive: false,
         flight: FlightSettings::default(),
     };
-    let bar = if std::io::stderr().is_terminal() {
-        let bar = ProgressBar::new_spinner();
-        let style = ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}");
-        bar.set_style(style.expect("a valid template"));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        bar
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = spinner("{spinner} {human_pos} records, {per_sec}");
     let published = block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop publish").await?;
         let tell = |published: &connectors::nats::Published| bar.set_position(published.records);

@@ -49,7 +49,8 @@ pub struct Args {
     /// Write every record's receipt to this file
     #[arg(long, value_name = "FILE", conflicts_with = "nats")]
     pub receipts: Option<String>,
-    /// Write what cannot be decoded to this file, byte for byte
+    /// Write what cannot be decoded to this file, byte for byte (of what is longer than 1,008 KiB the
+    /// first 4,096 bytes)
     #[arg(long, value_name = "FILE", conflicts_with = "nats")]
     pub dead_letters: Option<String>,
     /// Write the run's figures to this file, as JSON; - is standard output
@@ -58,7 +59,8 @@ pub struct Args {
     /// Draw the certified gap over time into this file, as SVG; - is standard output
     #[arg(long, value_name = "FILE")]
     pub plot: Option<String>,
-    /// Print the time of each operator of the dataflow (with one worker)
+    /// Print what share of the engine's time each operator of the dataflow took, with one worker:
+    /// measured as wall time, and by that share as CPU time
     #[arg(long, conflicts_with_all = ["workers", "nats"])]
     pub profile: bool,
     /// Write decisions as JSON lines even on a terminal
@@ -191,11 +193,26 @@ fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
             run_city(pipeline, city, args.speed, args.record.as_deref(), output)?
         }
     };
-    for usage in profile.iter().flat_map(Profile::usage).take(OPERATORS_SHOWN) {
-        let (name, own, calls) = (&usage.name, span(usage.own), count(usage.calls));
-        eprintln!("operator   {name:<28} {own:>9} {calls:>12} calls");
+    if let Some(profile) = profile {
+        tell(&profile, &summary);
     }
     Ok(summary)
+}
+
+/// The operators that took most of the engine's time. Timely's log has wall time; of the CPU time of
+/// the engine's thread, in which all of them run, each has about the same share.
+fn tell(profile: &Profile, summary: &Summary) {
+    let usage = profile.usage();
+    let all = usage.iter().map(|usage| usage.own).sum::<Duration>().as_secs_f64().max(1e-9);
+    let on_a_core = summary.engine_cpu_ms as f64 / summary.engine_ms.max(1) as f64;
+    for usage in usage.iter().take(OPERATORS_SHOWN) {
+        let (name, own, calls) = (&usage.name, usage.own, count(usage.calls));
+        let share = own.as_secs_f64() / all * 100.0;
+        let (wall, cpu) = (span(own), span(own.mul_f64(on_a_core.min(1.0))));
+        eprintln!(
+            "operator   {name:<28} {share:5.1} % {wall:>9} wall {cpu:>9} CPU {calls:>12} calls"
+        );
+    }
 }
 
 /// The closing summary: for people on standard error, in JSON where asked for.

@@ -1,13 +1,16 @@
 //! `iceshop solve`: one instance from a file, solved from scratch, with its certificate.
 
 use super::files::distinct;
+use super::progress::spinner;
 use crate::commands::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::instance::{Instance, Solution};
+use connectors::file::STANDARD;
 use dataflows::market::Certificate;
 use dataflows::solver::{Budget, Phase, SCALE};
+use indicatif::ProgressBar;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,6 +19,7 @@ Examples:
   iceshop solve market.json
     {\"value\":8262,\"bound\":8262,\"gap_ppm\":0,\"windows\":4,\"buyers\":31,\"elapsed_us\":5210}
   iceshop solve market.json --out grouping.json --certificate certificate.json
+  iceshop solve - --out -                     from standard input to standard output
   iceshop solve market.json --budget 500      five times the work
   iceshop solve market.json --trace           how value and bound come together
 
@@ -34,12 +38,13 @@ a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The instance, a JSON file
+    /// The instance, a JSON file; - is standard input
     pub instance: PathBuf,
-    /// Write the grouping to this file, as JSON
+    /// Write the grouping to this file, as JSON; - is standard output, and the line about it goes to
+    /// standard error then
     #[arg(long, value_name = "GROUPING")]
     pub out: Option<PathBuf>,
-    /// Write the dual prices behind the bound to this file, as JSON
+    /// Write the dual prices behind the bound to this file, as JSON; - as for --out
     #[arg(long, value_name = "CERTIFICATE")]
     pub certificate: Option<PathBuf>,
     /// Work in percent of the usual: counted, never timed, so that equal input gives equal output
@@ -71,20 +76,23 @@ struct Summary {
 /// [`Kind::Data`] when the instance cannot be used or a file cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     distinct(&[
-        ("the instance", args.instance.to_str()),
+        ("the instance", args.instance.to_str().filter(|instance| *instance != STANDARD)),
         ("--out", args.out.as_deref().and_then(Path::to_str)),
         ("--certificate", args.certificate.as_deref().and_then(Path::to_str)),
     ])?;
     let name = args.instance.display();
-    let text = std::fs::read(&args.instance)
-        .or_fail(Kind::Data, || format!("instance: {name}: cannot be read"))?;
+    let text =
+        read(&args.instance).or_fail(Kind::Data, || format!("instance: {name}: cannot be read"))?;
     let instance =
         Instance::parse(&text).or_fail(Kind::Data, || format!("instance: {name}: not usable"))?;
     let started = Instant::now();
     let budget = Budget::percent(args.budget);
-    let mut course = Course { started, shown: args.trace };
+    let bar =
+        if args.trace { ProgressBar::hidden() } else { spinner("{spinner} {elapsed}  {msg}") };
+    let mut course = Course { started, shown: args.trace, bar };
     let solution =
         Solution::of(&instance, budget, args.greedy, &mut |p, v, b| course.note(p, v, b));
+    course.bar.finish_and_clear();
     let elapsed_us = started.elapsed().as_micros() as u64;
     if let Some(path) = &args.out {
         write(path, "out", &solution.grouping())?;
@@ -102,18 +110,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         elapsed_us,
     };
     let line = serde_json::to_string(&summary).or_fail(Kind::Data, || "summary".into())?;
+    let standard = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_standard);
+    if standard(&args.out) || standard(&args.certificate) {
+        eprintln!("{line}");
+        return Ok(());
+    }
     say(&line)
 }
 
 /// Tells how value and bound come together.
 struct Course {
     started: Instant,
+    /// Whether every step is a line.
     shown: bool,
+    /// The last step, on a terminal.
+    bar: ProgressBar,
 }
 
 impl Course {
     fn note(&mut self, phase: Phase, value: i64, bound: i128) {
-        if !self.shown {
+        if !self.shown && self.bar.is_hidden() {
             return;
         }
         let word = match phase {
@@ -124,13 +140,34 @@ impl Course {
         };
         let bound = bound.div_euclid(i128::from(SCALE)) as i64;
         let gap = Certificate { value, bound }.gap_ppm() as f64 / 10_000.0;
+        let step = format!("{word:<9}  value {value}  bound {bound}  gap {gap:.2} %");
+        if !self.shown {
+            self.bar.set_message(step);
+            return;
+        }
         let at = self.started.elapsed().as_secs_f64() * 1_000.0;
-        eprintln!("{at:10.1} ms  {word:<9}  value {value}  bound {bound}  gap {gap:.2} %");
+        eprintln!("{at:10.1} ms  {step}");
     }
+}
+
+fn is_standard(path: &Path) -> bool {
+    path == Path::new(STANDARD)
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !is_standard(path) {
+        return std::fs::read(path);
+    }
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn write(path: &Path, flag: &str, value: &impl Serialize) -> Result<(), Failure> {
     let doing = || format!("{flag}: {}: cannot be written", path.display());
+    if is_standard(path) {
+        return say(&serde_json::to_string(value).or_fail(Kind::Data, doing)?);
+    }
     let mut text = serde_json::to_vec(value).or_fail(Kind::Data, doing)?;
     text.push(b'\n');
     let file = std::fs::File::create(path).or_fail(Kind::Data, doing)?;

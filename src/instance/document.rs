@@ -168,6 +168,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Document, Invalid> {
 
 fn refusal(text: &[u8], field: &str, error: &serde_json::Error) -> Invalid {
     let field = if matches!(field, "." | "?") { "instance" } else { field };
+    // What is missing has no value: the error stands where the object that lacks it ends.
+    let reason = error.to_string();
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    if let Some((missing, _)) = missing {
+        let path = if field == "instance" { missing.into() } else { format!("{field}.{missing}") };
+        return Invalid::new(&path, "absent", "needed");
+    }
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
     let line = String::from_utf8_lossy(line.unwrap_or_default()).into_owned();
     // The error stands at the end of what it refuses: show the token around it.

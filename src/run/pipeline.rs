@@ -1,6 +1,6 @@
 //! One batch of input through translation, engine and announcement. No I/O.
 
-use super::summary::Figures;
+use super::summary::{Figures, Stopwatch};
 use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
@@ -64,11 +64,11 @@ impl Pipeline {
     /// Takes in a batch, and brings about every tick that it has closed.
     pub fn take(&mut self, batch: Vec<Inbound>) -> Produce {
         let mut produce = Produce::default();
-        let started = Instant::now();
+        let watch = Stopwatch::start();
         for inbound in batch {
             self.admit(inbound, &mut produce);
         }
-        self.figures.translate += started.elapsed();
+        self.figures.translate += watch.stop();
         self.run(&mut produce);
         produce
     }
@@ -93,19 +93,20 @@ impl Pipeline {
                 return;
             }
         };
-        match self.translator.event(&at, &record) {
-            Ok((time, event)) => {
-                let place = index.unwrap_or(0);
-                let open = Open { index, kind: record.kind(), id: subject_id(&record) };
-                self.open.insert((sequence, place), open);
-                if self.engine.apply(time, Tagged { event, sequence, index: place }) {
-                    self.translator.pass(time);
-                }
+        let place = index.unwrap_or(0);
+        let taken = self.translator.event(&at, &record).and_then(|(time, event)| {
+            let came = self.engine.apply(time, Tagged { event, sequence, index: place })?;
+            if came {
+                self.translator.pass(time);
             }
+            Ok(())
+        });
+        let (kind, id) = (record.kind(), subject_id(&record));
+        match taken {
+            Ok(()) => drop(self.open.insert((sequence, place), Open { index, kind, id })),
             Err(invalid) => {
                 let mut receipt = outbound::receipt(sequence, index, Outcome::from(invalid));
-                receipt.kind = Some(record.kind().into());
-                receipt.id = subject_id(&record);
+                (receipt.kind, receipt.id) = (Some(kind.into()), id);
                 self.give(receipt, produce);
             }
         }
@@ -114,12 +115,12 @@ impl Pipeline {
     /// Steps the engine as far as its log goes.
     fn run(&mut self, produce: &mut Produce) {
         loop {
-            let started = Instant::now();
+            let watch = Stopwatch::start();
             if !self.engine.step() {
                 break;
             }
-            let took = started.elapsed();
-            self.figures.tick(took);
+            self.figures.tick(watch.stop());
+            self.figures.memory.note(self.engine.book().live_intents());
             if let Some(done) = self.engine.done() {
                 let at = self.engine.params().start(done);
                 self.figures.course.note(at, self.engine.market());
@@ -132,12 +133,12 @@ impl Pipeline {
                 (receipt.kind, receipt.id) = (Some(kind.into()), id);
                 self.give(receipt, produce);
             }
-            let started = Instant::now();
+            let watch = Stopwatch::start();
             for decision in &decisions {
                 self.figures.decided(decision);
                 produce.decisions.extend(self.announcer.messages(decision));
             }
-            self.figures.announce += started.elapsed();
+            self.figures.announce += watch.stop();
         }
     }
 

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 /// Figures gathered while a run goes on.
@@ -28,11 +29,13 @@ pub struct Figures {
     /// Value and bound of all markets over time.
     pub course: Course,
     /// Time in translation.
-    pub translate: Duration,
+    pub translate: Spent,
     /// Time in the engine's steps.
-    pub engine: Duration,
+    pub engine: Spent,
     /// Time in writing decisions out as messages.
-    pub announce: Duration,
+    pub announce: Spent,
+    /// What live intents take up.
+    pub memory: Memory,
     /// Steps by duration.
     pub ticks: Histogram,
     /// The engine as it is now.
@@ -42,9 +45,9 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn tick(&mut self, took: Duration) {
+    pub(super) fn tick(&mut self, took: Spent) {
         self.engine += took;
-        self.ticks.record(took);
+        self.ticks.record(took.wall);
     }
 
     pub(super) fn receipt(&mut self, outcome: &str) {
@@ -64,6 +67,81 @@ impl Figures {
             self.at_lock.0 += decision.market.value as i128;
             self.at_lock.1 += decision.market.bound as i128;
         }
+    }
+}
+
+/// Time spent: by the clock, and by this thread on a core.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Wall time.
+    pub wall: Duration,
+    /// CPU time of the thread that measured.
+    pub cpu: Duration,
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, more: Self) {
+        self.wall += more.wall;
+        self.cpu += more.cpu;
+    }
+}
+
+/// Measures time spent.
+pub(super) struct Stopwatch {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    /// Begins now, in this thread.
+    pub(super) fn start() -> Self {
+        Self { wall: Instant::now(), cpu: thread_cpu() }
+    }
+
+    /// What was spent since, in the same thread.
+    pub(super) fn stop(self) -> Spent {
+        Spent { wall: self.wall.elapsed(), cpu: thread_cpu().saturating_sub(self.cpu) }
+    }
+}
+
+/// CPU time of this thread so far.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Below so many live intents, memory says nothing about one.
+const FEW_INTENTS: usize = 1_000;
+
+/// What live intents take up: memory when there were most of them, and before there was one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// The most live intents at the end of a tick.
+    most: usize,
+    /// How many there were when memory was looked at last, and how much that was, in KiB.
+    looked: (usize, u64),
+    /// Memory when the first intent came, in KiB: stores and offers come before it.
+    before_kib: Option<u64>,
+}
+
+impl Memory {
+    /// So many intents are live at the end of a tick. Looks at memory when they are 1 % more than
+    /// ever before.
+    pub(super) fn note(&mut self, live: usize) {
+        self.most = self.most.max(live);
+        if live > self.looked.0 + self.looked.0 / 100 {
+            let now_kib = rss_kib();
+            self.before_kib.get_or_insert(now_kib);
+            self.looked = (live, now_kib);
+        }
+    }
+
+    /// Bytes a live intent when there were most, with its part of all that it brings about: windows,
+    /// markets, the dataflow's state. `None` with few intents, or where that cannot be told.
+    fn bytes_each(&self) -> Option<u64> {
+        let (live, kib) = self.looked;
+        let more = kib.checked_sub(self.before_kib?)?;
+        (live >= FEW_INTENTS).then(|| more * 1_024 / live as u64)
     }
 }
 
@@ -148,6 +226,17 @@ pub struct Summary {
     pub engine_ms: u64,
     /// The same, in announcing.
     pub announce_ms: u64,
+    /// CPU time of the engine's own thread in each of the three. (With several workers, theirs is in
+    /// `cpu_ms` alone.)
+    pub translate_cpu_ms: u64,
+    /// The same, in the engine.
+    pub engine_cpu_ms: u64,
+    /// The same, in announcing.
+    pub announce_cpu_ms: u64,
+    /// The most live intents at the end of a tick.
+    pub most_live_intents: usize,
+    /// Memory beyond that before the first intent, when most were live, by intent.
+    pub bytes_per_live_intent: Option<u64>,
     /// The most memory resident at any time.
     pub peak_rss_kib: u64,
 }
@@ -183,9 +272,14 @@ impl Summary {
             tick_p50_us: figures.ticks.quantile_us(0.5) as u64,
             tick_p99_us: figures.ticks.quantile_us(0.99) as u64,
             tick_max_us: figures.ticks.longest.as_micros() as u64,
-            translate_ms: figures.translate.as_millis() as u64,
-            engine_ms: figures.engine.as_millis() as u64,
-            announce_ms: figures.announce.as_millis() as u64,
+            translate_ms: figures.translate.wall.as_millis() as u64,
+            engine_ms: figures.engine.wall.as_millis() as u64,
+            announce_ms: figures.announce.wall.as_millis() as u64,
+            translate_cpu_ms: figures.translate.cpu.as_millis() as u64,
+            engine_cpu_ms: figures.engine.cpu.as_millis() as u64,
+            announce_cpu_ms: figures.announce.cpu.as_millis() as u64,
+            most_live_intents: figures.memory.most,
+            bytes_per_live_intent: figures.memory.bytes_each(),
             peak_rss_kib: peak_rss_kib(),
         }
     }
@@ -200,9 +294,14 @@ impl Summary {
             [self.locked_value, self.market_value, self.market_bound].map(money);
         let [gap_at_lock, over_time, gap] =
             [self.gap_at_lock_ppm, self.gap_over_time_ppm, self.gap_ppm].map(percent);
-        let [wall, cpu, translating, engine, announcing] =
-            [self.wall_ms, self.cpu_ms, self.translate_ms, self.engine_ms, self.announce_ms]
-                .map(|ms| span(Duration::from_millis(ms)));
+        let ms = |ms: u64| span(Duration::from_millis(ms));
+        let [wall, cpu] = [self.wall_ms, self.cpu_ms].map(ms);
+        let [translating, engine, announcing] = [
+            (self.translate_ms, self.translate_cpu_ms),
+            (self.engine_ms, self.engine_cpu_ms),
+            (self.announce_ms, self.announce_cpu_ms),
+        ]
+        .map(|(wall, cpu)| format!("{} ({} CPU)", ms(wall), ms(cpu)));
         let [p50, p99, longest] = [self.tick_p50_us, self.tick_p99_us, self.tick_max_us]
             .map(|us| span(Duration::from_micros(us)));
         let receipts = self.receipts.iter().map(|(word, n)| (word.as_str(), *n));
@@ -210,6 +309,11 @@ impl Summary {
         let outcomes = list(receipts.chain(waiting));
         let states = list(self.decisions.iter().map(|(word, n)| (*word, *n)));
         let memory = count(self.peak_rss_kib / 1_024);
+        let most = count(self.most_live_intents as u64);
+        let each = self
+            .bytes_per_live_intent
+            .map(|bytes| format!("; {} bytes an intent when most were live, {most}", count(bytes)));
+        let each = each.unwrap_or_default();
         [
             ("records", format!("{records}: {outcomes}")),
             ("decisions", format!("{decisions}: {states}")),
@@ -227,7 +331,7 @@ impl Summary {
                 format!("{translating} translating, {engine} engine, {announcing} announcing"),
             ),
             ("ticks", format!("{ticks}: p50 {p50}, p99 {p99}, longest {longest}")),
-            ("memory", format!("{memory} MiB at most")),
+            ("memory", format!("{memory} MiB at most{each}")),
         ]
         .iter()
         .map(|(name, text)| format!("{name:<10} {text}\n"))
@@ -317,9 +421,19 @@ fn cpu_ms() -> u64 {
     (ticks(11) + ticks(12)) * 10
 }
 
+/// Memory resident now, in KiB, from /proc; 0 where there is none.
+fn rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    of_status(&status, "VmRSS:")
+}
+
 /// The most memory resident so far, in KiB, from /proc; 0 where there is none.
 fn peak_rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or("");
+    of_status(&status, "VmHWM:")
+}
+
+fn of_status(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap_or("");
     line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
 }

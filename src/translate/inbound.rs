@@ -54,8 +54,10 @@ impl Translator {
     pub fn event(&self, at: &Stamp, record: &wire::Record) -> Result<(Time, Event), Invalid> {
         let time = self.time(at)?;
         let now = self.newest.map_or(time, |newest| newest.max(time));
+        // What is measured is measured from the tick: in it, the order of records decides nothing.
+        let tick = self.params.start(self.params.tick(now));
         let event = match record {
-            wire::Record::Intent(intent) => self.intent(now, intent),
+            wire::Record::Intent(intent) => self.intent(tick, intent),
             wire::Record::Store(store) => self.store(store),
             wire::Record::Offer(offer) => self.offer(offer),
             wire::Record::Stock(update) => stock(update),
@@ -83,8 +85,11 @@ impl Translator {
             }
         };
         let time = time.map_err(|refused| Invalid::new("at", &shown, refused.reason))?;
+        // From tick to tick: two records of one tick may both, or neither.
         let jump = self.params.jump_days as i64 * 86_400_000;
-        if self.newest.is_some_and(|newest| time > newest.plus_ms(jump)) {
+        let start = |time: Time| self.params.start(self.params.tick(time));
+        let farthest = self.newest.map(|newest| self.params.tick(start(newest).plus_ms(jump)));
+        if farthest.is_some_and(|farthest| self.params.tick(time) > farthest) {
             let reason = format!("more than {} days after the newest", self.params.jump_days);
             return Err(Invalid::new("at", shown, reason));
         }
@@ -135,7 +140,7 @@ impl Translator {
         Ok(Event::Intent { id, version, put: Put::Intent { intent, buyer, expires } })
     }
 
-    /// Availability as whole slots (R1).
+    /// Availability as whole slots (R1), as of a tick that starts at `now`.
     fn slots(&self, now: Time, available: &[[String; 2]]) -> Result<SlotSet, Invalid> {
         if available.is_empty() || available.len() > limits::MAX_INTERVALS {
             let reason = format!("a buyer is free in 1 to {} intervals", limits::MAX_INTERVALS);

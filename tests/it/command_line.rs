@@ -2,7 +2,7 @@
 
 use crate::support::{iceshop, output, succeed};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -176,10 +176,14 @@ fn flags_that_do_not_go_together_are_named() {
 
     std::fs::write(&a, "kept").unwrap();
     std::os::unix::fs::symlink(&a, &link).unwrap();
+    let hard = path("hard");
+    std::fs::hard_link(&a, &hard).unwrap();
     let dotted = path("./b");
     for (first, one, second, other) in [
         ("--input", &a, "--output", &a),
         ("--input", &a, "--summary", &link),
+        ("--input", &a, "--output", &hard),
+        ("--input", &hard, "--receipts", &link),
         ("--output", &b, "--receipts", &dotted),
         ("--receipts", &b, "--dead-letters", &b),
         ("--record", &b, "--summary", &b),
@@ -239,6 +243,43 @@ fn a_tiny_market_is_solved_with_its_proof() {
     assert_eq!(solved["bound"], 75, "{solved}");
     bound_is_proven(&read(&certificate), 75);
     assert_eq!(solve(folder.path(), &market, &["--greedy"])["value"], 75);
+    solves_between_pipes(&market, &expected);
+    solves_no_half_instance(&market);
+}
+
+/// `-` is standard input and output: the grouping alone is written there.
+fn solves_between_pipes(market: &Value, grouping: &Value) {
+    let mut child = iceshop(&["solve", "-", "--out", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(market.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), *grouping);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stderr).unwrap()["value"], 75);
+    fails(
+        &["solve", "-", "--out", "-", "--certificate", "-"],
+        2,
+        "--out and --certificate are both",
+    );
+}
+
+/// What is missing is named by its path, and has no value.
+fn solves_no_half_instance(market: &Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("market.json");
+    for (of, missing, expected) in [
+        ("", "params", "params: absent: needed"),
+        ("/params", "travel_cost_per_km", "params.travel_cost_per_km: absent: needed"),
+        ("/intents/1", "budget", "intents[1].budget: absent: needed"),
+    ] {
+        let mut market = market.clone();
+        market.pointer_mut(of).unwrap().as_object_mut().unwrap().remove(missing);
+        std::fs::write(&path, market.to_string()).unwrap();
+        fails(&["solve", path.to_str().unwrap()], 5, expected);
+    }
 }
 
 /// The bound that the prices prove, worked out by hand: gains at 90 are 10, -, 5; at 60 40, 20, 35.

@@ -2,14 +2,16 @@
 //! within a tick, and bucketing resolution.
 
 use crate::support::{
-    Dice, Seed, city_log, decision_lines, inbound, receipt_lines, run, small_city, violation,
+    Dice, Seed, city_log, decision_lines, inbound, receipt_lines, record_lines, run, small_city,
+    violation,
 };
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
-use connectors::wire::{Arrival, Record, Reply};
-use dataflows::market::{Params, Resolution};
+use connectors::wire::{self, Arrival, Intent, Offer, Record, Reply, Store, Tier};
+use dataflows::market::{Params, Resolution, Time};
 use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// A small city in which buyers answer what is announced to them, and come.
@@ -101,6 +103,126 @@ fn the_order_within_a_tick_decides_nothing() {
     }
 }
 
+/// A day of ticks in which records lie at the edges of the horizon and of the jump: within a tick,
+/// their order changes neither decisions nor outcomes, and the checker agrees.
+#[test]
+fn the_order_within_a_tick_decides_nothing_at_the_edges() {
+    let mut outcomes = [0; 2];
+    for seed in 1..=40 {
+        let _seed = Seed(seed);
+        let dice = &mut Dice::new(seed);
+        let horizon_days = dice.roll(1, 2) as u32;
+        let (jump_days, tick_ms) = (dice.roll(1, 3) as u32, *dice.pick(&[1, 250, 7_000]));
+        let params = Params { horizon_days, jump_days, tick_ms, ..Params::default() };
+        let mut ticks = edges(&params, dice);
+        let usual = edge_run(&params, &ticks);
+        for (count, word) in outcomes.iter_mut().zip(["applied", "invalid"]) {
+            *count += usual.1.iter().filter(|(_, outcome)| outcome == word).count();
+        }
+        for _ in 0..4 {
+            ticks.iter_mut().for_each(|records| dice.shuffle(records));
+            assert!(edge_run(&params, &ticks) == usual, "{ticks:#?}");
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 400), "{outcomes:?}");
+}
+
+/// Records by tick: intents whose last interval ends about one horizon ahead, and jumps of about as
+/// many days as are allowed.
+fn edges(params: &Params, dice: &mut Dice) -> Vec<Vec<(Timestamp, Record)>> {
+    let day = |days: u32| i64::from(days) * 86_400_000;
+    let mut now = params.start(params.tick(Time(1_781_251_200_000))).0;
+    let mut ticks = vec![(0..4).map(|n| edge_supply(now, n)).collect::<Vec<_>>()];
+    for tick in 0..12 {
+        // Onto the border, or a little before or after it.
+        let off = dice.roll(-2, 2) * params.tick_ms + dice.roll(-1, 1);
+        now += if tick == 8 { day(params.jump_days) + off } else { dice.roll(1, 90) * 60_000 };
+        let start = params.start(params.tick(Time(now))).0;
+        let records = (0..8).map(|n| {
+            let at = start + dice.roll(0, params.tick_ms - 1);
+            let until = start + day(params.horizon_days) + dice.roll(-3, params.tick_ms + 1);
+            let id = format!("i{tick}-{n}");
+            (stamp(at), wanted(id, at, until))
+        });
+        ticks.push(records.collect());
+        now = start;
+    }
+    ticks
+}
+
+fn stamp(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}
+
+/// Two stores and their offers.
+fn edge_supply(ms: i64, n: usize) -> (Timestamp, Record) {
+    let id = format!("s{}", n % 2);
+    let record = if n < 2 {
+        Record::Store(Store {
+            id: id.clone(),
+            version: 1,
+            name: id,
+            lat: 41.0,
+            lng: 29.0,
+            timezone: "UTC".into(),
+            hours: "24/7".into(),
+            ..Default::default()
+        })
+    } else {
+        Record::Offer(Offer {
+            store: id,
+            product: "tea".into(),
+            version: 1,
+            list_price: 1_000,
+            tiers: vec![Tier { min_buyers: 2, price: 500 }],
+            stock: Some(100),
+            ..Default::default()
+        })
+    };
+    (stamp(ms), record)
+}
+
+/// A buyer who is free for two hours from the next one on, and for a moment before `until`.
+fn wanted(id: String, at: i64, until: i64) -> Record {
+    let free = |from: i64, until: i64| [stamp(from).to_string(), stamp(until).to_string()];
+    let hour = 3_600_000;
+    let available = Some(vec![free(at + hour, at + 3 * hour), free(until - 5, until)]);
+    let buyer = Some(id.clone());
+    Record::Intent(Intent {
+        id,
+        version: 1,
+        buyer,
+        product: Some("tea".into()),
+        lat: Some(41.0),
+        lng: Some(29.0),
+        available,
+        budget: Some(900),
+        ..Default::default()
+    })
+}
+
+/// The decisions, and the outcome of every record by its id; the checker accepts both.
+fn edge_run(
+    params: &Params,
+    ticks: &[Vec<(Timestamp, Record)>],
+) -> (Vec<u8>, BTreeSet<(Option<String>, String)>) {
+    let records = ticks.iter().flatten().map(|(at, record)| (at.to_string(), record.clone()));
+    let records: Vec<(String, Record)> = records.collect();
+    let log: Vec<Inbound> =
+        (1..).zip(&records).map(|(n, (at, record))| inbound(n, at, record.clone())).collect();
+    let all = run(params, 1, 1_000, &log);
+    let (decisions, receipts) = (decision_lines(&all.decisions), receipt_lines(&all.receipts));
+    let found = violation(params, record_lines(&records), decisions, receipts);
+    assert_eq!(found, None, "{records:#?}");
+    let mut all_decisions = all.decisions;
+    for decision in &mut all_decisions {
+        // Which of a tick's last lines are refused is their order's.
+        decision.input_sequence = 0;
+    }
+    let outcomes = all.receipts.into_iter().map(|receipt| (receipt.id, receipt.outcome));
+    (decision_lines(&all_decisions), outcomes.collect())
+}
+
 #[test]
 fn the_resolution_of_cells_decides_nothing() {
     for resolution in [7, 9] {
@@ -121,6 +243,23 @@ fn the_checker_accepts_the_answered_city() {
     }
     let all = run(&params, 1, 1_000, &LOG);
     assert_eq!(all.receipts.len(), LOG.len());
-    let (decisions, receipts) = (decision_lines(&all.decisions), receipt_lines(&all.receipts));
-    assert_eq!(violation(&params, events, decisions, receipts), None);
+    let receipts = receipt_lines(&all.receipts);
+    let held = |decisions: &[wire::Decision]| {
+        violation(&params, events.clone(), decision_lines(decisions), receipts.clone())
+    };
+    assert_eq!(held(&all.decisions), None);
+    // Two of one tick that change places are out of order, and nothing else.
+    let together = |n: &usize| {
+        let [one, other] = [&all.decisions[*n], &all.decisions[*n + 1]];
+        one.decided_at == other.decided_at && one.window != other.window
+    };
+    let pairs: Vec<usize> = (0..all.decisions.len() - 1).filter(together).collect();
+    assert!(pairs.len() > 10);
+    for n in pairs.iter().step_by(pairs.len() / 5).copied() {
+        let mut swapped = all.decisions.clone();
+        swapped.swap(n, n + 1);
+        let violation = held(&swapped).expect("the order is wrong");
+        assert!(violation.rule.contains("in order of state, slot"), "{violation}");
+        assert_eq!(violation.line, n as u64 + 2);
+    }
 }

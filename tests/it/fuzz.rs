@@ -2,11 +2,12 @@
 //! receipt.
 
 use crate::support::{
-    Dice, Seed, decision_lines, iceshop, inbounds, record_lines, run, small_city,
+    Dice, Seed, decision_lines, iceshop, inbounds, receipt_lines, record_lines, run, small_city,
+    succeed, violation,
 };
 use connectors::codec::shorten;
 use connectors::wire::Receipt;
-use dataflows::market::Params;
+use dataflows::market::{Params, limits};
 use iceshop::run::pipeline::Produce;
 use iceshop::scenario::City;
 use jiff::{SignedDuration, Timestamp};
@@ -80,6 +81,12 @@ fn bad_lines_change_nothing_and_have_their_receipts() {
             told_as_it_is(receipt, damaged, &lines[n]);
         }
     }
+    // The checker knows every refusal in the same words.
+    let mut events = lines.join(&b'\n');
+    events.push(b'\n');
+    let (decisions, receipts) =
+        (decision_lines(&fuzzed.decisions), receipt_lines(&fuzzed.receipts));
+    assert_eq!(violation(&params, events, decisions, receipts), None);
     assert!(decided(fuzzed) == usual, "the decisions have changed");
 }
 
@@ -329,6 +336,38 @@ fn wrong_stock() -> Vec<(&'static str, Value)> {
         ("units", json!(-1)),
         ("units", json!(2_000_000_000)),
     ]
+}
+
+/// Records that refer to nothing known, without a good one between them, are held up to a limit, and
+/// refused beyond it: in a tick to come, and in the newest one.
+#[test]
+fn what_refers_to_nothing_known_takes_no_more_memory_than_its_limit() {
+    let lines = 3 * limits::MAX_WAITING;
+    for when in ["08:00:00", "08:00:01"] {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, receipts, summary] = ["in", "receipts", "summary"]
+            .map(|name| folder.path().join(name).to_str().unwrap().to_string());
+        let mut text = String::from("{\"at\":\"2026-06-12T08:00:00Z\",\"kind\":\"clock\"}\n");
+        for n in 0..lines {
+            text += &format!(
+                "{{\"at\":\"2026-06-12T{when}Z\",\"kind\":\"stock\",\"store\":\"ghost{n}\",\
+                 \"product\":\"tea\",\"version\":1,\"units\":3}}\n"
+            );
+        }
+        std::fs::write(&input, text).unwrap();
+        let out = folder.path().join("out");
+        let out = out.to_str().unwrap();
+        let files = ["--output", out, "--receipts", &receipts, "--summary", &summary];
+        succeed(&[&["run", "-i", &input][..], &files].concat());
+        let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+        assert_eq!(summary["receipts"], json!({"applied": 1, "invalid": lines}));
+        assert!(summary["peak_rss_kib"].as_u64().unwrap() < 120 * 1_024, "{summary}");
+        let told = std::fs::read_to_string(&receipts).unwrap();
+        let refused = told.matches("unknown, and 100000 records").count();
+        assert_eq!(refused, lines - limits::MAX_WAITING);
+        let checked = ["check", "--events", &input, "--decisions", out, "--receipts", &receipts];
+        assert!(succeed(&checked).contains("holds      everything"));
+    }
 }
 
 /// A line of a hundred megabytes is refused without being held.

@@ -116,9 +116,10 @@ impl Town {
     fn intent(&mut self, id: &str, more: &Words) -> Record {
         let from = time(more.get("from").unwrap_or(&"09:00:00"));
         let until = time(more.get("until").unwrap_or(&"09:20:00"));
+        let version = more.get("version").map(|n| n.parse().unwrap());
         Record::Intent(Intent {
             id: id.to_string(),
-            version: self.version(id),
+            version: version.unwrap_or_else(|| self.version(id)),
             buyer: Some(id.replace('i', "b")),
             product: Some("latte".to_string()),
             lat: Some(48.8595),
@@ -362,6 +363,26 @@ fn answers_have_their_receipts() {
     receipt(&[I1, I2, twice[0], twice[1]], "duplicate");
     // The price has risen since: what was offered then is no more.
     receipt(&[I1, I2, I3, "08:05:00 cancel i3", "08:06:00 accept i1 revision=1"], "superseded");
+}
+
+#[test]
+fn a_stale_version_does_not_come_back_to_life() {
+    let first = "08:00:00 intent i9 version=1 from=12:00:00 until=13:00:00";
+    let second = "08:01:00 intent i9 version=2 from=09:00:00 until=09:20:00";
+    for (third, outcome) in [
+        ("10:00:00 intent i9 version=1 from=12:00:00 until=13:00:00", "superseded"),
+        ("10:00:00 intent i9 version=2 from=12:00:00 until=13:00:00", "duplicate"),
+        ("10:00:00 intent i9 version=3 from=12:00:00 until=13:00:00", "applied"),
+        // It lapses at 09:00; out of order, before that and after.
+        ("08:30:00 intent i9 version=1 from=12:00:00 until=13:00:00", "superseded"),
+    ] {
+        receipt(&[first, second, third], outcome);
+        // The other way round, the old one never lived.
+        receipt(&[second, third], outcome);
+    }
+    // What was served is gone, too.
+    receipt(&[I1, I2, "10:00:00 intent i1 version=1 from=12:00:00 until=13:00:00"], "duplicate");
+    receipt(&[I1, I2, "10:00:00 intent i1 version=0 from=12:00:00 until=13:00:00"], "superseded");
 }
 
 #[test]

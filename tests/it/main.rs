@@ -5,6 +5,7 @@
 //! | `determinism` | equal logs give equal decisions, whatever runs them |
 //! | `market_properties` | random streams against the rules, tick by tick |
 //! | `life_cycle` | a window's life, one case at a time |
+//! | `versions` | versions in any order, remembered for a horizon and then forgotten |
 //! | `fuzz` | bad lines change nothing, and every line has its receipt |
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
@@ -22,3 +23,4 @@ mod life_cycle;
 mod market_properties;
 mod receipts;
 mod support;
+mod versions;

@@ -20,7 +20,7 @@ use law::World;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many streams are tried unless `ICESHOP_CASES` says otherwise.
-const CASES: u64 = 300;
+const CASES: u64 = 2_000;
 
 /// An engine, the stream that it was given, and what came of it.
 struct Run {
@@ -33,6 +33,8 @@ struct Run {
     receipts: Vec<wire::Receipt>,
     /// The last decision about every window.
     last: BTreeMap<WindowKey, Decision>,
+    /// The greatest version of every intent that was applied, and whether it took the intent back.
+    versions: BTreeMap<String, (u64, bool)>,
     /// How often each comparison could be made.
     tried: BTreeMap<String, u64>,
 }
@@ -47,6 +49,7 @@ impl Run {
             decisions: Vec::new(),
             receipts: Vec::new(),
             last: BTreeMap::new(),
+            versions: BTreeMap::new(),
             tried: BTreeMap::new(),
             params,
         }
@@ -55,24 +58,29 @@ impl Run {
     /// The next record of the stream.
     fn put(&mut self, at: &str, record: Record) {
         let sequence = self.records.len() as u64 + 1;
-        match self.translator.event(&Stamp::Text(at.to_string()), &record) {
-            Ok((time, event)) => {
-                if self.engine.apply(time, Tagged { event, sequence, index: 0 }) {
-                    self.translator.pass(time);
-                }
+        let read = self.translator.event(&Stamp::Text(at.to_string()), &record);
+        let taken = read.and_then(|(time, event)| {
+            let came = self.engine.apply(time, Tagged { event, sequence, index: 0 })?;
+            if came {
+                self.translator.pass(time);
             }
-            Err(invalid) => {
-                self.records.push((at.to_string(), record));
-                self.receive(sequence, invalid.into());
-                return self.settle();
-            }
-        }
+            Ok(())
+        });
         self.records.push((at.to_string(), record));
+        if let Err(invalid) = taken {
+            self.receive(sequence, invalid.into());
+        }
         self.settle();
     }
 
     fn receive(&mut self, sequence: u64, outcome: Outcome) {
         let record = &self.records[sequence as usize - 1].1;
+        if let (Record::Intent(intent), Outcome::Applied) = (record, &outcome) {
+            // A stream is over within the horizon: whatever version was applied is known.
+            let version = (intent.version, intent.cancel == Some(true));
+            let before = self.versions.insert(intent.id.clone(), version);
+            assert!(before < Some(version), "{}: {version:?} after {before:?}", intent.id);
+        }
         let mut receipt = outbound::receipt(sequence, None, outcome);
         (receipt.kind, receipt.id) = (Some(record.kind().into()), subject_id(record));
         self.receipts.push(receipt);

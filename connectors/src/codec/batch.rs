@@ -38,7 +38,7 @@ pub struct Item {
 pub fn read_body(format: Format, count: Option<&str>, body: &Bytes, items: &mut Vec<Item>) {
     let start = items.len();
     if body.len() > MAX_BODY_BYTES {
-        items.push(whole(body, too_long(body)));
+        items.push(whole(body, too_long(body, body.len() as u64)));
         return;
     }
     let Some(count) = count else {

@@ -18,7 +18,7 @@ use crate::wire::{Decision, Receipt, Record};
 #[allow(clippy::result_large_err, reason = "a record is larger still")]
 pub fn read_record(bytes: &[u8]) -> Result<Record, Refused> {
     if bytes.len() > MAX_BODY_BYTES {
-        return Err(too_long(bytes));
+        return Err(too_long(bytes, bytes.len() as u64));
     }
     read(bytes).map_err(|_| Refused {
         fault: Fault::Malformed,

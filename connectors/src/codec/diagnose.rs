@@ -38,9 +38,9 @@ pub(super) fn not_utf8(bytes: &[u8]) -> Refused {
     }
 }
 
-/// The refusal of a record or body over [`MAX_BODY_BYTES`], of which at least the beginning is
-/// known. Names the field that takes up most of it, if one does.
-pub(super) fn too_long(known: &[u8]) -> Refused {
+/// The refusal of a record or body of `length` bytes, over [`MAX_BODY_BYTES`], of which at least the
+/// beginning is known. Names the field that takes up most of it, if one does.
+pub(super) fn too_long(known: &[u8], length: u64) -> Refused {
     let text = String::from_utf8_lossy(&known[..known.len().min(BEGINNING_BYTES)]);
     let scan = Scan::new(&text);
     let (field, value) = scan.longest().unwrap_or((RECORD, &text));
@@ -48,7 +48,7 @@ pub(super) fn too_long(known: &[u8]) -> Refused {
         fault: Fault::TooLong,
         field: field.to_owned(),
         value: shorten(value),
-        reason: format!("the record is longer than {MAX_BODY_BYTES} bytes"),
+        reason: format!("the record is longer than {MAX_BODY_BYTES} bytes: it has {length}"),
     };
     refused(&scan, wrong)
 }

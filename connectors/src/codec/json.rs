@@ -31,7 +31,7 @@ pub struct Line {
 /// **Cost** two passes over the bytes, and some more over a refused record.
 pub fn read_record(bytes: &[u8]) -> Line {
     if bytes.len() > MAX_BODY_BYTES {
-        return Line { at: None, record: Err(too_long(bytes)) };
+        return Line { at: None, record: Err(too_long(bytes, bytes.len() as u64)) };
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Line { at: None, record: Err(diagnose::not_utf8(bytes)) };

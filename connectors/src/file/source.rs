@@ -4,8 +4,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{FileError, Lines, TextLine};
-use crate::codec::{json, too_long};
+use super::{FileError, Lines, Progress, TextLine};
+use crate::codec::{MAX_BATCH_BYTES, json, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
 
 /// Reads the records of a file.
@@ -30,15 +30,24 @@ impl FileSource {
         Ok(FileSource { lines: Lines::new(reader, path)? })
     }
 
-    /// Appends up to `limit` records to `out`, and says how many; 0 is the end of the file.
+    /// How far the file has been read; none of what was not opened by its name.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.lines.progress()
+    }
+
+    /// Appends up to `limit` records to `out`, fewer if they are long, and says how many; 0 is the
+    /// end of the file.
     ///
     /// # Errors
     /// The file cannot be read on; what was read before stands in `out`.
     pub fn read_batch(&mut self, limit: usize, out: &mut Vec<Inbound>) -> Result<usize, FileError> {
-        let start = out.len();
-        while out.len() - start < limit {
+        let (start, mut bytes) = (out.len(), 0);
+        while out.len() - start < limit && bytes < MAX_BATCH_BYTES {
             match self.lines.next_line()? {
-                Some(line) => out.push(inbound(line)),
+                Some(line) => {
+                    bytes += line.bytes.len();
+                    out.push(inbound(line));
+                }
                 None => break,
             }
         }
@@ -48,8 +57,8 @@ impl FileSource {
 
 /// Reads the record of a line.
 fn inbound(line: TextLine<'_>) -> Inbound {
-    let (at, record) = if line.too_long {
-        (None, Err(too_long(line.bytes)))
+    let (at, record) = if line.is_too_long() {
+        (None, Err(too_long(line.bytes, line.length)))
     } else {
         let read = json::read_record(line.bytes);
         // A line without a time is refused further on; only here can it be told what it had.
@@ -65,6 +74,10 @@ fn inbound(line: TextLine<'_>) -> Inbound {
         index: None,
         at: at.map_or(Stamp::Absent, Stamp::Text),
         record,
-        raw: undecodable.then(|| Raw { bytes: Bytes::copy_from_slice(line.bytes), subject: None }),
+        raw: undecodable.then(|| Raw {
+            bytes: Bytes::copy_from_slice(line.bytes),
+            length: line.length,
+            subject: None,
+        }),
     }
 }

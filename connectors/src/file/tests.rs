@@ -3,7 +3,7 @@
 use std::io::{self, Cursor, Write};
 
 use super::*;
-use crate::codec::MAX_BODY_BYTES;
+use crate::codec::{BEGINNING_BYTES, MAX_BODY_BYTES, MAX_KEPT_BYTES};
 use crate::inbound::{Fault, Inbound, Stamp};
 
 const CLOCK: &str = r#"{"at":"2026-11-22T13:40:00Z","kind":"clock"}"#;
@@ -50,6 +50,13 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
         (MAX_BODY_BYTES + 1, "", false),
         (MAX_BODY_BYTES + 2, "\r\n", false),
         (MAX_BODY_BYTES * 3, "\n", false),
+        (MAX_KEPT_BYTES, "\r\n", false),
+        (MAX_KEPT_BYTES + 1, "\n", false),
+        (MAX_KEPT_BYTES + 1, "\r\n", false),
+        (MAX_KEPT_BYTES + 2, "", false),
+        (MAX_KEPT_BYTES + 3, "\r\n", false),
+        (MAX_KEPT_BYTES * 3, "\r\n", false),
+        (MAX_KEPT_BYTES * 3, "", false),
     ] {
         let found = read_all(format!("{}{end}", padded(length)));
         assert_eq!(found.len(), 1, "{length} {end:?}");
@@ -57,7 +64,13 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
         if !fits {
             let refused = found[0].record.as_ref().unwrap_err();
             assert_eq!((refused.fault, refused.field.as_str()), (Fault::TooLong, "record"));
-            assert_eq!(refused.reason, "the record is longer than 262144 bytes");
+            let reason = format!("the record is longer than 262144 bytes: it has {length}");
+            assert_eq!(refused.reason, reason);
+            // It is kept byte for byte, up to the limit.
+            let kept = if length > MAX_KEPT_BYTES { BEGINNING_BYTES } else { length };
+            let letter = found[0].dead_letter().unwrap();
+            assert_eq!((letter.bytes.len(), letter.length), (kept, length as u64));
+            assert!(padded(length).as_bytes().starts_with(&letter.bytes));
         }
     }
     let found = read_all(format!("{}\n{CLOCK}\n", padded(MAX_BODY_BYTES * 2)));

@@ -43,6 +43,9 @@ const MAX_MISSING: u32 = 20;
 /// The broker's code for a message that does not follow the last one.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
 
+/// The most bytes of unacknowledged messages; a single one may be longer.
+const MAX_IN_FLIGHT_BYTES: usize = 64 * 1024 * 1024;
+
 /// How much may be outstanding, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlightSettings {
@@ -103,6 +106,8 @@ pub(super) struct Flight {
     first: u64,
     /// Invariant: its first message is unacknowledged.
     pending: VecDeque<Pending>,
+    /// The bytes of its bodies.
+    pending_bytes: usize,
     /// The connection's count of connects when the epoch began.
     connects: u64,
     /// When the epoch began or the last acknowledgement came.
@@ -153,6 +158,7 @@ impl Flight {
             epoch: 0,
             first,
             pending: VecDeque::new(),
+            pending_bytes: 0,
             connects: connection.connects(),
             waiting_since: Instant::now(),
             progressed_at: Instant::now(),
@@ -160,14 +166,18 @@ impl Flight {
         })
     }
 
-    /// Publishes a message as soon as fewer than `in_flight` are outstanding.
+    /// Publishes a message as soon as fewer than `in_flight`, and not too many bytes, are outstanding.
     ///
     /// # Errors
     /// An earlier message was refused for good.
     pub(super) async fn push(&mut self, mut message: Outgoing) -> Result<(), NatsError> {
-        while self.pending.len() >= self.settings.in_flight {
+        let bytes = message.payload.len();
+        while self.pending.len() >= self.settings.in_flight
+            || !self.pending.is_empty() && self.pending_bytes + bytes > MAX_IN_FLIGHT_BYTES
+        {
             self.settle().await?;
         }
+        self.pending_bytes += bytes;
         if self.pending.is_empty() {
             self.progressed_at = Instant::now();
             self.waiting_since = self.progressed_at;
@@ -267,7 +277,8 @@ impl Flight {
     /// Keeps the invariant of `pending`.
     fn pop_acknowledged(&mut self) {
         while self.pending.front().is_some_and(|it| it.acknowledged) {
-            self.pending.pop_front();
+            let done = self.pending.pop_front();
+            self.pending_bytes -= done.map_or(0, |done| done.message.payload.len());
             self.first += 1;
         }
     }

@@ -3,8 +3,8 @@
 //! One record per message and one message per line that is not blank, in order: in an empty stream
 //! a file without blank lines gets sequences equal to its line numbers (after trouble with the
 //! broker only if `exclusive`). Lines that are no good
-//! record go along, raw, so that the engine gives them their receipt. A line over the limit goes as
-//! its beginning with [`TRUNCATED_HEADER`].
+//! record go along, raw, so that the engine gives them their receipt. A line that is
+//! too long for one message goes as its beginning, with its length in [`TRUNCATED_HEADER`].
 //!
 //! **Delivery** at least once; exactly once with `exclusive`.
 
@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::flight::{Flight, FlightSettings, Outgoing};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, header_text};
+use super::{AT_HEADER, Connection, HEADER_ROOM_BYTES, NatsError, TRUNCATED_HEADER, header_text};
 use crate::codec::batch::COUNT_HEADER;
-use crate::codec::{MAX_BODY_BYTES, json};
+use crate::codec::{MAX_BATCH_BYTES, MAX_BODY_BYTES, json};
 use crate::file::{FileError, Lines, TextLine};
 use crate::subject::Subjects;
 
@@ -75,7 +75,8 @@ struct Prepared {
     subject: String,
     at: Option<String>,
     count: Option<u64>,
-    too_long: bool,
+    /// How many bytes the line has of which the body is the beginning.
+    truncated: Option<u64>,
     records: u64,
     raw: u64,
     body: Bytes,
@@ -103,8 +104,9 @@ pub async fn publish_file(
     };
     let (sender, mut chunks) = mpsc::channel(MAX_WAITING_CHUNKS);
     let (subjects, batch) = (subjects.clone(), settings.batch);
+    let longest = connection.client().max_payload().saturating_sub(HEADER_ROOM_BYTES);
     // Its own thread: a file, or a person at standard input, may keep its reader waiting.
-    std::thread::spawn(move || prepare(lines, &subjects, batch, &sender));
+    std::thread::spawn(move || prepare(lines, &subjects, batch, longest, &sender));
     let started = Instant::now();
     let mut published = Published::default();
     while let Some(chunk) = chunks.recv().await {
@@ -136,8 +138,8 @@ fn outgoing(prepared: Prepared, stream: &str, id: Option<(&str, u64)>) -> Outgoi
     if let Some(count) = prepared.count {
         headers.insert(COUNT_HEADER, count.to_string());
     }
-    if prepared.too_long {
-        headers.insert(TRUNCATED_HEADER, "1");
+    if let Some(length) = prepared.truncated {
+        headers.insert(TRUNCATED_HEADER, length.to_string());
     }
     if let Some((prefix, number)) = id {
         headers.insert("Nats-Msg-Id", header_text(&format!("{prefix}:{number}")));
@@ -150,9 +152,10 @@ fn prepare(
     mut lines: Lines,
     subjects: &Subjects,
     batch: usize,
+    longest: usize,
     sender: &mpsc::Sender<Result<Vec<Prepared>, FileError>>,
 ) {
-    let mut packer = Packer { subjects, batch, open: None, chunk: Vec::new() };
+    let mut packer = Packer { subjects, batch, longest, open: None, chunk: Vec::new() };
     loop {
         let at_end = match lines.next_line() {
             Ok(Some(line)) => {
@@ -171,7 +174,9 @@ fn prepare(
                 return;
             }
         };
-        if at_end || packer.chunk.len() >= CHUNK_MESSAGES {
+        let bytes: usize = packer.chunk.iter().map(|prepared| prepared.body.len()).sum();
+        let full = packer.chunk.len() >= CHUNK_MESSAGES || bytes >= MAX_BATCH_BYTES;
+        if at_end || full {
             let chunk = std::mem::take(&mut packer.chunk);
             if sender.blocking_send(Ok(chunk)).is_err() || at_end {
                 return;
@@ -184,6 +189,8 @@ fn prepare(
 struct Packer<'a> {
     subjects: &'a Subjects,
     batch: usize,
+    /// The longest body that the server takes, in bytes.
+    longest: usize,
     /// The batch body that is being filled, and its time.
     open: Option<(Vec<u8>, Prepared)>,
     chunk: Vec<Prepared>,
@@ -192,7 +199,7 @@ struct Packer<'a> {
 impl Packer<'_> {
     /// Adds one line.
     fn add(&mut self, line: TextLine<'_>) {
-        if line.too_long {
+        if line.is_too_long() {
             self.close();
             self.chunk.push(self.single(line));
         } else if self.batch == 1 {
@@ -205,18 +212,19 @@ impl Packer<'_> {
     /// One line as a message of its own.
     fn single(&self, line: TextLine<'_>) -> Prepared {
         let read = json::read_record(line.bytes);
+        let body = &line.bytes[..line.bytes.len().min(self.longest)];
         let subject = match &read.record {
-            Ok(record) if !line.too_long => self.subjects.input(record),
+            Ok(record) if !line.is_too_long() => self.subjects.input(record),
             _ => None,
         };
         Prepared {
-            raw: u64::from(read.record.is_err() || line.too_long),
+            raw: u64::from(read.record.is_err() || line.is_too_long()),
             subject: subject.unwrap_or_else(|| self.subjects.raw()),
             at: read.at,
             count: None,
-            too_long: line.too_long,
+            truncated: Some(line.length).filter(|length| *length > body.len() as u64),
             records: 1,
-            body: Bytes::copy_from_slice(line.bytes),
+            body: Bytes::copy_from_slice(body),
         }
     }
 
@@ -232,7 +240,7 @@ impl Packer<'_> {
                 subject: self.subjects.batch(),
                 at: None,
                 count: None,
-                too_long: false,
+                truncated: None,
                 records: 0,
                 raw: 0,
                 body: Bytes::new(),

@@ -14,15 +14,13 @@ use bytes::Bytes;
 
 use super::flight::{Flight, FlightSettings, Outgoing, message_id};
 use super::{
-    Connection, EXPIRES_HEADER, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER, header_text,
+    Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
+    header_text,
 };
 use crate::codec::{CONTENT_JSON, json};
 use crate::inbound::DeadLetter;
 use crate::subject::Subjects;
 use crate::wire::{Decision, Receipt};
-
-/// The room that a dead letter's headers may need, in bytes.
-const HEADER_ROOM_BYTES: usize = 8 * 1024;
 
 /// Publishes what an engine says.
 pub struct Sink {
@@ -135,7 +133,7 @@ impl Sink {
     }
 
     /// Publishes a dead letter, byte for byte; only what the broker would refuse as too long is cut
-    /// to its beginning, with [`TRUNCATED_HEADER`].
+    /// to its beginning, and has its length in [`TRUNCATED_HEADER`], as has what was cut before.
     ///
     /// # Errors
     /// An earlier message was refused for good.
@@ -152,8 +150,8 @@ impl Sink {
         }
         let subject = self.subjects.dead_letter(letter.reason);
         let limit = self.max_payload.saturating_sub(HEADER_ROOM_BYTES);
-        if letter.bytes.len() > limit {
-            headers.insert(TRUNCATED_HEADER, "1");
+        if letter.length > letter.bytes.len().min(limit) as u64 {
+            headers.insert(TRUNCATED_HEADER, letter.length.to_string());
         }
         let payload = letter.bytes.slice(..letter.bytes.len().min(limit));
         self.notes.push(Outgoing { subject, headers, payload }).await

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::reader::{Reader, Start};
 use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
 use crate::codec::batch::{COUNT_HEADER, Item, read_body};
-use crate::codec::{Format, too_long};
+use crate::codec::{Format, MAX_BATCH_BYTES, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
 use crate::subject::Subjects;
 
@@ -67,7 +67,7 @@ impl InputSource {
         self.reader.holes()
     }
 
-    /// Appends records to `out` until there are `limit` or no more are here; waits for the first
+    /// Appends records to `out` until there are `limit` (fewer if they are long) or no more are here; waits for the first
     /// one, but not longer than `wait`.
     ///
     /// The last message is always handed on whole, so that a batch body can exceed the limit.
@@ -81,11 +81,13 @@ impl InputSource {
         wait: Duration,
         out: &mut Vec<Inbound>,
     ) -> Result<Progress, NatsError> {
-        let start = out.len();
+        let (start, mut bytes) = (out.len(), 0);
         let mut found = self.reader.next_before(Instant::now() + wait).await?;
         while let Some((sequence, message)) = found {
             self.expand(sequence, &message, out);
-            found = if out.len() - start < limit { self.reader.next_ready() } else { None };
+            bytes += message.payload.len();
+            let more = out.len() - start < limit && bytes < MAX_BATCH_BYTES;
+            found = if more { self.reader.next_ready() } else { None };
         }
         let last_sequence = self.reader.next_sequence() - 1;
         Ok(Progress { last_sequence, caught_up: self.reader.is_caught_up() })
@@ -108,7 +110,11 @@ impl InputSource {
                 _ => broker_at.clone(),
             };
             let subject = || Some(message.subject.to_string());
-            let raw = item.raw.map(|bytes| Raw { bytes, subject: subject() });
+            let whole = truncated(headers).unwrap_or(0);
+            let raw = item.raw.map(|bytes| {
+                let length = whole.max(bytes.len() as u64);
+                Raw { bytes, length, subject: subject() }
+            });
             out.push(Inbound { sequence, index: item.index, at, record: item.record, raw });
         }
     }
@@ -116,13 +122,19 @@ impl InputSource {
 
 /// Reads a message's body as its headers say.
 fn read_message(headers: Option<&HeaderMap>, payload: &Bytes, items: &mut Vec<Item>) {
-    if header(headers, TRUNCATED_HEADER).is_some() {
-        let (record, raw) = (Err(too_long(payload)), Some(payload.clone()));
+    if let Some(length) = truncated(headers) {
+        let length = length.max(payload.len() as u64);
+        let (record, raw) = (Err(too_long(payload, length)), Some(payload.clone()));
         items.push(Item { index: None, at: None, record, raw });
         return;
     }
     let format = Format::of_content_type(header(headers, "Content-Type"));
     read_body(format, header(headers, COUNT_HEADER), payload, items);
+}
+
+/// How many bytes a line had that was too long to be published whole; none of any other.
+fn truncated(headers: Option<&HeaderMap>) -> Option<u64> {
+    header(headers, TRUNCATED_HEADER).map(|length| length.parse().unwrap_or(0))
 }
 
 /// A header's value.

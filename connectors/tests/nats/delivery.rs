@@ -112,6 +112,7 @@ async fn dead_letters_keep_every_byte() {
         index: Some(2),
         subject: Some("iceshop.test-city.in.raw".into()),
         bytes: bytes.clone(),
+        length: 256,
     };
     sink.dead_letter(&letter).await.unwrap();
     sink.dead_letter(&letter).await.unwrap();
@@ -173,11 +174,12 @@ async fn a_dead_letter_at_the_servers_limit_is_cut() {
         index: None,
         subject: None,
         bytes: Bytes::from(vec![b'x'; city.connection.client().max_payload()]),
+        length: 5_000_000,
     };
     sink.dead_letter(&letter).await.unwrap();
     sink.flush().await.unwrap();
     let dlq = city.connection.jetstream().get_stream(city.subjects.dlq_stream()).await.unwrap();
     let found = dlq.get_raw_message(1).await.unwrap();
-    assert_eq!(found.headers.get(TRUNCATED_HEADER).map(|it| it.as_str()), Some("1"));
+    assert_eq!(found.headers.get(TRUNCATED_HEADER).map(|it| it.as_str()), Some("5000000"));
     assert!(found.payload.len() > 1_000_000 && letter.bytes.starts_with(&found.payload));
 }

@@ -21,7 +21,10 @@ fn text(count: usize) -> String {
         );
     }
     text += "{\"at\":\"x\\ny\",\"kind\":\"clock\"}\nnonsense\n{\"kind\":\"store\"}\n";
+    // One that is too long for a record, and one that is too long for a message.
     text += &"x".repeat(300_000);
+    text += "\n";
+    text += &"y".repeat(1_100_000);
     text += "\n{\"kind\":\"intent\",\"id\":\"i.1\",\"version\":1,\"product\":\"la.tte\"}\n";
     text
 }
@@ -42,10 +45,10 @@ async fn what_is_published_comes_out_as_from_the_file() {
     let city = city().await;
     let text = text(2_000);
     let published = publish(&city, &text, &PublishSettings::default()).await;
-    assert_eq!((published.records, published.messages, published.raw), (2_005, 2_005, 3));
+    assert_eq!((published.records, published.messages, published.raw), (2_006, 2_006, 4));
     let mut source = open(&city, 1).await;
     assert_eq!(source.recorded(), Some(true));
-    let found = read(&mut source, 2_005).await;
+    let found = read(&mut source, 2_006).await;
     for (found, mut expected) in found.into_iter().zip(from_file(&text)) {
         if expected.sequence == 2_001 {
             // A header has no line ends; both texts are no time.
@@ -58,7 +61,7 @@ async fn what_is_published_comes_out_as_from_the_file() {
     }
     let mut rest = Vec::new();
     let progress = source.next_batch(9, Duration::ZERO, &mut rest).await.unwrap();
-    assert_eq!(progress, Progress { last_sequence: 2_005, caught_up: true });
+    assert_eq!(progress, Progress { last_sequence: 2_006, caught_up: true });
     assert!(rest.is_empty());
     assert_eq!(read(&mut open(&city, 2_000).await, 6).await[0].sequence, 2_000);
 }
@@ -69,8 +72,8 @@ async fn batches_carry_the_same_records() {
     let text = text(1_000);
     let settings = PublishSettings { batch: 100, ..PublishSettings::default() };
     let published = publish(&city, &text, &settings).await;
-    assert_eq!((published.records, published.messages), (1_005, 13));
-    let found = read(&mut open(&city, 1).await, 1_005).await;
+    assert_eq!((published.records, published.messages), (1_006, 14));
+    let found = read(&mut open(&city, 1).await, 1_006).await;
     for (at, (found, expected)) in found.iter().zip(from_file(&text)).enumerate() {
         assert_eq!(found.record, expected.record);
         if expected.at != Stamp::Absent {
@@ -110,7 +113,7 @@ async fn the_source_survives_a_server_and_a_consumer_that_go() {
     let mut source = open(&city, 1).await;
     let mut sequences: Vec<u64> = Vec::new();
     for round in 0..5 {
-        publish(&city, &text(495), &settings).await;
+        publish(&city, &text(494), &settings).await;
         let found = read(&mut source, 500).await;
         sequences.extend(found.iter().map(|it| it.sequence));
         match round {
@@ -130,7 +133,7 @@ async fn the_source_survives_a_server_and_a_consumer_that_go() {
 async fn messages_lost_with_a_connection_are_fetched_again() {
     let city = city().await;
     let settings = PublishSettings { exclusive: true, ..PublishSettings::default() };
-    publish(&city, &text(29_995), &settings).await;
+    publish(&city, &text(29_994), &settings).await;
     // The source's own connection: the other one is not cut.
     let connection = connect(&ConnectSettings::new(city.server.url())).await.unwrap();
     let mut source = InputSource::open(&connection, &city.subjects, 1, None).await.unwrap();
@@ -173,7 +176,7 @@ async fn delete_consumers(city: &City) {
 #[tokio::test]
 async fn a_purged_or_new_stream_is_a_typed_error() {
     let city = city().await;
-    publish(&city, &text(10), &PublishSettings::default()).await;
+    publish(&city, &text(9), &PublishSettings::default()).await;
     let open = |sequence| InputSource::open(&city.connection, &city.subjects, sequence, None);
     let error = open(17).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NatsError::StreamShort { wanted: 16, last: 15, .. }), "{error}");
@@ -190,7 +193,7 @@ async fn a_purged_or_new_stream_is_a_typed_error() {
 #[tokio::test]
 async fn a_deleted_message_is_a_hole() {
     let city = city().await;
-    publish(&city, &text(10), &PublishSettings::default()).await;
+    publish(&city, &text(9), &PublishSettings::default()).await;
     let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
     stream.delete_message(5).await.unwrap();
     let mut source = open(&city, 1).await;
@@ -234,8 +237,8 @@ async fn a_file_survives_a_restart_of_the_server() {
     city.server.kill();
     city.server.resume();
     let published = tokio::time::timeout(PATIENCE, publishing).await.unwrap().unwrap().unwrap();
-    assert_eq!(published.records, 20_005);
-    let found = read(&mut open(&city, 1).await, 20_005).await;
+    assert_eq!(published.records, 20_006);
+    let found = read(&mut open(&city, 1).await, 20_006).await;
     for (found, expected) in found.iter().zip(from_file(&text)) {
         assert_eq!((found.sequence, &found.record), (expected.sequence, &expected.record));
     }

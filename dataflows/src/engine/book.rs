@@ -8,18 +8,17 @@ mod promises;
 
 mod windows;
 
+mod gone;
+
 use super::ledger::Ledger;
 use crate::flow::{Changes, Site};
 use crate::market::{
     BuyerId, Intent, IntentId, Invalid, Offer, OfferKey, Outcome, Params, ProductId, Put, Slot,
     StockChange, Store, StoreId, Tick, Time, WindowKey,
 };
-use std::cmp::Ordering;
+use gone::Gone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The most cancelled intents that are remembered; beyond it the one due first is forgotten.
-const MAX_TOMBSTONES: usize = 4_000_000;
 
 /// A store as it is known.
 #[derive(Debug, Clone)]
@@ -56,17 +55,6 @@ pub struct IntentEntry {
     pub locked_in: Option<WindowKey>,
 }
 
-/// What is remembered of an intent that is gone.
-#[derive(Debug, Clone)]
-struct Tombstone {
-    version: u64,
-    /// Whether its buyer took it back: that wins over a put of the same version.
-    cancelled: bool,
-    forget_at: Tick,
-    /// What its buyer declined: it is not offered again if the intent comes back (R8).
-    declined: BTreeSet<WindowKey>,
-}
-
 /// Why an intent is no longer in the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
@@ -86,8 +74,7 @@ pub struct Book {
     names: BTreeMap<String, OfferKey>,
     intents: BTreeMap<IntentId, IntentEntry>,
     /// Intents that are gone, and may not come again with the same version or an older one.
-    tombstones: BTreeMap<IntentId, Tombstone>,
-    forget: BTreeSet<(Tick, IntentId)>,
+    gone: Gone,
     leaving: BTreeMap<Tick, Vec<IntentId>>,
     live: usize,
     minute: i64,
@@ -109,8 +96,7 @@ impl Book {
             offers: BTreeMap::new(),
             names: BTreeMap::new(),
             intents: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
-            forget: BTreeSet::new(),
+            gone: Gone::default(),
             leaving: BTreeMap::new(),
             live: 0,
             minute: i64::MIN,
@@ -279,15 +265,8 @@ impl Book {
             Some(old) if version == old && !cancels => return Outcome::Duplicate,
             _ => {}
         }
-        if let Some(gone) = self.tombstones.get(&id) {
-            match (version.cmp(&gone.version), gone.cancelled, cancels) {
-                (Ordering::Less, ..) => return Outcome::Superseded,
-                (Ordering::Equal, true, false) => return Outcome::Superseded,
-                (Ordering::Equal, true, true) | (Ordering::Equal, false, false) => {
-                    return Outcome::Duplicate;
-                }
-                _ => {}
-            }
+        if let Some(stale) = self.gone.judge(&id, version, cancels) {
+            return stale;
         }
         match put {
             Put::Cancel => {
@@ -310,40 +289,28 @@ impl Book {
         entry.declined
     }
 
-    /// Takes out an intent whose time is over. Its version is no longer known, unless its buyer
-    /// declined a window: that is not offered again if the intent comes back (R8).
+    /// Takes out an intent whose time is over. Its version stays known, so that an older one does not
+    /// come back to life, and so do the windows that its buyer declined (R8).
     fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
         let entry = self.intents.remove(id)?;
         self.removed.push((id.clone(), Removal::Expired));
-        if !entry.declined.is_empty() {
-            self.bury(tick, id.clone(), entry.version, false, entry.declined);
-        }
+        self.bury(tick, id.clone(), entry.version, false, entry.declined);
         Some(entry.intent)
     }
 
-    /// Remembers the version of an intent that is gone, for as long as it could come again.
+    /// Remembers the version of an intent that is gone, for one horizon: whatever was put before it
+    /// has no slot later than that.
     fn bury(
         &mut self,
         tick: Tick,
         id: IntentId,
         version: u64,
         cancelled: bool,
-        mut declined: BTreeSet<WindowKey>,
+        declined: BTreeSet<WindowKey>,
     ) {
         let days = self.params.horizon_days as i64 * 86_400_000;
-        let forget_at = self.params.tick_from(self.params.start(tick).plus_ms(days));
-        if let Some(mut old) = self.tombstones.remove(&id) {
-            self.forget.remove(&(old.forget_at, id.clone()));
-            declined.append(&mut old.declined);
-        }
-        let tombstone = Tombstone { version, cancelled, forget_at, declined };
-        self.tombstones.insert(id.clone(), tombstone);
-        self.forget.insert((forget_at, id));
-        if self.tombstones.len() > MAX_TOMBSTONES
-            && let Some((_, id)) = self.forget.pop_first()
-        {
-            self.tombstones.remove(&id);
-        }
+        let until = self.params.tick_from(self.params.start(tick).plus_ms(days));
+        self.gone.bury(id, version, cancelled, until, declined);
     }
 
     fn put_intent(
@@ -376,10 +343,7 @@ impl Book {
             }
         }
         let mut declined = old.map_or_else(BTreeSet::new, |old| old.declined);
-        if let Some(mut gone) = self.tombstones.remove(&intent.id) {
-            self.forget.remove(&(gone.forget_at, intent.id.clone()));
-            declined.append(&mut gone.declined);
-        }
+        declined.append(&mut self.gone.raise(&intent.id));
         intent.promise.declined = windows_of(&declined, &intent.product);
         self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
@@ -431,11 +395,7 @@ impl Book {
                 }
             }
         }
-        while self.forget.first().is_some_and(|(due, _)| *due <= tick) {
-            if let Some((_, id)) = self.forget.pop_first() {
-                self.tombstones.remove(&id);
-            }
-        }
+        self.gone.pass(tick);
     }
 }
 

@@ -25,7 +25,7 @@ pub use life::Counts;
 
 use crate::flow::Flow;
 use crate::market::{
-    Certificate, Decision, Event, Outcome, Params, ProductId, Tick, Time, Verdict,
+    Certificate, Decision, Event, Invalid, Outcome, Params, ProductId, Tick, Time, Verdict,
 };
 use inbox::Inbox;
 use life::{Feedback, Life};
@@ -111,9 +111,12 @@ impl Engine {
     /// Takes in an event of that time; an event older than the newest counts as of the newest.
     /// Whether time has come to it: one that may refer to something unknown waits for time.
     ///
+    /// **Errors** it may refer to something unknown, and as many such events wait as may
+    /// ([`MAX_WAITING`](crate::market::limits::MAX_WAITING)): it is refused, and there is no other verdict on it.
+    ///
     /// **Contract** an event's tick is over only when time has moved past it, so the order of the
     /// events of one tick changes nothing.
-    pub fn apply(&mut self, at: Time, event: Tagged) -> bool {
+    pub fn apply(&mut self, at: Time, event: Tagged) -> Result<bool, Invalid> {
         self.inbox.put(self.params.tick(at), event)
     }
 

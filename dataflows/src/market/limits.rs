@@ -38,8 +38,14 @@ pub const MAX_DECLINED: usize = 64;
 /// The most relative stock changes remembered per offer, to know a repeated one again; beyond it
 /// the oldest versions count as settled and a repeat of one of those is `superseded`.
 pub const MAX_STOCK_EVENTS: usize = 4_096;
-/// The most records that wait for time to come to them because they refer to something unknown;
-/// beyond it they are judged at once.
+/// The most intents that are gone (cancelled, lapsed, served) and whose versions are remembered;
+/// beyond it the one that would be forgotten first is forgotten now, and whatever version of it
+/// comes next counts as new.
+pub const MAX_GONE: usize = 1_000_000;
+/// The most records that are held because they refer to something that is not known yet: those that
+/// wait for time to come to them, and those of the newest tick, in which it may still become known.
+/// One more is `invalid` at once, and its receipt says so: only then does the order within a tick
+/// count.
 pub const MAX_WAITING: usize = 100_000;
 /// The earliest instant that a record may name: 2000-01-01T00:00:00Z, in seconds since 1970.
 pub const MIN_TIME_S: i64 = 946_684_800;

@@ -21,9 +21,9 @@ pub struct Params {
     pub stay_bonus_ppm: i64,
     /// The H3 resolution that intents and stores are bucketed by; it changes no decision.
     pub resolution: Resolution,
-    /// How far ahead of its record's time an interval may reach, in days.
+    /// How far ahead of the start of its record's tick an interval may reach, in days.
     pub horizon_days: u32,
-    /// How far one record may move time forward, in days.
+    /// How far one record may move time forward, in days, from the start of a tick to a tick.
     pub jump_days: u32,
 }
 

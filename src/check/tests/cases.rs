@@ -172,6 +172,24 @@ fn a_message_that_is_none_is_caught() {
 }
 
 #[test]
+fn a_blank_line_is_no_decision() {
+    for (blanks, expected) in [
+        (vec![], ""),
+        (vec![0], "line 1: message: protocol: message: expected a decision, found a blank line"),
+        (vec![2, 2], "line 3: message"),
+        (vec![6], "line 7: message"),
+    ] {
+        let day = day();
+        let mut lines: Vec<String> = day.decisions.iter().map(Value::to_string).collect();
+        blanks.iter().for_each(|n| lines.insert(*n, " ".into()));
+        let verdict =
+            day.verdict_on(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        assert_eq!(verdict.is_empty(), expected.is_empty(), "{verdict}");
+        assert!(verdict.contains(expected), "{verdict}");
+    }
+}
+
+#[test]
 fn parts_make_one_message() {
     let mut day = day();
     let mut second = day.decisions[1].clone();

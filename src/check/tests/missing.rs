@@ -103,7 +103,7 @@ fn an_answer_to_a_window_that_was_never_announced_counts_for_nothing() {
         }
         told("applied", &day, "line 11: record: the outcome: outcome: expected invalid");
         let why = json!({"v": 1, "sequence": 11, "outcome": "invalid", "field": "window",
-            "value": other, "reason": "unknown window"});
+            "value": format!("\"{other}\""), "reason": "unknown window"});
         day.receipts[10] = why;
         told("refused", &day, "");
     }

@@ -14,13 +14,29 @@ fn told(records: &[(Value, &str)]) -> Day {
         day.events.push(record.clone());
         let mut receipt = receipt(n, outcome);
         if *outcome == "invalid" {
-            receipt["field"] = json!("f");
-            receipt["value"] = json!("v");
-            receipt["reason"] = json!("r");
+            let [field, value, reason] = why(record);
+            receipt["field"] = json!(field);
+            receipt["value"] = json!(value);
+            receipt["reason"] = json!(reason);
         }
         day.receipts.push(receipt);
     }
     day
+}
+
+/// What an invalid record of these tests is told.
+fn why(record: &Value) -> [&'static str; 3] {
+    match record["kind"].as_str() {
+        Some("stock") => ["store", "\"s9\"", "no such offer"],
+        Some("arrival") => ["intent", "\"i2\"", "not a member of the window"],
+        Some("intent") if record["budget"].is_i64() => {
+            ["budget", "-1", "money is 0 to 1000000000 minor units"]
+        }
+        Some("intent") => ["id", "absent", "needed"],
+        Some("store") => ["version", "absent", "needed"],
+        Some(_) => ["kind", "\"nothing\"", "not a known kind of record"],
+        None => ["record", "\"no record\"", "not a json object"],
+    }
 }
 
 #[test]
@@ -56,6 +72,58 @@ fn every_record_has_its_outcome() {
     }
 }
 
+/// A put of an intent that nobody else can be grouped with.
+fn wanderer(at: &str, version: u64, from: &str, until: &str) -> Value {
+    let mut wish = intent("12:00:00", 4, version);
+    (wish["id"], wish["buyer"], wish["at"]) = (json!("w1"), json!("w1"), json!(at));
+    wish["available"] = json!([[from, until]]);
+    wish
+}
+
+/// After the day, versions 1 and 2 of an intent; then, when 2 has lapsed, what comes of a third
+/// record must be among `right`.
+#[track_caller]
+fn after_its_lapse(third: Value, right: &[&str]) {
+    let late = ["2026-07-29T15:00:00Z", "2026-07-29T16:00:00Z"];
+    for outcome in ["applied", "superseded", "duplicate"] {
+        let mut between = clock("12:50:00");
+        between["at"] = third["at"].clone();
+        let day = told(&[
+            (wanderer(&at("12:00:00"), 1, late[0], late[1]), "applied"),
+            (wanderer(&at("12:00:01"), 2, &at("12:20:00"), &at("12:40:00")), "applied"),
+            (between, "applied"),
+            (third.clone(), outcome),
+        ]);
+        let verdict = day.verdict();
+        if right.contains(&outcome) {
+            assert_eq!(verdict, "", "{third}");
+        } else {
+            assert!(verdict.contains("line 15: record: the outcome"), "{third}: {verdict}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_has_lapsed_is_known_for_the_horizon() {
+    let again = |version| {
+        let (from, until) = (at("15:00:00"), at("16:00:00"));
+        wanderer(&at("13:00:00"), version, &from, &until)
+    };
+    let cancels = |version| {
+        let mut record = cancel("13:00:00", 1, version);
+        record["id"] = json!("w1");
+        record
+    };
+    after_its_lapse(again(1), &["superseded"]);
+    after_its_lapse(again(2), &["duplicate"]);
+    after_its_lapse(again(3), &["applied"]);
+    after_its_lapse(cancels(1), &["superseded"]);
+    after_its_lapse(cancels(2), &["applied"]);
+    let far = |clock: &str| format!("2026-08-20T{clock}Z");
+    let forgotten = wanderer(&far("13:00:00"), 1, &far("15:00:00"), &far("16:00:00"));
+    after_its_lapse(forgotten, &["applied", "superseded", "duplicate"]);
+}
+
 #[test]
 fn a_record_has_one_receipt() {
     let mut missing = told(&[]);
@@ -71,9 +139,28 @@ fn a_record_has_one_receipt() {
 
 #[test]
 fn what_is_invalid_is_told_why() {
-    let mut day = told(&[(json!({"kind": "nothing"}), "invalid")]);
-    day.receipts[11]["field"] = json!(null);
-    assert!(day.verdict().contains("field"), "{}", day.verdict());
+    let end = "12:00:00";
+    let mut poor = intent(end, 1, 9);
+    poor["budget"] = json!(-1);
+    let unknown = json!({"at": at(end), "kind": "stock", "store": "s9", "product": "coffee",
+        "version": 1, "units": 1});
+    let stranger = json!({"at": at(end), "kind": "arrival", "window": WINDOW, "intent": "i2",
+        "outcome": "bought", "event": "a2"});
+    for record in [json!({"kind": "nothing"}), poor, unknown, stranger] {
+        let day = told(&[(record, "invalid")]);
+        assert_eq!(day.verdict(), "");
+        for field in ["field", "value", "reason"] {
+            for other in [json!(null), json!("other"), json!("store"), json!("unknown window")] {
+                let mut wrong = day.clone();
+                if wrong.receipts[11][field] == other {
+                    continue;
+                }
+                wrong.receipts[11][field] = other;
+                let verdict = wrong.verdict();
+                assert!(verdict.contains("told its field, value and reason"), "{verdict}");
+            }
+        }
+    }
 }
 
 #[test]

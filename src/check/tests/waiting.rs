@@ -118,8 +118,8 @@ fn time_goes_on_after_the_end_to_what_has_become_known() {
 fn what_waits_for_nothing_is_refused() {
     let mut day = with(11, sold("12:30:00", "s9", 1, "x1"), 7);
     let receipt = |n: u64| match n {
-        11 => json!({"v": 1, "sequence": n, "outcome": "invalid", "field": "store", "value": "s9",
-            "reason": "unknown"}),
+        11 => json!({"v": 1, "sequence": n, "outcome": "invalid", "field": "store",
+            "value": "\"s9\"", "reason": "no such offer"}),
         _ => json!({"v": 1, "sequence": n, "outcome": "applied"}),
     };
     day.receipts = (1..=12).map(receipt).collect();
@@ -130,15 +130,30 @@ fn what_waits_for_nothing_is_refused() {
 
 #[test]
 fn too_many_do_not_wait() {
-    let mut day = day();
-    let most = 100_000;
-    let unknown = (0..=most).map(|n| sold("11:30:00", "s9", 1, &format!("x{n}")));
-    day.events.splice(10..10, unknown);
-    // One more than may wait: the last counts as of the cancellation's tick.
-    for decision in &mut day.decisions[2..] {
-        decision["input_sequence"] = json!(10 + most + 1);
+    // In a tick to come, and in that of the cancellation before it.
+    for when in ["11:30:00", "10:20:00"] {
+        let mut day = day();
+        let most = limits::MAX_WAITING as u64;
+        let unknown = (0..=most).map(|n| sold(when, "s9", 1, &format!("x{n}")));
+        day.events.splice(10..10, unknown);
+        let refused = |n: u64| {
+            json!({"v": 1, "sequence": n, "outcome": "invalid", "field": "store",
+                "value": "\"s9\"", "reason": "no such offer"})
+        };
+        let applied = |n: u64| json!({"v": 1, "sequence": n, "outcome": "applied"});
+        let outcome = |n: u64| if (11..=11 + most).contains(&n) { refused(n) } else { applied(n) };
+        day.receipts = (1..=11 + most + 1).map(outcome).collect();
+        let (first, last) = (10 + most, 10 + most + 1);
+        for decision in &mut day.decisions[2..] {
+            // Those that are held count when their tick comes; the one that is refused may.
+            let waits = when > &decision["decided_at"].as_str().unwrap()[11..19];
+            decision["input_sequence"] = json!(if waits { 10 } else { first });
+        }
+        told(&day, "");
+        let (least, most) = if when == "11:30:00" { (10, 10) } else { (first, last) };
+        day.decisions[5]["input_sequence"] = json!(most);
+        told(&day, "");
+        day.decisions[5]["input_sequence"] = json!(most + 1);
+        told(&day, &format!("{least} to {most}, found"));
     }
-    told(&day, "");
-    day.decisions[2]["input_sequence"] = json!(10);
-    told(&day, "found 10");
 }

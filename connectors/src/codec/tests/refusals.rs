@@ -105,7 +105,8 @@ fn what_is_no_record_becomes_a_dead_letter() {
     let name = "x".repeat(MAX_BODY_BYTES);
     let line = format!(r#"{{"kind":"store","id":"s1","name":"{name}","version":1}}"#);
     let shown = shorten(&format!("\"{name}"));
-    refused(&line, TooLong, "name", &shown, "the record is longer than 262144 bytes");
+    let reason = format!("the record is longer than 262144 bytes: it has {}", line.len());
+    refused(&line, TooLong, "name", &shown, &reason);
 }
 
 #[test]

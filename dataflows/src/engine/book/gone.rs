@@ -1,0 +1,146 @@
+//! Intents that are gone: cancelled, lapsed or served. The greatest version wins, also over one that
+//! comes late: so the version of what is gone is remembered for as long as an older one could still
+//! have a slot to come.
+//!
+//! Invariants: at most [`MAX_GONE`] are remembered; `queue` names every one of them under the tick at
+//! which it is forgotten, in order; it may name others, which are skipped, but never more than twice
+//! as many and [`SLACK`].
+
+use crate::market::{IntentId, Outcome, Tick, WindowKey, limits::MAX_GONE};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many names the queue may hold beyond twice those that are remembered.
+const SLACK: usize = 1_024;
+
+/// What is remembered of an intent that is gone.
+#[derive(Debug, Clone)]
+struct Tombstone {
+    version: u64,
+    /// The tick at which it is forgotten.
+    until: Tick,
+    /// Whether its buyer took it back: that wins over a put of the same version.
+    cancelled: bool,
+    /// What its buyer declined: it is not offered again if the intent comes back (R8).
+    declined: Box<[WindowKey]>,
+}
+
+/// The intents that are gone.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    tombstones: BTreeMap<IntentId, Tombstone>,
+    /// When each is forgotten, in order.
+    queue: VecDeque<(Tick, IntentId)>,
+}
+
+impl Gone {
+    /// What a version says against the one that is gone: `None` if it is news.
+    pub(super) fn judge(&self, id: &IntentId, version: u64, cancels: bool) -> Option<Outcome> {
+        let gone = self.tombstones.get(id)?;
+        match (version.cmp(&gone.version), gone.cancelled, cancels) {
+            (Ordering::Less, ..) | (Ordering::Equal, true, false) => Some(Outcome::Superseded),
+            (Ordering::Equal, true, true) | (Ordering::Equal, false, false) => {
+                Some(Outcome::Duplicate)
+            }
+            _ => None,
+        }
+    }
+
+    /// The intent is gone, and remembered until that tick.
+    ///
+    /// **Contract** `until` never falls from call to call.
+    ///
+    /// **Cost** O(log n), amortised.
+    pub(super) fn bury(
+        &mut self,
+        id: IntentId,
+        version: u64,
+        cancelled: bool,
+        until: Tick,
+        mut declined: BTreeSet<WindowKey>,
+    ) {
+        debug_assert!(self.queue.back().is_none_or(|last| last.0 <= until), "time never runs back");
+        declined.append(&mut self.raise(&id));
+        let declined = declined.into_iter().collect();
+        self.queue.push_back((until, id.clone()));
+        self.tombstones.insert(id, Tombstone { version, until, cancelled, declined });
+        while self.tombstones.len() > MAX_GONE {
+            self.forget_first();
+        }
+        if self.queue.len() > 2 * self.tombstones.len() + SLACK {
+            let tombstones = &self.tombstones;
+            self.queue.retain(|(until, id)| tombstones.get(id).is_some_and(|t| t.until == *until));
+        }
+    }
+
+    /// The intent is back, or buried again: what its buyer has declined.
+    pub(super) fn raise(&mut self, id: &IntentId) -> BTreeSet<WindowKey> {
+        let gone = self.tombstones.remove(id);
+        gone.into_iter().flat_map(|gone| gone.declined).collect()
+    }
+
+    /// Time has come to that tick: who was remembered until then is forgotten.
+    pub(super) fn pass(&mut self, tick: Tick) {
+        while self.queue.front().is_some_and(|(until, _)| *until <= tick) {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets the first of the queue, unless it is back or was buried again since.
+    fn forget_first(&mut self) {
+        let Some((until, id)) = self.queue.pop_front() else { return };
+        if self.tombstones.get(&id).is_some_and(|gone| gone.until == until) {
+            self.tombstones.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> IntentId {
+        IntentId::new(&format!("i{n}")).unwrap()
+    }
+
+    #[test]
+    fn the_greatest_version_is_known_until_its_time() {
+        let mut gone = Gone::default();
+        gone.bury(id(1), 5, false, Tick(10), BTreeSet::new());
+        gone.bury(id(2), 5, true, Tick(10), BTreeSet::new());
+        for (n, version, cancels, expected) in [
+            (1, 4, false, Some(Outcome::Superseded)),
+            (1, 4, true, Some(Outcome::Superseded)),
+            (1, 5, false, Some(Outcome::Duplicate)),
+            (1, 5, true, None),
+            (1, 6, false, None),
+            (2, 5, false, Some(Outcome::Superseded)),
+            (2, 5, true, Some(Outcome::Duplicate)),
+            (3, 1, false, None),
+        ] {
+            assert_eq!(gone.judge(&id(n), version, cancels), expected, "i{n} version {version}");
+        }
+        gone.bury(id(2), 6, true, Tick(11), BTreeSet::new());
+        gone.pass(Tick(10));
+        assert_eq!(gone.judge(&id(1), 1, false), None);
+        assert_eq!(gone.judge(&id(2), 5, false), Some(Outcome::Superseded));
+        gone.pass(Tick(11));
+        assert!(gone.tombstones.is_empty() && gone.queue.is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut gone = Gone::default();
+        for n in 0..MAX_GONE + 3 {
+            gone.bury(id(n), 1, true, Tick(n as u64), BTreeSet::new());
+        }
+        assert_eq!(gone.tombstones.len(), MAX_GONE);
+        assert_eq!((0..5).filter(|n| gone.judge(&id(*n), 1, true).is_none()).count(), 3);
+        let mut gone = Gone::default();
+        for n in 0..10 * SLACK {
+            gone.bury(id(n % 7), n as u64, true, Tick(n as u64), BTreeSet::new());
+            assert!(gone.queue.len() <= 14 + SLACK);
+        }
+        assert_eq!(gone.tombstones.len(), 7);
+    }
+}
