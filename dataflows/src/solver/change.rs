@@ -49,6 +49,7 @@ impl Market {
     }
 
     fn restock(&mut self, o: u32, stock: i64) {
+        self.updates += 1;
         self.unprove(o);
         let offer = self.offer_mut(o);
         let old = std::mem::replace(&mut offer.placed.stock, stock);
@@ -68,6 +69,7 @@ impl Market {
     }
 
     fn insert_offer(&mut self, placed: PlacedOffer) {
+        self.updates += 1;
         let o = self.free_offers.pop().unwrap_or_else(|| {
             self.offers.push(None);
             self.offers.len() as u32 - 1
@@ -237,6 +239,7 @@ impl Market {
     }
 
     fn insert_intent(&mut self, intent: Intent) -> u32 {
+        self.updates += 1;
         let i = self.free_intents.pop().unwrap_or_else(|| {
             self.intents.push(None);
             self.hot.push(Hot::vacant());
@@ -271,6 +274,7 @@ impl Market {
     }
 
     fn take_intent(&mut self, i: u32) {
+        self.updates += 1;
         if let Home::In(o, slot) = self.hot[i as usize].home {
             self.leave(i);
             self.dirty.insert((slot, o));

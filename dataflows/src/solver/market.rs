@@ -7,6 +7,7 @@
 //! **Invariant** `candidates` and `edges` are each other's mirror; both are in the order of ids, so
 //! that no decision depends on the history of indices.
 
+use super::effort::Effort;
 use super::part::Proof;
 use super::plan::Home;
 use super::price::UNPRICED;
@@ -240,6 +241,12 @@ pub struct Market {
     pub(crate) proven: i128,
     /// Offers that have changed since their part was last solved.
     pub(crate) unsolved: BTreeSet<u32>,
+    /// Updates since parts were last solved again; each pays for some of that.
+    pub(crate) updates: u64,
+    /// Steps that are paid for and not used.
+    pub(crate) credit: u64,
+    /// What has been done in the background.
+    pub(crate) effort: Effort,
 }
 
 impl Market {
@@ -275,6 +282,9 @@ impl Market {
             proofs: BTreeMap::new(),
             proven: 0,
             unsolved: BTreeSet::new(),
+            updates: 0,
+            credit: 0,
+            effort: Effort::default(),
         }
     }
 

@@ -32,6 +32,8 @@ mod compact;
 
 mod part;
 
+mod effort;
+
 pub mod feasible;
 
 mod audit;
@@ -39,6 +41,7 @@ mod audit;
 #[cfg(test)]
 mod tests;
 
+pub use effort::Effort;
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
 
@@ -165,6 +168,11 @@ impl Market {
         for part in self.components() {
             self.tighten_part(&part, rounds);
         }
+    }
+
+    /// What has been done in the background so far.
+    pub fn effort(&self) -> Effort {
+        self.effort
     }
 
     /// The value of the plain greedy on this market; the incumbent is not changed.

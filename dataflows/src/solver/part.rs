@@ -4,11 +4,13 @@ use super::compact::Compact;
 use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
+use super::effort::{MOST_SAVED, STEPS_AN_UPDATE};
 use super::market::Market;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
 use super::{Budget, Phase};
 use crate::market::{Slot, Time};
+use std::cmp::Reverse;
 
 /// A part whose gap is no more than this share of its value is left alone: one of which a window
 /// locks soon, and any other.
@@ -57,8 +59,21 @@ impl Market {
         seed: u64,
         watch: &mut dyn FnMut(Phase, i64, i128),
     ) {
+        self.solve_within(u64::MAX, offers, budget, seed, watch);
+    }
+
+    /// The same within so many steps; returns those taken.
+    fn solve_within(
+        &mut self,
+        allowance: u64,
+        offers: &[u32],
+        budget: Budget,
+        seed: u64,
+        watch: &mut dyn FnMut(Phase, i64, i128),
+    ) -> u64 {
         let part = Compact::of(self, offers);
-        let mut solve = Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget);
+        let mut solve =
+            Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
         offers.iter().for_each(|&o| self.unprove(o));
         let (value, dual) = (self.value, self.dual - self.proven);
         let (own, own_dual) = (solve.plan.total().value, self.dual_of(offers));
@@ -69,9 +84,12 @@ impl Market {
         if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
             self.adopt(&part, &solve.plan);
         }
-        let bound = solve.bound;
+        let (bound, effort) = (solve.bound, solve.effort);
         self.set_part_prices(offers, &part, &solve.prices);
         self.note_proof(offers, bound);
+        self.effort.add(&effort);
+        self.effort.solved += 1;
+        effort.total()
     }
 
     /// Tightens the bound of a part by rounds of prices, and leaves its grouping as it is.
@@ -87,36 +105,50 @@ impl Market {
     }
 
     /// Solves again the parts that have changed since they were: those with a window that locks
-    /// before `soon` with the one budget, the others with the other.
+    /// before `soon` with the one budget, then the others with the other, the greatest gap first,
+    /// while the market's credit lasts.
     ///
     /// **Contract** nothing is dirty, stale or fresh.
     pub(crate) fn settle_parts(&mut self, soon: Time, now: Budget, later: Budget, seed: u64) {
-        let mut seen = vec![false; self.offers.len()];
-        let mut unsolved: Vec<u32> = self.unsolved.iter().copied().collect();
-        unsolved.retain(|&o| self.offers[o as usize].is_some());
-        unsolved.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
-        for o in unsolved {
-            if seen[o as usize] {
+        let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
+        self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
+        let mut parts = self.changed_parts(soon);
+        parts.retain(|part| {
+            let (budget, enough) = if part.urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
+            budget != Budget::NONE && part.gap >= SCALE as i128 + part.value / enough
+        });
+        for Changed { urgent, offers, .. } in parts {
+            if self.credit == 0 {
+                self.effort.shed += 1;
+                self.unsolved.extend(offers);
                 continue;
             }
-            let offers = self.component(o, &mut seen);
-            let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
-            let (budget, enough) = if urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
-            if budget != Budget::NONE && !self.is_within(&offers, enough) {
-                self.solve_part(&offers, budget, seed, &mut |_, _, _| {});
-            }
-        }
-        if later != Budget::NONE {
-            self.unsolved.clear();
+            let budget = if urgent { now } else { later };
+            let used = self.solve_within(self.credit, &offers, budget, seed, &mut |_, _, _| {});
+            self.credit = self.credit.saturating_sub(used);
         }
     }
 
-    /// Whether the part's gap is a `share`-th of its value or less.
-    fn is_within(&self, offers: &[u32], share: i128) -> bool {
-        let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
-        let value: i64 = windows.map(|w| w.value).sum();
-        let value = value as i128 * SCALE as i128;
-        self.dual_of(offers) - value < SCALE as i128 + value / share
+    /// The parts that have changed since they were solved: those that lock before `soon` first, then
+    /// by gap, then by their first stores. They count as unchanged from now on.
+    fn changed_parts(&mut self, soon: Time) -> Vec<Changed> {
+        let mut seen = vec![false; self.offers.len()];
+        let mut unsolved: Vec<u32> = std::mem::take(&mut self.unsolved).into_iter().collect();
+        unsolved.retain(|&o| self.offers[o as usize].is_some());
+        unsolved.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        let mut parts = Vec::new();
+        for o in unsolved {
+            if !seen[o as usize] {
+                let offers = self.component(o, &mut seen);
+                let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
+                let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
+                let value = windows.map(|w| w.value as i128).sum::<i128>() * SCALE as i128;
+                let gap = self.dual_of(&offers) - value;
+                parts.push(Changed { urgent, gap, value, offers });
+            }
+        }
+        parts.sort_by_key(|part| (Reverse(part.urgent), Reverse(part.gap)));
+        parts
     }
 
     /// Whether a window of the offer that may open, or is open, locks before `soon`.
@@ -277,16 +309,37 @@ impl Market {
     /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until
     /// one of its offers changes.
     fn note_proof(&mut self, offers: &[u32], bound: i128) {
-        let dual = self.dual_of(offers);
+        let less = (self.dual_of(offers) - bound).max(0);
         offers.iter().for_each(|&o| self.unprove(o));
-        if dual > bound {
-            self.proven += dual - bound;
-            for &o in offers {
-                self.offer_mut(o).proof = Some(offers[0]);
-            }
-            let proof = Proof { offers: offers.to_vec(), less: dual - bound };
-            self.proofs.insert(offers[0], proof);
-        }
+        offers.iter().for_each(|&o| self.offer_mut(o).proof = Some(offers[0]));
+        let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
+        let value = windows.map(|w| w.value as i128).sum::<i128>();
+        let optimal = bound.div_euclid(SCALE as i128) <= value;
+        self.proven += less;
+        self.proofs.insert(offers[0], Proof { offers: offers.to_vec(), less, optimal });
+        // They are as solved as they will be until something changes.
+        offers.iter().for_each(|o| {
+            self.unsolved.remove(o);
+            self.touched.remove(o);
+        });
+    }
+
+    /// How much of the objective is in parts whose grouping is proven to be optimal.
+    ///
+    /// **Cost** the offers of the market.
+    pub fn proven_value(&self) -> i64 {
+        let optimal = self.proofs.values().filter(|proof| proof.optimal);
+        let windows = optimal.flat_map(|proof| &proof.offers).flat_map(|&o| &self.offer(o).windows);
+        windows.map(|w| w.value).sum()
+    }
+
+    /// A part's bound by prices has changed by that much, and the market has not: what is proven
+    /// stays as it is.
+    pub(crate) fn keep_proof(&mut self, key: u32, rises: i128) {
+        let proof = self.proofs.get_mut(&key).expect("a proof is kept");
+        let less = (proof.less + rises).max(0);
+        self.proven += less - proof.less;
+        proof.less = less;
     }
 
     /// Windows whose cover ends, by their slot and its, add to the bound again.
@@ -335,12 +388,7 @@ impl Market {
     /// The objective of the offer's part may rise by that much (scaled), whatever is proven of it.
     pub(crate) fn raise_proof(&mut self, o: u32, by: i128) {
         if let Some(key) = self.offer(o).proof {
-            let proof = self.proofs.get_mut(&key).expect("a proof is kept");
-            proof.less -= by;
-            self.proven -= by;
-            if proof.less <= 0 {
-                self.unprove(o);
-            }
+            self.keep_proof(key, -by);
         }
     }
 
@@ -352,7 +400,7 @@ impl Market {
         else {
             return;
         };
-        let Proof { offers, less } = self.proofs.remove(&proof).expect("a proof is kept");
+        let Proof { offers, less, .. } = self.proofs.remove(&proof).expect("a proof is kept");
         self.proven -= less;
         for o in offers {
             if let Some(node) = &mut self.offers[o as usize] {
@@ -362,10 +410,22 @@ impl Market {
     }
 }
 
-/// What was proven of a part beyond what its prices say.
+/// A part that has changed since it was solved.
+struct Changed {
+    /// Whether one of its windows locks soon.
+    urgent: bool,
+    /// Its bound by prices less its value, and that; scaled.
+    gap: i128,
+    value: i128,
+    offers: Vec<u32>,
+}
+
+/// What was proven of a part, until something in it changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
     offers: Vec<u32>,
-    /// By how much its bound is less than that of its prices, scaled.
+    /// By how much its bound is less than that of its prices, scaled; never negative.
     pub less: i128,
+    /// Whether its grouping is optimal.
+    optimal: bool,
 }

@@ -120,8 +120,7 @@ impl Market {
         let rises = (term - std::mem::replace(&mut offer.windows[n].term, term)) as i128;
         self.dual += rises;
         if let Some(proof) = offer.proof {
-            self.proofs.get_mut(&proof).expect("a proof is kept").less += rises;
-            self.proven += rises;
+            self.keep_proof(proof, rises);
         }
     }
 

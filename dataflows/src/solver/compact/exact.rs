@@ -95,14 +95,14 @@ struct Tree<'t, 'a> {
 
 impl Compact {
     /// Improves `plan` as far as branches show the way, and returns a bound, scaled, of all
-    /// groupings; branches are looked at for `work` counted steps.
+    /// groupings, and the steps taken; branches are looked at for `work` counted steps.
     pub(crate) fn close<'a>(
         &'a self,
         plan: &mut Plan<'a>,
         relaxed: &Relaxed,
         grain: i64,
         work: u64,
-    ) -> i128 {
+    ) -> (i128, u64) {
         let alike = Alike::of(self);
         let shared = alike.shared.contains(&true).then(|| alike.unbound(self));
         let mut tree = Tree {
@@ -134,7 +134,7 @@ impl Compact {
         }
         plan.better_of(&tree.plan);
         let open = tree.nodes.iter().map(|node| node.bound).max();
-        open.unwrap_or(i128::MIN).max(tree.stuck).max(tree.floor)
+        (open.unwrap_or(i128::MIN).max(tree.stuck).max(tree.floor), tree.demand.work)
     }
 }
 

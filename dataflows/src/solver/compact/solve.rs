@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::rounds::{FULL_LENGTH, Pace};
 use super::search::Greedy;
 use crate::market::limits::MAX_TIERS;
+use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use crate::solver::{Budget, Phase};
@@ -76,6 +77,9 @@ pub(crate) struct Solve<'a> {
     /// What branch and bound starts from.
     relaxed: Relaxed,
     demand: Demand,
+    /// The most steps in all, and those taken.
+    allowance: u64,
+    pub effort: Effort,
 }
 
 impl<'a> Solve<'a> {
@@ -85,7 +89,32 @@ impl<'a> Solve<'a> {
         let bound = part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
         let (began, held) = (plan.total(), plan.held());
         let (grain, relaxed) = (part.grain(), Relaxed::default());
-        Self { part, budget, began, held, plan, prices, bound, grain, relaxed, demand }
+        let (allowance, effort) = (u64::MAX, Effort::default());
+        Self {
+            part,
+            budget,
+            began,
+            held,
+            plan,
+            prices,
+            bound,
+            grain,
+            relaxed,
+            demand,
+            allowance,
+            effort,
+        }
+    }
+
+    /// Limits the steps in all; a phase that has begun ends with a few more.
+    pub(crate) fn within(mut self, allowance: u64) -> Self {
+        self.allowance = allowance;
+        self
+    }
+
+    /// Of that many steps, those that are left.
+    fn left(&self, steps: u64) -> u64 {
+        steps.min(self.allowance.saturating_sub(self.effort.total()))
     }
 
     /// Every phase; `watch` is told the value and the bound after each.
@@ -132,6 +161,8 @@ impl<'a> Solve<'a> {
         for greedy in [Greedy::Window, Greedy::Buyer] {
             let mut fresh = self.plan.clone();
             fresh.start_anew(greedy);
+            let steps = (fresh.work - self.plan.work) * SEARCH_WEIGHT;
+            self.effort.spend(Phase::Construct, steps);
             self.plan.better_of(&fresh);
         }
     }
@@ -146,7 +177,8 @@ impl<'a> Solve<'a> {
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
         let great = self.part.intents.len() > STRENGTHENED;
-        let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
+        let work = self.left(self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2);
+        let begun = (self.demand.work, self.plan.work);
         let (length, patience) = match self.budget.from_scratch {
             true => (FULL_LENGTH, PATIENCE),
             false => (WARM_LENGTH, WARM_PATIENCE),
@@ -174,6 +206,8 @@ impl<'a> Solve<'a> {
             trial.follow(&self.demand);
             plan.better_of(&trial);
         }
+        let steps = self.demand.work - begun.0 + (trial.work - begun.1) * SEARCH_WEIGHT;
+        self.effort.spend(Phase::Prices, steps);
     }
 
     /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
@@ -181,7 +215,7 @@ impl<'a> Solve<'a> {
     fn strengthen(&mut self) {
         self.relaxed.prices = self.prices.clone();
         let few = self.part.intents.len() <= STRENGTHENED;
-        if self.is_proven() || self.budget.nodes == 0 || !few {
+        if self.is_proven() || self.budget.nodes == 0 || !few || self.left(1) == 0 {
             return;
         }
         self.cut();
@@ -234,6 +268,7 @@ impl<'a> Solve<'a> {
         let mut demand = Demand { together, cuts: self.relaxed.cuts.clone(), ..Demand::default() };
         let bound = self.part.tighten(prices, None, pace, reach, &mut demand, each);
         let bound = bound.expect("nothing is forced");
+        self.effort.spend(Phase::Branches, demand.work);
         self.bound = self.bound.min(bound);
         bound
     }
@@ -252,9 +287,11 @@ impl<'a> Solve<'a> {
             if self.is_proven() {
                 return;
             }
+            let work = self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT;
             let mut run = start.clone();
             let guide = (&self.prices, &self.demand);
             run.search((steps, work), seed.wrapping_add(n as u64), guide, enough);
+            self.effort.spend(Phase::Search, (run.work - start.work) * SEARCH_WEIGHT);
             self.plan.better_of(&run);
         }
     }
@@ -265,8 +302,9 @@ impl<'a> Solve<'a> {
             return;
         }
         let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
-        let work = self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size;
-        let bound = self.part.close(&mut self.plan, &self.relaxed, self.grain, work);
+        let work = self.left(self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size);
+        let (bound, steps) = self.part.close(&mut self.plan, &self.relaxed, self.grain, work);
+        self.effort.spend(Phase::Branches, steps);
         self.bound = self.bound.min(bound);
     }
 }

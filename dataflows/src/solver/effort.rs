@@ -1,0 +1,47 @@
+//! How much the solver has done, in counted steps, and how much it may do.
+//!
+//! Steps are counted, never timed, so that what they change is the same in every run. Background
+//! work is paid for by updates: each gives its market some credit, which the next settling uses up,
+//! parts that lock soon first, then those with the greatest gap. What credit does not reach is shed
+//! until the next time.
+
+use super::Phase;
+
+/// Steps of background work that an update pays for.
+pub(crate) const STEPS_AN_UPDATE: u64 = 400_000;
+/// The most steps that a market saves up.
+pub(crate) const MOST_SAVED: u64 = 400_000_000;
+/// A step of search costs as much as so many of prices.
+pub(crate) const SEARCH_WEIGHT: u64 = 4;
+
+/// What has been done in the background.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Steps of greedy openings, prices, search and branches: candidates looked at.
+    pub steps: [u64; 4],
+    /// Parts of markets that were solved.
+    pub solved: u64,
+    /// Parts that were not, since their market's credit was used up.
+    pub shed: u64,
+}
+
+impl Effort {
+    /// Adds steps of a phase.
+    pub(crate) fn spend(&mut self, phase: Phase, steps: u64) {
+        self.steps[phase as usize] += steps;
+    }
+
+    /// All steps.
+    pub fn total(&self) -> u64 {
+        self.steps.iter().sum()
+    }
+
+    /// Adds another's.
+    pub fn add(&mut self, other: &Effort) {
+        for (steps, more) in self.steps.iter_mut().zip(other.steps) {
+            *steps += more;
+        }
+        self.solved += other.solved;
+        self.shed += other.shed;
+    }
+}
