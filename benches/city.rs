@@ -7,6 +7,7 @@
 
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
+use dataflows::flow::Standings;
 use dataflows::market::Params;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::summary::Summary;
@@ -45,7 +46,8 @@ fn main() {
         })
         .collect();
     let started = Instant::now();
-    let mut pipeline = Pipeline::new(Params::default(), workers, Dating::Required);
+    let mut pipeline =
+        Pipeline::new(Params::default(), workers, Dating::Required, Standings::default());
     let mut digest = Sha256::new();
     let mut line = Vec::new();
     let mut keep = |produce: Produce| {

@@ -5,7 +5,7 @@
 //! | [`pipeline`] | one batch of input through translation, engine and announcement |
 //! | [`files`] | a file, or the embedded city on an accelerated clock |
 //! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
-//! | [`summary`] | what a run did, in figures |
+//! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
 
 pub mod files;
 
@@ -14,6 +14,8 @@ pub mod nats;
 pub mod pipeline;
 
 pub mod summary;
+
+pub mod markets;
 
 pub mod course;
 

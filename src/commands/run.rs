@@ -14,7 +14,7 @@ use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
 use connectors::file::STANDARD;
-use dataflows::flow::Profile;
+use dataflows::flow::{Profile, Standings};
 use dataflows::market::Params;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -63,6 +63,9 @@ pub struct Args {
     /// measured as wall time, and by that share as CPU time
     #[arg(long, conflicts_with_all = ["workers", "nats"])]
     pub profile: bool,
+    /// Compare every market with a plain greedy on it every twenty minutes; it changes no decision
+    #[arg(long, conflicts_with = "nats")]
+    pub greedy: bool,
     /// Write decisions as JSON lines even on a terminal
     #[arg(long)]
     pub json: bool,
@@ -176,11 +179,13 @@ fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
 
 /// Runs the engine on a file, or on the embedded city.
 fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
+    let standings = Standings::new(args.greedy);
     let (pipeline, profile) = if args.profile {
-        let (pipeline, profile) = Pipeline::profiled(params, Dating::Required);
+        let (pipeline, profile) = Pipeline::profiled(params, Dating::Required, standings);
         (pipeline, Some(profile))
     } else {
-        (Pipeline::new(params, args.workers as usize, Dating::Required), None)
+        let workers = args.workers as usize;
+        (Pipeline::new(params, workers, Dating::Required, standings), None)
     };
     let terminal = args.output == "-" && std::io::stdout().is_terminal();
     let form = if terminal && !args.json { Form::Readable } else { Form::Json };

@@ -18,6 +18,7 @@ use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
 use connectors::subject::Subjects;
 use connectors::wire::Record;
+use dataflows::flow::Standings;
 use dataflows::market::{Params, Time};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -173,7 +174,7 @@ fn work(
     shared: &Shared,
     started: Instant,
 ) -> Summary {
-    let mut pipeline = Pipeline::new(params, workers, Dating::Newest);
+    let mut pipeline = Pipeline::new(params, workers, Dating::Newest, Standings::default());
     let mut shown = Instant::now();
     while let Some(batch) = batches.blocking_recv() {
         let last = batch.last().map_or(0, |inbound| inbound.sequence);

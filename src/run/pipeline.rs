@@ -5,7 +5,7 @@ use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
-use dataflows::flow::{Flow, Profile};
+use dataflows::flow::{Flow, Profile, Standings};
 use dataflows::market::{Outcome, Params, Time};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -40,14 +40,14 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// An engine on that many workers, and nothing seen.
-    pub fn new(params: Params, workers: usize, dating: Dating) -> Self {
-        let flow = Flow::start(&params, workers);
+    pub fn new(params: Params, workers: usize, dating: Dating, standings: Standings) -> Self {
+        let flow = Flow::watched(&params, workers, standings);
         Self::on(flow, params, dating)
     }
 
     /// The same on one worker, with what its operators use.
-    pub fn profiled(params: Params, dating: Dating) -> (Self, Profile) {
-        let (flow, profile) = Flow::profiled(&params, Instant::now());
+    pub fn profiled(params: Params, dating: Dating, standings: Standings) -> (Self, Profile) {
+        let (flow, profile) = Flow::profiled(&params, Instant::now(), standings);
         (Self::on(flow, params, dating), profile)
     }
 
@@ -161,6 +161,7 @@ impl Pipeline {
     pub fn figures(&self) -> Figures {
         let mut figures = self.figures.clone();
         figures.engine_now = self.engine.stats();
+        figures.standings = self.engine.standings();
         figures.newest = self.newest();
         figures
     }

@@ -1,9 +1,11 @@
 //! What a run did, in figures: the live line, the closing summary, the summary file.
 
 use super::course::Course;
+use super::markets::MarketFigures;
 use crate::readable::{count, money, percent, span};
 use dataflows::engine::Stats;
-use dataflows::market::{Decision, State, Time};
+use dataflows::flow::Standing;
+use dataflows::market::{Decision, ProductId, State, Time};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ pub struct Figures {
     pub ticks: Histogram,
     /// The engine as it is now.
     pub engine_now: Stats,
+    /// How the markets stood when they were last settled.
+    pub standings: BTreeMap<ProductId, Standing>,
     /// The newest time seen on a good record.
     pub newest: Option<Time>,
 }
@@ -206,6 +210,10 @@ pub struct Summary {
     pub market_bound: i64,
     /// Gap between the two, in millionths.
     pub gap_ppm: u64,
+    /// All markets together, at the times at which they were settled.
+    pub solver: MarketFigures,
+    /// Each of them.
+    pub markets: BTreeMap<String, MarketFigures>,
     /// Ticks brought about.
     pub ticks: u64,
     /// Wall time.
@@ -265,6 +273,12 @@ impl Summary {
             market_value: now.market.value,
             market_bound: now.market.bound,
             gap_ppm: now.market.gap_ppm(),
+            solver: MarketFigures::total(&figures.standings),
+            markets: figures
+                .standings
+                .iter()
+                .map(|(product, standing)| (product.to_string(), standing.into()))
+                .collect(),
             ticks: now.ticks,
             wall_ms: wall.as_millis() as u64,
             cpu_ms: cpu_ms(),
@@ -308,6 +322,7 @@ impl Summary {
         let waiting = Some(("waiting", self.waiting)).filter(|waiting| waiting.1 > 0);
         let outcomes = list(receipts.chain(waiting));
         let states = list(self.decisions.iter().map(|(word, n)| (*word, *n)));
+        let solver = self.solver.text();
         let memory = count(self.peak_rss_kib / 1_024);
         let most = count(self.most_live_intents as u64);
         let each = self
@@ -325,6 +340,7 @@ impl Summary {
                 "at the end",
                 format!("{intents} live intents, value {value}, bound {bound}, gap {gap}; over time {over_time}"),
             ),
+            ("solver", solver),
             ("time", format!("{wall} wall, {cpu} CPU, {rate} updates/s")),
             (
                 "of it",

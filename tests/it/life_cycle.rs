@@ -5,6 +5,7 @@
 
 use crate::support::inbound;
 use connectors::wire::{self, Arrival, Clock, Intent, Offer, Record, Reply, Stock, Store, Tier};
+use dataflows::flow::Standings;
 use dataflows::market::Params;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::translate::Dating;
@@ -24,7 +25,7 @@ struct Town {
 
 impl Town {
     fn new() -> Self {
-        let pipeline = Pipeline::new(Params::default(), 1, Dating::Required);
+        let pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
         let (versions, told) = (BTreeMap::new(), Produce::default());
         let mut town = Self { pipeline, sequence: 0, versions, told };
         town.happens("08:00:00 store s1");

@@ -4,6 +4,7 @@ use connectors::codec::json;
 use connectors::file::{FileSource, Lines};
 use connectors::inbound::{Inbound, Stamp};
 use connectors::wire::{self, Record};
+use dataflows::flow::Standings;
 use dataflows::market::Params;
 use iceshop::check::{Violation, check};
 use iceshop::run::pipeline::{Pipeline, Produce};
@@ -98,7 +99,8 @@ pub(crate) fn city_log(city: &City) -> Vec<Inbound> {
 
 /// Everything that a log brings forth, in batches of that size.
 pub(crate) fn run(params: &Params, workers: usize, batch: usize, log: &[Inbound]) -> Produce {
-    let mut pipeline = Pipeline::new(params.clone(), workers, Dating::Required);
+    let mut pipeline =
+        Pipeline::new(params.clone(), workers, Dating::Required, Standings::default());
     let mut all = Produce::default();
     for part in log.chunks(batch) {
         extend(&mut all, pipeline.take(part.to_vec()));

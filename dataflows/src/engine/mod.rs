@@ -23,7 +23,7 @@ pub use book::{Book, IntentEntry, Removal};
 pub use ledger::Ledger;
 pub use life::Counts;
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Standing};
 use crate::market::{
     Certificate, Decision, Event, Invalid, Outcome, Params, ProductId, Tick, Time, Verdict,
 };
@@ -101,6 +101,11 @@ impl Engine {
             changes: 0,
             params,
         }
+    }
+
+    /// How the markets stood when they were last settled, by product.
+    pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
+        self.flow.standings()
     }
 
     /// Its parameters.

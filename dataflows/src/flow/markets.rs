@@ -5,6 +5,7 @@
 //! in in the order of [`MarketInput`], and the difference between each touched window's group and
 //! the one emitted last goes out at that tick: never more than one group per window at a time.
 
+use super::Standings;
 use super::T;
 use super::records::{Key, MarketInput, Output};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
@@ -27,6 +28,9 @@ pub const LATER: Budget =
 /// The budget of parts of which a window locks before the next time.
 pub const NOW: Budget =
     Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
+
+/// How often a market is compared with a plain greedy, where that is asked for, in minutes.
+const COMPARED_EVERY_MINUTES: i64 = 20;
 
 type Update = ((Key, MarketInput), T, isize);
 type Emission = (Output, T, isize);
@@ -58,6 +62,7 @@ pub(super) fn markets<'s>(
     inputs: Stream<'s, T, Vec<Update>>,
     params: Params,
     shards: Shards,
+    standings: Standings,
 ) -> Stream<'s, T, Vec<Emission>> {
     let route = Exchange::new(|u: &Update| match &u.0.0 {
         Key::Product(product) => product.hashed(),
@@ -89,7 +94,7 @@ pub(super) fn markets<'s>(
                     consolidate_updates(&mut updates);
                     let mut out = Vec::new();
                     let mut shards = shards.0.borrow_mut();
-                    take_in(&mut shards, &params, &mut minute, updates, &mut out);
+                    take_in(&mut shards, &params, &standings, &mut minute, updates, &mut out);
                     let mut session = output.session(&capability);
                     for (record, diff) in out {
                         session.give((record, tick, diff));
@@ -104,6 +109,7 @@ pub(super) fn markets<'s>(
 fn take_in(
     shards: &mut BTreeMap<ProductId, Shard>,
     params: &Params,
+    standings: &Standings,
     minute: &mut i64,
     updates: Vec<Update>,
     out: &mut Vec<(Output, isize)>,
@@ -139,6 +145,8 @@ fn take_in(
             // Up to the minute after the next time.
             let soon = Time((*minute + SETTLED_EVERY_MINUTES + 1) * 60_000);
             shard.market.settle_down(soon, NOW, LATER);
+            let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
+            standings.note(&product, &shard.market, compared);
         }
         shard.emit(&product, out);
         if shard.is_empty() {

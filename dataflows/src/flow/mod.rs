@@ -25,10 +25,13 @@ mod pool;
 
 mod profile;
 
+mod standing;
+
 pub use markets::{LATER, NOW, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Lock, Output, Site};
+pub use standing::{Standing, Standings};
 pub use station::Station;
 
 use crate::market::{Cell, Intent, Offer, OfferKey, Params, ProductId, Slot, StoreId};
@@ -140,9 +143,10 @@ pub fn build_incremental<'s>(
     workers: usize,
     params: &Params,
     shards: Shards,
+    standings: Standings,
 ) -> Outputs<'s> {
     let params = params.clone();
     build(inputs, workers, move |inputs| {
-        markets::markets(inputs.inner, params, shards).as_collection()
+        markets::markets(inputs.inner, params, shards, standings).as_collection()
     })
 }

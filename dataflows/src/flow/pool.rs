@@ -4,8 +4,8 @@
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Output, Profile, Shards};
-use crate::market::{Params, Tick};
+use super::{Changes, DemandKey, Output, Profile, Shards, Standing, Standings};
+use crate::market::{Params, ProductId, Tick};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,6 +17,7 @@ use timely::worker::Worker;
 /// The dataflow and the workers that run it.
 pub struct Flow {
     workers: Workers,
+    standings: Standings,
 }
 
 enum Workers {
@@ -39,37 +40,46 @@ enum Answer {
 impl Flow {
     /// Starts `workers` workers, at least one.
     pub fn start(params: &Params, workers: usize) -> Self {
+        Self::watched(params, workers, Standings::default())
+    }
+
+    /// The same; how the markets stand is noted in `standings`.
+    pub fn watched(params: &Params, workers: usize, standings: Standings) -> Self {
         if workers <= 1 {
-            Self::here(params, Shape::Incremental)
+            Self::here(params, Shape::Incremental, standings)
         } else {
-            Self::threads(params, workers)
+            Self::threads(params, workers, standings)
         }
     }
 
     /// One worker in the caller's thread, profiled: `now` is where its log's times begin.
     #[allow(clippy::disallowed_types, reason = "handed on to timely's log; nothing here reads it")]
-    pub fn profiled(params: &Params, now: std::time::Instant) -> (Self, Profile) {
+    pub fn profiled(
+        params: &Params,
+        now: std::time::Instant,
+        standings: Standings,
+    ) -> (Self, Profile) {
         let alone = Allocator::Thread(allocator::Thread::default());
         let mut worker = Worker::new(WorkerConfig::default(), alone, Some(now));
         let profile = Profile::default();
         profile.watch(&mut worker);
-        let station = Station::build(&mut worker, params, Shape::Incremental);
-        (Self { workers: Workers::Here(Box::new((worker, station))) }, profile)
+        let station = Station::build(&mut worker, params, Shape::Incremental, &standings);
+        (Self { workers: Workers::Here(Box::new((worker, station))), standings }, profile)
     }
 
     /// The reference, on one worker in the caller's thread: for tests.
     pub fn reference(params: &Params) -> Self {
-        Self::here(params, Shape::Reference)
+        Self::here(params, Shape::Reference, Standings::default())
     }
 
-    fn here(params: &Params, shape: Shape) -> Self {
+    fn here(params: &Params, shape: Shape, standings: Standings) -> Self {
         let alone = Allocator::Thread(allocator::Thread::default());
         let mut worker = Worker::new(WorkerConfig::default(), alone, None);
-        let station = Station::build(&mut worker, params, shape);
-        Self { workers: Workers::Here(Box::new((worker, station))) }
+        let station = Station::build(&mut worker, params, shape, &standings);
+        Self { workers: Workers::Here(Box::new((worker, station))), standings }
     }
 
-    fn threads(params: &Params, workers: usize) -> Self {
+    fn threads(params: &Params, workers: usize, standings: Standings) -> Self {
         let (answer, answers) = channel();
         let (mut commands, mut receivers) = (Vec::new(), Vec::new());
         for _ in 0..workers {
@@ -78,7 +88,7 @@ impl Flow {
             receivers.push(Some(receiver));
         }
         let ends = Arc::new(Mutex::new((receivers, answer)));
-        let params = params.clone();
+        let (params, noted) = (params.clone(), standings.clone());
         let config = timely::Config::process(workers);
         let guards = timely::execute(config, move |worker| {
             let (receiver, answer) = {
@@ -87,7 +97,9 @@ impl Flow {
                 (receiver, ends.1.clone())
             };
             // A panicking worker must not leave the others waiting for ever: it says so.
-            let run = catch_unwind(AssertUnwindSafe(|| serve(worker, &params, receiver, &answer)));
+            let run = catch_unwind(AssertUnwindSafe(|| {
+                serve(worker, &params, &noted, receiver, &answer)
+            }));
             if let Err(panic) = run {
                 let text = panic
                     .downcast_ref::<String>()
@@ -101,7 +113,7 @@ impl Flow {
         });
         // The guards would block when dropped; the workers end when their commands do.
         std::mem::forget(guards.expect("threads start"));
-        Self { workers: Workers::Threads { commands, answers } }
+        Self { workers: Workers::Threads { commands, answers }, standings }
     }
 
     /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
@@ -133,6 +145,11 @@ impl Flow {
                 }
             }
         }
+    }
+
+    /// How the markets stood when they were last settled, by product.
+    pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
+        self.standings.read()
     }
 
     /// Live intents per (product, cell, slot), as of the last tick.
@@ -171,10 +188,11 @@ impl Flow {
 fn serve(
     worker: &mut Worker,
     params: &Params,
+    standings: &Standings,
     commands: Receiver<Command>,
     answer: &Sender<Answer>,
 ) {
-    let mut station = Station::build(worker, params, Shape::Incremental);
+    let mut station = Station::build(worker, params, Shape::Incremental, standings);
     let first = worker.index() == 0;
     while let Ok(command) = commands.recv() {
         match command {

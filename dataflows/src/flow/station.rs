@@ -1,7 +1,8 @@
 //! One worker's end of the dataflow: its inputs, its outputs and its traces.
 
 use super::{
-    Changes, DemandKey, DemandTrace, Inputs, Output, Shards, T, build_incremental, reference,
+    Changes, DemandKey, DemandTrace, Inputs, Output, Shards, Standings, T, build_incremental,
+    reference,
 };
 use crate::market::{Intent, Offer, OfferKey, Params, StoreId, Tick};
 use differential_dataflow::input::InputSession;
@@ -41,7 +42,12 @@ pub struct Station {
 
 impl Station {
     /// Builds the dataflow on this worker. All workers build alike.
-    pub fn build(worker: &mut Worker, params: &Params, shape: Shape) -> Self {
+    pub fn build(
+        worker: &mut Worker,
+        params: &Params,
+        shape: Shape,
+        standings: &Standings,
+    ) -> Self {
         let shards = Shards::default();
         let decided = Rc::new(RefCell::new(Vec::new()));
         let probe = ProbeHandle::new();
@@ -62,7 +68,9 @@ impl Station {
                 minute: minute.to_collection(scope),
             };
             let outputs = match shape {
-                Shape::Incremental => build_incremental(inputs, peers, params, shards.clone()),
+                Shape::Incremental => {
+                    build_incremental(inputs, peers, params, shards.clone(), standings.clone())
+                }
                 Shape::Reference => reference::build_reference(inputs, params),
             };
             let collected = decided.clone();

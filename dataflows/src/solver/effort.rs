@@ -8,9 +8,9 @@
 use super::Phase;
 
 /// Steps of background work that an update pays for.
-pub(crate) const STEPS_AN_UPDATE: u64 = 400_000;
+pub(crate) const STEPS_AN_UPDATE: u64 = 150_000;
 /// The most steps that a market saves up.
-pub(crate) const MOST_SAVED: u64 = 400_000_000;
+pub(crate) const MOST_SAVED: u64 = 200_000_000;
 /// A step of search costs as much as so many of prices.
 pub(crate) const SEARCH_WEIGHT: u64 = 4;
 

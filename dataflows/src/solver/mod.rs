@@ -180,6 +180,15 @@ impl Market {
         self.greedy_market().value
     }
 
+    /// The objective without the bonus for staying (R9).
+    pub fn plain_value(&self) -> i64 {
+        let windows = self.by_store.values().flat_map(|&o| {
+            let windows = &self.offer(o).windows;
+            windows.iter().flat_map(move |w| w.members.iter().map(move |c| (o, c.intent, w.slot)))
+        });
+        self.value - windows.map(|(o, i, slot)| self.bonus(o, i, slot)).sum::<i64>()
+    }
+
     /// This market with the plain greedy's grouping: it opens, again and again, the window of
     /// greatest worth to buyers who are free.
     pub fn greedy_market(&self) -> Market {
