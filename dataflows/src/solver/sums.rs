@@ -142,6 +142,7 @@ pub(crate) fn scan(worths: &mut [i64], Sizes { least, most }: Sizes) -> TierSum 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::solver::tests::{Dice, Seed, for_each_seed};
 
     /// The best group's worth, by sorting; `None` if none can be.
     fn best(worths: &[i64], Sizes { least, most }: Sizes) -> Option<i128> {
@@ -169,6 +170,49 @@ mod tests {
         let most = i64::MAX as i128;
         assert!(bound >= best.min(most), "{kept:?} {sizes:?}: bound {bound} < {best}");
         assert!(!exact || bound == best.min(most), "{kept:?} {sizes:?}: {bound}, not {best}");
+    }
+
+    fn worth(dice: &mut Dice, scale: i64) -> i64 {
+        match dice.roll(0, 19) {
+            0 => 0,
+            1 => scale,
+            2 => -scale,
+            3 => dice.roll(-1, 1),
+            _ => dice.roll(-scale, scale),
+        }
+    }
+
+    /// Adds and removes at random; now and then everything is scanned.
+    fn changing(seed: u64) {
+        let _seed = Seed(seed);
+        let dice = &mut Dice(seed);
+        let least = dice.roll(1, 6);
+        let most = (least + dice.roll(-1, 6) * dice.roll(0, 1)) as u32;
+        let sizes = Sizes { least: least as u32, most };
+        let scale = [3, 100, 1 << 20, 1 << 48][dice.roll(0, 3) as usize];
+        let mut worths: Vec<i64> = Vec::new();
+        let (mut kept, mut exact) = (TierSum::EMPTY, true);
+        for _ in 0..dice.roll(1, 120) {
+            let loosens = if worths.is_empty() || dice.roll(0, 99) < 55 {
+                let worth = worth(dice, scale);
+                worths.push(worth);
+                kept.add(worth, sizes)
+            } else {
+                let n = dice.roll(0, worths.len() as i64 - 1) as usize;
+                kept.remove(worths.swap_remove(n), sizes)
+            };
+            exact &= !loosens;
+            hold(&kept, &worths, sizes, exact);
+            if dice.roll(0, 9) == 0 {
+                (kept, exact) = (scan(&mut worths, sizes), true);
+                hold(&kept, &worths, sizes, true);
+            }
+        }
+    }
+
+    #[test]
+    fn a_changing_sum_is_never_less_than_the_best_group() {
+        for_each_seed(5_000, changing);
     }
 
     /// A window's candidates at extreme worths, through scans and updates: nothing overflows.

@@ -114,3 +114,42 @@ fn bonuses_at_the_limits_are_counted() {
     spend(&mut market);
     assert_eq!(market.certificate().value, 100 * (MOST + MAX_MONEY));
 }
+
+/// Several windows of one offer, none of which can hold what another can, each with as many
+/// buyers as a group can have, who have no price yet: their worths together are beyond an `i64`.
+#[test]
+fn windows_of_an_offer_add_up_at_the_limits() {
+    let mut market = market();
+    let placed = greatest(&mut Dice(1), &[(MAX_GROUP, 0)]);
+    let place = placed.place;
+    market.put_offer(placed);
+    for n in 0..10_050 {
+        // Everybody is away in one of the slots, or in none.
+        let mut ranges = Vec::new();
+        for slot in (0..5).filter(|slot| n / 10 != *slot) {
+            ranges.push((Slot(FIRST + slot as i32), Slot(FIRST + slot as i32 + 1)));
+        }
+        put(&mut market, keenest(n, place, SlotSet::new(ranges)));
+    }
+    spend(&mut market);
+    assert_eq!(market.certificate().value, MAX_GROUP as i64 * MOST);
+}
+
+/// Terms of so many windows that their sum, unscaled, is beyond an `i64`.
+#[test]
+fn windows_of_a_market_add_up_at_the_limits() {
+    let mut market = market();
+    let mut place = None;
+    for n in 0..20 {
+        let mut placed = greatest(&mut Dice(1), &[(MAX_GROUP, 0)]);
+        placed.offer.key.store = StoreId::new(&format!("s{n}")).unwrap();
+        place = Some(placed.place);
+        market.put_offer(placed);
+    }
+    for n in 0..MAX_GROUP as i64 {
+        put(&mut market, keenest(n, place.unwrap(), SlotSet::range(Slot(FIRST), Slot(FIRST + 50))));
+    }
+    market.refresh();
+    let certificate = market.certificate();
+    assert!(certificate.bound >= certificate.value, "{certificate:?}");
+}

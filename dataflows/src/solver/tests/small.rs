@@ -295,3 +295,51 @@ fn crowded(seed: u64) {
 fn terms_of_crowded_windows_are_never_too_low() {
     for_each_seed(300, crowded);
 }
+
+/// Full windows lose their best buyers, and then somebody comes who could be in all of them: more
+/// terms are loose than a refresh makes exact, and none may be too low.
+#[test]
+fn full_windows_that_lost_their_best_keep_true_terms() {
+    let dice = &mut Dice(0);
+    let mut market = Market::new(Params { travel_cost_per_km: 0, ..params(8, dice) });
+    let place = dice.place();
+    let buyer = |name: &str, budget: i64, from: i32, until: i32| Intent {
+        id: IntentId::new(name).unwrap(),
+        place,
+        slots: SlotSet::range(Slot(FIRST + from), Slot(FIRST + until)),
+        budget: money(budget),
+        quantity: 1,
+        ..intent(&mut Dice(1), 0)
+    };
+    for n in 0..40 {
+        let mut placed = offer(dice, n as i64);
+        placed.place = place;
+        placed.offer.key.store = StoreId::new(&format!("s{n:02}")).unwrap();
+        placed.offer.list_price = money(1_000);
+        placed.offer.tiers = Tiers::new(vec![Tier { min_buyers: 2, price: money(100) }]).unwrap();
+        placed.offer.max_group = 2;
+        // The first windows are made exact first, and want the buyer to come more.
+        let visit = if n < 8 { 0 } else { 30 };
+        placed.offer.visit_value = money(visit);
+        placed.offer.slot_values = Box::default();
+        placed.stock = 100;
+        let slot = Slot(FIRST + n);
+        placed.opening = Opening::Slots(SlotSet::range(slot, slot.next()));
+        Change::Offer(Box::new(placed)).apply(&mut market);
+        for (rank, gain) in [200, 160, 120].into_iter().enumerate() {
+            let local = buyer(&format!("i{n:02}-{rank}"), 100 + gain - visit, n, n + 1);
+            Change::Put(Box::new(local)).apply(&mut market);
+        }
+    }
+    market.refresh();
+    market.inspect().unwrap();
+    for n in 0..40 {
+        Change::Take(IntentId::new(&format!("i{n:02}-0")).unwrap()).apply(&mut market);
+    }
+    market.refresh();
+    market.inspect().unwrap();
+    Change::Put(Box::new(buyer("wide", 400, 0, 40))).apply(&mut market);
+    market.refresh();
+    market.inspect().unwrap();
+    assert!(market.certificate().bound >= 40 * 280 + 330 - 120);
+}
