@@ -3,7 +3,7 @@
 //! `city`: neighbourhoods of stores and buyers; `dense`: few stores, many buyers; `sparse`: many
 //! stores, each with few; `tight`: stock binds; `qty`: buyers want several units; `cliff`: tiers
 //! that punish greed; `chain`, `lattice`: a locally best window spoils the rest; `ties`: much is
-//! worth the same.
+//! worth the same. Beside them `wide`, for updates: a city whose buyers stay longer and reach more.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -149,13 +149,16 @@ fn offer(draw: &mut Draw, class: &str, store: i64, level: i64, share: i64) -> Va
 
 fn intent(draw: &mut Draw, class: &str, area: &Area, id: usize, level: i64) -> Value {
     let (lat, lng) = area.place(draw);
-    let from = draw.int(24, 54);
-    let until = (from + draw.int(3, 11)).min(60);
+    let (from, stay, median_m) = match class {
+        "wide" => (draw.int(24, 48), draw.int(4, 12), 1_700.0),
+        _ => (draw.int(24, 54), draw.int(3, 11), 1_100.0),
+    };
+    let until = (from + stay).min(60);
     let quantity = match class {
         "qty" => draw.int(1, 8),
         _ => 1 + draw.chance(10) as i64,
     };
-    let reach = (1_100.0 * (draw.bell() * 0.5).exp()) as i64;
+    let reach = (median_m * (draw.bell() * 0.5).exp()) as i64;
     let mut intervals = vec![[from, until]];
     if draw.chance(25) && until + 6 < 58 {
         intervals.push([until + 6, 60]);

@@ -9,6 +9,7 @@
 //! | `fuzz` | bad lines change nothing, and every line has its receipt |
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
+//! | `faults` | what nobody may decide, injected, and caught by `check` |
 //! | `delivery` | the binary on a real nats-server |
 //!
 //! A random test prints its seed when it dies.
@@ -18,6 +19,7 @@
 mod command_line;
 mod delivery;
 mod determinism;
+mod faults;
 mod fuzz;
 mod life_cycle;
 mod market_properties;

@@ -88,6 +88,21 @@ impl Market {
                 self.value, self.dual
             ));
         }
+        self.audit_proofs()
+    }
+
+    /// What is proven beyond the prices is what was noted of parts, and the bound is one.
+    fn audit_proofs(&self) -> Result<(), String> {
+        let noted: i128 = self.proofs.values().map(|proof| proof.less).sum();
+        let mut offers = self.by_store.values().filter_map(|&o| self.offer(o).proof);
+        let parts = offers.all(|first| self.proofs.contains_key(&first));
+        let parts = parts && self.proofs.values().all(|proof| proof.less > 0);
+        if noted != self.proven || !parts {
+            return Err(format!("proven {}, noted {noted} of parts", self.proven));
+        }
+        if self.bound() < self.value {
+            return Err(format!("bound {} below the value {}", self.bound(), self.value));
+        }
         Ok(())
     }
 }

@@ -116,7 +116,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         let units: i64 = order[..size].iter().map(|entry| items[entry.1].quantity as i64).sum();
         let group = if units <= frame.units {
             Some(Group {
-                worth: order[..size].iter().map(|entry| entry.0).sum(),
+                worth: sum(order[..size].iter().map(|entry| entry.0)),
                 tier,
                 chosen: order[..size].iter().map(|entry| entry.1).collect(),
                 cells: 0,
@@ -138,6 +138,12 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         }
     }
     best.map(|best| Group { cells: all_cells, ..best })
+}
+
+/// What a group is worth. Whoever breaks up another group is worth less by all of that group, so
+/// that thousands of them are beyond an `i64`: no group wants that many.
+fn sum(worths: impl Iterator<Item = i64>) -> i64 {
+    worths.fold(0, i64::saturating_add)
 }
 
 /// False if no group of these can be worth `least_worth` or more: a cheap look before
@@ -172,7 +178,7 @@ fn knapsack(
 ) -> (Option<(i64, Vec<usize>)>, usize) {
     let quantity = |entry: &(i64, usize)| items[entry.1].quantity as i64;
     let fixed_units: i64 = order[..bound].iter().map(quantity).sum();
-    let fixed_worth: i64 = order[..bound].iter().map(|entry| entry.0).sum();
+    let fixed_worth = order[..bound].iter().map(|entry| entry.0);
     let room = frame.units - fixed_units;
     if room < 0 {
         return (None, 0);
@@ -194,7 +200,7 @@ fn knapsack(
         (greedy(free, &quantity, most, need, room), free.len())
     };
     let group = picked.map(|picked| {
-        let worth = fixed_worth + picked.iter().map(|&n| free[n].0).sum::<i64>();
+        let worth = sum(fixed_worth.chain(picked.iter().map(|&n| free[n].0)));
         let chosen = order[..bound].iter().map(|e| e.1).chain(picked.iter().map(|&n| free[n].1));
         (worth, chosen.collect())
     });

@@ -80,7 +80,7 @@ impl TierSum {
         self.sum -= worth as i128;
         self.positive -= 1;
         if self.positive >= most {
-            // Whoever takes the place is worth no more.
+            // Whoever takes the place is worth no more, and may be worth next to nothing.
             self.adjust =
                 if self.positive == most { 0 } else { (self.adjust + worth as i128).min(0) };
             return true;
@@ -137,4 +137,113 @@ pub(crate) fn scan(worths: &mut [i64], Sizes { least, most }: Sizes) -> TierSum 
         whole.worst = worths.iter().copied().filter(|worth| *worth > 0).min().unwrap_or(0);
     }
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::tests::{Dice, Seed, for_each_seed};
+
+    /// The best group's worth, by sorting; `None` if none can be.
+    fn best(worths: &[i64], Sizes { least, most }: Sizes) -> Option<i128> {
+        let mut sorted = worths.to_vec();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sum = 0i128;
+        let sums = (1..).zip(&sorted).map(|(count, worth)| {
+            sum += *worth as i128;
+            (count, sum)
+        });
+        let none = (least == 0 && least <= most).then_some(0);
+        let some = sums.filter(|(count, _)| (least..=most).contains(count)).map(|s| s.1);
+        some.chain(none).max()
+    }
+
+    /// Holds what is kept against all who can pay; `exact` where no update has loosened it.
+    fn hold(kept: &TierSum, worths: &[i64], sizes: Sizes, exact: bool) {
+        let positive = worths.iter().filter(|worth| **worth > 0);
+        assert_eq!(kept.sum, positive.clone().map(|worth| *worth as i128).sum::<i128>());
+        assert_eq!(kept.positive as usize, positive.count());
+        assert_eq!(kept.paying as usize, worths.len());
+        let (bound, best) = (kept.bound(sizes).map(i128::from), best(worths, sizes));
+        assert_eq!(bound.is_some(), best.is_some());
+        let Some((bound, best)) = bound.zip(best) else { return };
+        let most = i64::MAX as i128;
+        assert!(bound >= best.min(most), "{kept:?} {sizes:?}: bound {bound} < {best}");
+        assert!(!exact || bound == best.min(most), "{kept:?} {sizes:?}: {bound}, not {best}");
+    }
+
+    fn worth(dice: &mut Dice, scale: i64) -> i64 {
+        match dice.roll(0, 19) {
+            0 => 0,
+            1 => scale,
+            2 => -scale,
+            3 => dice.roll(-1, 1),
+            _ => dice.roll(-scale, scale),
+        }
+    }
+
+    /// Adds and removes at random; now and then everything is scanned.
+    fn changing(seed: u64) {
+        let _seed = Seed(seed);
+        let dice = &mut Dice(seed);
+        let least = dice.roll(1, 6);
+        let most = (least + dice.roll(-1, 6) * dice.roll(0, 1)) as u32;
+        let sizes = Sizes { least: least as u32, most };
+        let scale = [3, 100, 1 << 20, 1 << 48][dice.roll(0, 3) as usize];
+        let mut worths: Vec<i64> = Vec::new();
+        let (mut kept, mut exact) = (TierSum::EMPTY, true);
+        for _ in 0..dice.roll(1, 120) {
+            let loosens = if worths.is_empty() || dice.roll(0, 99) < 55 {
+                let worth = worth(dice, scale);
+                worths.push(worth);
+                kept.add(worth, sizes)
+            } else {
+                let n = dice.roll(0, worths.len() as i64 - 1) as usize;
+                kept.remove(worths.swap_remove(n), sizes)
+            };
+            exact &= !loosens;
+            hold(&kept, &worths, sizes, exact);
+            if dice.roll(0, 9) == 0 {
+                (kept, exact) = (scan(&mut worths, sizes), true);
+                hold(&kept, &worths, sizes, true);
+            }
+        }
+    }
+
+    #[test]
+    fn a_changing_sum_is_never_less_than_the_best_group() {
+        for_each_seed(5_000, changing);
+    }
+
+    /// A window's candidates at extreme worths, through scans and updates: nothing overflows.
+    #[test]
+    fn sums_of_extreme_worths_are_exact() {
+        let most = 1i64 << 48;
+        for (sizes, worth) in [
+            (Sizes { least: 1, most: 10_000 }, [most, most]),
+            (Sizes { least: 10_000, most: 10_000 }, [-most, -most]),
+            (Sizes { least: 10_000, most: 10_000 }, [most, -most]),
+            (Sizes { least: 9_000, most: 20_000 }, [-most, most - 1]),
+            (Sizes { least: 20_000, most: 30_000 }, [most, -most]),
+        ] {
+            let mut worths: Vec<i64> = (0..20_000).map(|n| worth[n % 2]).collect();
+            let mut kept = TierSum::EMPTY;
+            for (n, worth) in worths.iter().enumerate() {
+                kept.add(*worth, sizes);
+                if n % 4_999 == 0 {
+                    hold(&kept, &worths[..=n], sizes, false);
+                }
+            }
+            hold(&kept, &worths, sizes, false);
+            kept = scan(&mut worths, sizes);
+            hold(&kept, &worths, sizes, true);
+            while worths.len() > 10 {
+                kept.remove(worths.swap_remove(worths.len() / 3), sizes);
+                if worths.len().is_multiple_of(4_999) {
+                    hold(&kept, &worths, sizes, false);
+                }
+            }
+            hold(&kept, &worths, sizes, false);
+        }
+    }
 }

@@ -46,7 +46,13 @@ impl World {
     }
 
     /// R5 and R9 of the intent in a group of `buyers` in that window; `None` if a rule forbids it.
-    fn worth(&self, id: &IntentId, store: &StoreId, slot: Slot, buyers: usize) -> Option<i64> {
+    pub(super) fn worth(
+        &self,
+        id: &IntentId,
+        store: &StoreId,
+        slot: Slot,
+        buyers: usize,
+    ) -> Option<i64> {
         let (intent, placed) = (&self.intents[id], &self.offers[store]);
         let offer = &placed.offer;
         let tier = offer.tiers.as_slice().iter().rev().find(|t| t.min_buyers as usize <= buyers)?;

@@ -1,0 +1,84 @@
+//! How far a maintained grouping falls behind: after thousands of updates it is held against one
+//! that is solved from scratch, of the same records, with ten times the usual budget.
+//!
+//! Between updates the market is settled as the engine does it in a tick: every few minutes with a
+//! small budget, and with a greater one when a window locks before the next time.
+
+use super::city::City;
+use super::{Cpu, ms};
+use dataflows::market::Time;
+use dataflows::solver::Budget;
+use std::time::Duration;
+
+/// How a market is settled between updates.
+struct Care {
+    /// One update in so many intents comes between two times.
+    share: usize,
+    /// Every so manieth time a window locks soon: slots are so many times as long.
+    urgent_every: usize,
+    now: Budget,
+    later: Budget,
+}
+
+/// As the engine does it: budgets by whether a window locks soon, every four minutes, in slots of
+/// twenty. Intents that live for some hours make one update in forty intents in four minutes.
+const CARE: Care = Care {
+    share: 40,
+    urgent_every: 5,
+    now: Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false },
+    later: Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false },
+};
+
+/// Sizes in intents, updates, and the budget from scratch in percent of the usual one.
+const SIZES: [(usize, usize, u32); 2] = [(1_000, 10_000, 1_000), (3_000, 10_000, 1_000)];
+const SMOKE: [(usize, usize, u32); 1] = [(60, 200, 20)];
+/// How far below the value from scratch the kept one may be, in percent.
+const BAR: f64 = 0.5;
+
+/// Every size.
+pub(crate) fn run(bench: bool) {
+    println!("\n## Drift: a maintained grouping and one from scratch, seed 2\n");
+    print!(
+        "| intents | updates | kept value | bound | gap | from scratch | bound | kept is below |"
+    );
+    println!(" bar | CPU ms an update | in the background | from scratch |");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for &(size, updates, percent) in if bench { &SIZES[..] } else { &SMOKE[..] } {
+        city(size, updates, percent);
+    }
+}
+
+fn city(size: usize, updates: usize, percent: u32) {
+    let mut city = City::new(size, 2);
+    let between = (size / CARE.share).max(1);
+    let soon = |urgent: bool| Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
+    let (mut live, mut background) = (Duration::ZERO, Duration::ZERO);
+    let mut made = 0;
+    let mut turn = 0;
+    while made < updates {
+        let started = Cpu::now();
+        for _ in 0..between.min(updates - made) {
+            let (_, change) = city.next();
+            city.make(change);
+            made += 1;
+        }
+        live += started.elapsed();
+        let started = Cpu::now();
+        turn += 1;
+        city.market.settle_down(soon(turn % CARE.urgent_every == 0), CARE.now, CARE.later);
+        background += started.elapsed();
+    }
+    let kept = city.market.certificate();
+    assert_eq!(city.market.verify(), Ok(kept.value));
+    let started = Cpu::now();
+    let mut fresh = city.fresh_market(usize::MAX);
+    fresh.solve(Budget::percent(percent));
+    let scratch = started.elapsed();
+    let best = fresh.certificate();
+    assert!(kept.value <= best.bound && best.value <= kept.bound, "a bound is wrong");
+    let below = (best.value - kept.value) as f64 / best.value.max(1) as f64 * 100.0;
+    print!("| {size} | {updates} | {} | {} |", kept.value, kept.bound);
+    print!(" {:.2} % | {} | {} |", kept.gap_ppm() as f64 / 10_000.0, best.value, best.bound);
+    print!(" {below:.2} % | <= {BAR} % | {:.3} |", ms(live) / updates as f64);
+    println!(" {:.3} | {:.0} ms |", ms(background) / updates as f64, ms(scratch));
+}
