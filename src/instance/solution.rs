@@ -77,7 +77,8 @@ impl<'a> Solution<'a> {
     pub fn proof(&self) -> m::Certificate {
         let value = self.markets.iter().map(|market| market.certificate().value).sum();
         let dual: i128 = self.markets.iter().map(Market::scaled_bound).sum();
-        m::Certificate { value, bound: dual.div_euclid(i128::from(SCALE)) as i64 }
+        let bound = dual.div_euclid(i128::from(SCALE)).min(i128::from(i64::MAX)) as i64;
+        m::Certificate { value, bound }
     }
 
     /// How many windows are open.

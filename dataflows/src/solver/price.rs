@@ -49,7 +49,7 @@ impl OfferNode {
 impl Market {
     /// The bound: no grouping of this market has a greater objective.
     pub(crate) fn bound(&self) -> i64 {
-        (self.dual - self.proven).div_euclid(SCALE as i128) as i64
+        (self.dual - self.proven).div_euclid(SCALE as i128).min(i64::MAX as i128) as i64
     }
 
     /// The intent's price; 0 while it has none.

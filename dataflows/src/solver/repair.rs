@@ -154,9 +154,16 @@ impl Market {
             .iter()
             .min_by_key(|&&i| {
                 let intent = &self.node(i).intent;
-                (intent.promise.pin.as_ref().map(|p| p.price), std::cmp::Reverse(&intent.id))
+                (self.limit_at(i), std::cmp::Reverse(&intent.id))
             })
             .expect("somebody accepted")
+    }
+
+    /// The greatest price that a buyer who accepted can be held at.
+    fn limit_at(&self, i: u32) -> i32 {
+        let node = self.node(i);
+        let o = node.edges[0];
+        self.candidate_at(o, &node.intent.id).map_or(-1, |at| self.offer(o).candidates[at].limit)
     }
 
     fn release(&mut self, i: u32) {

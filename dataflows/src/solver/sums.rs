@@ -83,6 +83,7 @@ impl TierSum {
             // Whoever takes the place is worth no more, and may be worth next to nothing.
             self.adjust =
                 if self.positive == most { 0 } else { (self.adjust + worth as i128).min(0) };
+            self.worst = 0;
             return true;
         }
         if self.positive >= least {

@@ -134,10 +134,10 @@ impl Compact {
         for (n, offer) in self.offers.iter().enumerate() {
             let v = prices.v[n];
             total += v as i128 * offer.stock as i128;
-            total += self.offer_term(n, prices, branch, demand)? as i128;
+            total += self.offer_term(n, prices, branch, demand)?;
         }
         if demand.together {
-            total -= self.together(prices, branch, demand)? as i128;
+            total -= self.together(prices, branch, demand)?;
         }
         for w in 0..self.windows.len() {
             if demand.picks[w].size > 0 {
@@ -194,9 +194,9 @@ impl Compact {
         prices: &Prices,
         branch: Option<&Branch>,
         demand: &mut Demand,
-    ) -> Option<i64> {
+    ) -> Option<i128> {
         let offer = &self.offers[n];
-        let (mut sum, mut buyers) = (0, 0);
+        let (mut sum, mut buyers) = (0i128, 0);
         for &w in &offer.windows {
             let domain = branch.map_or(Domain::FREE, |b| b.windows[w as usize]);
             let pick = if domain.may_open {
@@ -210,15 +210,17 @@ impl Compact {
                 return None;
             }
             if opens {
-                sum += pick.worth;
+                sum += pick.worth as i128;
                 buyers += pick.size;
                 demand.picks[w as usize] = pick;
             }
         }
-        if buyers > offer.most && (offer.scarce || demand.thorough) {
+        // What windows can do jointly is added up in 64 bits; their sum alone may be more.
+        let adds_up = sum < (i64::MAX / 4) as i128;
+        if buyers > offer.most && adds_up && (offer.scarce || demand.thorough) {
             let joint = self.joint(n, prices, branch, demand)?;
-            demand.excess[n] = sum - joint;
-            return Some(joint);
+            demand.excess[n] = sum as i64 - joint;
+            return Some(joint as i128);
         }
         Some(sum)
     }
@@ -320,7 +322,7 @@ impl Compact {
                 let pays = c.pays(price);
                 sum.paying += pays as u32;
                 let counts = pays && worth > 0;
-                sum.worth += if counts { worth } else { 0 };
+                sum.worth = sum.worth.saturating_add(if counts { worth } else { 0 });
                 sum.positive += counts as u32;
             }
             return sum;

@@ -37,7 +37,7 @@ impl Compact {
         prices: &Prices,
         branch: Option<&Branch>,
         demand: &mut Demand,
-    ) -> Option<i64> {
+    ) -> Option<i128> {
         let all = self.places.iter().filter(|places| !places.is_empty()).count();
         if demand.picks.iter().map(|pick| pick.size).sum::<usize>() <= all {
             return Some(0);
@@ -45,10 +45,10 @@ impl Compact {
         let alone = (0..self.windows.len()).map(|w| {
             let closed = branch.is_none_or(|b| b.windows[w].may_close);
             let worth = demand.open_worth[w];
-            if closed { worth.max(0) } else { worth }
+            if closed { worth.max(0) as i128 } else { worth as i128 }
         });
-        let alone: i64 = alone.sum();
-        let apart: i64 = alone - demand.excess.iter().sum::<i64>();
+        let alone: i128 = alone.sum();
+        let apart = alone - demand.excess.iter().map(|excess| *excess as i128).sum::<i128>();
         let mut tables = std::mem::take(&mut demand.tables);
         tables.resize_with(self.offers.len(), Table::default);
         let mut worth = vec![0; all + 1];
@@ -78,10 +78,10 @@ impl Compact {
                 self.settle_on(n, m, prices, branch, demand, &tables[n]);
                 left -= m;
             }
-            demand.excess.fill(alone - best);
+            demand.excess.fill((alone - best as i128).min(i64::MAX as i128) as i64);
         }
         demand.tables = tables;
-        (best > NONE).then_some(apart - best)
+        (best > NONE).then_some(apart - best as i128)
     }
 
     /// By count up to `most`: what the offer's windows can do with so many buyers.
