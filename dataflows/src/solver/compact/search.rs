@@ -131,7 +131,7 @@ impl Plan<'_> {
             };
             let kept = shaken && self.rebuild(freed, dice) && {
                 // What may be lost: a part of a window's worth, less in great parts, cooling down.
-                let slack = mean * heat / (cold * COOLING as i64);
+                let slack = mean.saturating_mul(heat) / (cold * COOLING as i64);
                 let slack = dice.below(slack.max(0) as usize + 1) as i64;
                 self.total > before || self.total.value > before.value - slack
             };
