@@ -6,6 +6,7 @@
 
 use super::city::City;
 use super::{Cpu, ms};
+use dataflows::flow::{LATER, NOW};
 use dataflows::market::Time;
 use dataflows::solver::Budget;
 use std::time::Duration;
@@ -22,12 +23,7 @@ struct Care {
 
 /// As the engine does it: budgets by whether a window locks soon, every four minutes, in slots of
 /// twenty. Intents that live for some hours make one update in forty intents in four minutes.
-const CARE: Care = Care {
-    share: 40,
-    urgent_every: 5,
-    now: Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false },
-    later: Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false },
-};
+const CARE: Care = Care { share: 40, urgent_every: 5, now: NOW, later: LATER };
 
 /// Sizes in intents, updates, and the budget from scratch in percent of the usual one.
 const SIZES: [(usize, usize, u32); 2] = [(1_000, 10_000, 1_000), (3_000, 10_000, 1_000)];

@@ -2,15 +2,17 @@
 //!
 //! Steps are counted, never timed, so that what they change is the same in every run. Background
 //! work is paid for by updates: each gives its market some credit, which the next settling uses up,
-//! parts that lock soon first, then those with the greatest gap. What credit does not reach is shed
+//! parts that lock soon first, then those with the greatest gap. Prices have at most half of it, and
+//! a part that need not lock soon waits until there is enough for all its rounds of prices and as
+//! much search: many small attempts find less than a long one. What credit does not reach is shed
 //! until the next time.
 
 use super::Phase;
 
 /// Steps of background work that an update pays for.
-pub(crate) const STEPS_AN_UPDATE: u64 = 150_000;
+pub(crate) const STEPS_AN_UPDATE: u64 = 300_000;
 /// The most steps that a market saves up.
-pub(crate) const MOST_SAVED: u64 = 200_000_000;
+pub(crate) const MOST_SAVED: u64 = 400_000_000;
 /// A step of search costs as much as so many of prices.
 pub(crate) const SEARCH_WEIGHT: u64 = 4;
 

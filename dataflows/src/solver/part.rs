@@ -118,7 +118,8 @@ impl Market {
             budget != Budget::NONE && part.gap >= SCALE as i128 + part.value / enough
         });
         for Changed { urgent, offers, .. } in parts {
-            if self.credit == 0 {
+            let least = if urgent { 1 } else { self.steps_of(&offers, later) };
+            if self.credit < least.min(MOST_SAVED) {
                 self.effort.shed += 1;
                 self.unsolved.extend(offers);
                 continue;
@@ -127,6 +128,16 @@ impl Market {
             let used = self.solve_within(self.credit, &offers, budget, seed, &mut |_, _, _| {});
             self.credit = self.credit.saturating_sub(used);
         }
+    }
+
+    /// Steps that all rounds of prices of a part take, and as many for search.
+    fn steps_of(&self, offers: &[u32], budget: Budget) -> u64 {
+        let pairs = |o: &u32| {
+            let offer = self.offer(*o);
+            offer.windows.iter().map(|w| w.eligible as u64).sum::<u64>()
+                * offer.tiers().len() as u64
+        };
+        2 * budget.price_rounds as u64 * offers.iter().map(pairs).sum::<u64>()
     }
 
     /// The parts that have changed since they were solved: those that lock before `soon` first, then

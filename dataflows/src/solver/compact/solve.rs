@@ -177,7 +177,9 @@ impl<'a> Solve<'a> {
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
         let great = self.part.intents.len() > STRENGTHENED;
-        let work = self.left(self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2);
+        let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
+        let spent = self.effort.steps[Phase::Prices as usize];
+        let work = work.min((self.allowance / 2).saturating_sub(spent));
         let begun = (self.demand.work, self.plan.work);
         let (length, patience) = match self.budget.from_scratch {
             true => (FULL_LENGTH, PATIENCE),
