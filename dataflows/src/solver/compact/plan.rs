@@ -40,6 +40,8 @@ pub(crate) struct Plan<'a> {
     pub part: &'a Compact,
     /// By intent: its window.
     pub home: Vec<u32>,
+    /// By window: how many of its candidates are in no window.
+    pub free: Vec<u32>,
     /// By window: its candidates' places, rising.
     pub members: Vec<Vec<u32>>,
     /// By window: the tier that its group reaches.
@@ -68,6 +70,7 @@ impl<'a> Plan<'a> {
         Self {
             part,
             home: vec![FREE; part.intents.len()],
+            free: part.windows.iter().map(|w| w.end - w.first).collect(),
             members: vec![Vec::new(); windows],
             tier: vec![0; windows],
             worth: vec![0; windows],
@@ -140,11 +143,17 @@ impl<'a> Plan<'a> {
     }
 
     fn is_sound(&self) -> bool {
+        let free = |w: u32| {
+            let free = |c: &&Cand| self.home[c.intent as usize] == FREE;
+            self.part.cands_of(w).iter().filter(free).count()
+        };
+        let counted = (0..self.members.len()).all(|w| self.free[w] as usize == free(w as u32));
         let mirrored = |w: usize| {
             self.members[w].iter().all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
         };
         let seated = self.home.iter().filter(|h| **h != FREE).count();
-        (0..self.members.len()).all(mirrored)
+        counted
+            && (0..self.members.len()).all(mirrored)
             && seated == self.members.iter().map(Vec::len).sum::<usize>()
     }
 
@@ -164,6 +173,8 @@ impl<'a> Plan<'a> {
             let c = self.cand(n);
             if self.home[c.intent as usize] == w {
                 self.home[c.intent as usize] = FREE;
+                let places = &self.part.places[c.intent as usize];
+                places.iter().for_each(|place| self.free[place.0 as usize] += 1);
             }
             self.used[offer] -= c.quantity as i64;
             self.total.nearer += c.distance_m as i64;
@@ -176,7 +187,10 @@ impl<'a> Plan<'a> {
         let mut worth = 0;
         for k in 0..size {
             let c = self.cand(self.members[at][k]);
-            self.home[c.intent as usize] = w;
+            if std::mem::replace(&mut self.home[c.intent as usize], w) == FREE {
+                let places = &self.part.places[c.intent as usize];
+                places.iter().for_each(|place| self.free[place.0 as usize] -= 1);
+            }
             self.used[offer] += c.quantity as i64;
             self.total.nearer -= c.distance_m as i64;
             worth += c.at(price);

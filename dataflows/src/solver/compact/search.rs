@@ -71,6 +71,9 @@ impl Plan<'_> {
     }
 
     fn greedy_group(&mut self, w: u32, greedy: Greedy) -> Option<(i64, Vec<u32>)> {
+        if self.free[w as usize] < self.part.offer_of(w).tiers[0].min_buyers {
+            return None;
+        }
         let (worth, group) = self.best_group(w, Ask::Free)?;
         let key = match greedy {
             Greedy::Window => worth,
