@@ -6,6 +6,9 @@ use iceshop::failure::{Failure, Kind, OrFail};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match trace(&cli.log).and_then(|()| cli.command.run()) {

@@ -73,7 +73,8 @@ impl<'a> Solution<'a> {
         Self { instance, markets: instance.products.iter().map(solve).collect() }
     }
 
-    /// The value, and the bound: exactly what [`Solution::certificate`] proves, rounded down once.
+    /// The value, and the bound: what [`Solution::certificate`] proves and the search has added,
+    /// rounded down once.
     pub fn proof(&self) -> m::Certificate {
         let value = self.markets.iter().map(|market| market.certificate().value).sum();
         let dual: i128 = self.markets.iter().map(Market::scaled_bound).sum();

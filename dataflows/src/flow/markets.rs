@@ -24,10 +24,10 @@ use timely::dataflow::operators::generic::operator::Operator;
 const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
 pub const LATER: Budget =
-    Budget { price_rounds: 28, search_steps: 70, nodes: 0, from_scratch: false };
+    Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
 pub const NOW: Budget =
-    Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
+    Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;

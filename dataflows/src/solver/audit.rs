@@ -96,7 +96,6 @@ impl Market {
         let noted: i128 = self.proofs.values().map(|proof| proof.less).sum();
         let mut offers = self.by_store.values().filter_map(|&o| self.offer(o).proof);
         let parts = offers.all(|first| self.proofs.contains_key(&first));
-        let parts = parts && self.proofs.values().all(|proof| proof.less >= 0);
         if noted != self.proven || !parts {
             return Err(format!("proven {}, noted {noted} of parts", self.proven));
         }

@@ -199,24 +199,19 @@ impl Market {
         }
         self.hot[i as usize] = Hot { home, price, ..Hot::of(&intent) };
         self.intents[i as usize].as_mut().expect("in use").intent = intent;
-        let mut added = 0;
         for &(o, slot) in &places {
             self.recount(o, slot, i, true);
+            self.touched.insert(o);
             if home == Home::In(o, slot) {
                 let members = self.offer(o).window(slot).expect("a home").members.clone();
                 self.seat(o, slot, members);
             }
-            added = self.bonus(o, i, slot).max(added);
         }
-        let goes_home = places.last().is_none_or(|&(o, slot)| home == Home::In(o, slot));
-        for &(o, _) in &places {
-            self.touched.insert(o);
-            if goes_home {
-                self.raise_proof(o, added as i128 * SCALE as i128);
-                added = 0;
-            } else {
-                self.unprove(o);
+        match home {
+            Home::In(o, slot) if self.bonus(o, i, slot) > 0 => {
+                self.raise_proof(o, self.bonus(o, i, slot) as i128 * SCALE as i128);
             }
+            _ => places.iter().for_each(|place| self.unprove(place.0)),
         }
     }
 

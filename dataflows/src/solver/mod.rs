@@ -206,7 +206,8 @@ impl Market {
         copy
     }
 
-    /// The bound in 1/[`SCALE`] of a minor unit: exactly what [`Market::dual_prices`] prove.
+    /// The bound in 1/[`SCALE`] of a minor unit: what [`Market::dual_prices`] prove, less what joint
+    /// limits and branches have added.
     pub fn scaled_bound(&self) -> i128 {
         self.dual - self.proven
     }

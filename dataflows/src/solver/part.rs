@@ -348,9 +348,9 @@ impl Market {
     /// stays as it is.
     pub(crate) fn keep_proof(&mut self, key: u32, rises: i128) {
         let proof = self.proofs.get_mut(&key).expect("a proof is kept");
-        let less = (proof.less + rises).max(0);
-        self.proven += less - proof.less;
-        proof.less = less;
+        // Below 0 while the prices prove more, as far as terms that are stale may say so.
+        proof.less += rises;
+        self.proven += rises;
     }
 
     /// Windows whose cover ends, by their slot and its, add to the bound again.
@@ -435,7 +435,7 @@ struct Changed {
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
     offers: Vec<u32>,
-    /// By how much its bound is less than that of its prices, scaled; never negative.
+    /// By how much its bound is less than that of its prices, scaled.
     pub less: i128,
     /// Whether its grouping is optimal.
     optimal: bool,

@@ -294,7 +294,7 @@ fn live(seed: u64) {
         world.hold(&market, &released);
         assert_eq!(market.grouping(), mirror.grouping(), "batch {batch}");
         assert_eq!(market.dual, mirror.dual, "batch {batch}");
-        if dice.chance(5) {
+        if dice.chance(25) {
             market.solve(Budget {
                 price_rounds: 30,
                 search_steps: 30,
