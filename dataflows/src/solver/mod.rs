@@ -165,6 +165,8 @@ impl Market {
 
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.
     pub fn tighten_bound(&mut self, rounds: u32) {
+        self.reprice();
+        self.price_fresh();
         for part in self.components() {
             self.tighten_part(&part, rounds);
         }
