@@ -42,14 +42,14 @@ pub struct City {
 }
 
 impl Default for City {
-    /// Istanbul on a Friday from 11:00: 10,000 intents an hour for two hours.
+    /// Istanbul on a Friday from 11:00: 10,000 intents in an hour.
     fn default() -> Self {
         Self {
             seed: 7,
-            intents: 20_000,
+            intents: 10_000,
             stores: 1_200,
             products: 40,
-            hours: 2,
+            hours: 1,
             start: Timestamp::constant(1_781_251_200, 0),
             centre: (41.0369, 28.985),
             timezone: "Europe/Istanbul".to_string(),

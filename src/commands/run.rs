@@ -87,7 +87,7 @@ pub struct Args {
     #[command(flatten)]
     pub connect: NatsArgs,
     /// How much faster than the clock the embedded city runs
-    #[arg(long, default_value_t = 120.0, value_name = "FACTOR", value_parser = speed,
+    #[arg(long, default_value_t = 60.0, value_name = "FACTOR", value_parser = speed,
           help_heading = CITY)]
     pub speed: f64,
     /// Keep the embedded city's records in this file
