@@ -84,9 +84,8 @@ impl Market {
         if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
             self.adopt(&part, &solve.plan);
         }
-        let (bound, effort) = (solve.bound, solve.effort);
-        self.set_part_prices(offers, &part, &solve.prices);
-        self.note_proof(offers, bound);
+        let effort = solve.effort;
+        self.take_proof(offers, &part, &solve);
         self.effort.add(&effort);
         self.effort.solved += 1;
         effort.total()
@@ -99,9 +98,13 @@ impl Market {
         let mut solve = Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget);
         solve.prove();
         offers.iter().for_each(|&o| self.unprove(o));
-        let bound = solve.bound;
-        self.set_part_prices(offers, &part, &solve.prices);
-        self.note_proof(offers, bound);
+        self.take_proof(offers, &part, &solve);
+    }
+
+    /// Takes over the prices of a solve, and what it has proven.
+    fn take_proof(&mut self, offers: &[u32], part: &Compact, solve: &Solve<'_>) {
+        self.set_part_prices(offers, part, &solve.prices);
+        self.note_proof(offers, solve.bound);
     }
 
     /// Solves again the parts that have changed since they were: those with a window that locks
@@ -152,8 +155,7 @@ impl Market {
             if !seen[o as usize] {
                 let offers = self.component(o, &mut seen);
                 let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
-                let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
-                let value = windows.map(|w| w.value as i128).sum::<i128>() * SCALE as i128;
+                let value = self.value_in(&offers) as i128 * SCALE as i128;
                 let gap = self.dual_of(&offers) - value;
                 parts.push(Changed { urgent, gap, value, offers });
             }
@@ -323,9 +325,7 @@ impl Market {
         let less = (self.dual_of(offers) - bound).max(0);
         offers.iter().for_each(|&o| self.unprove(o));
         offers.iter().for_each(|&o| self.offer_mut(o).proof = Some(offers[0]));
-        let windows = offers.iter().flat_map(|&o| &self.offer(o).windows);
-        let value = windows.map(|w| w.value as i128).sum::<i128>();
-        let optimal = bound.div_euclid(SCALE as i128) <= value;
+        let optimal = bound.div_euclid(SCALE as i128) <= self.value_in(offers) as i128;
         self.proven += less;
         self.proofs.insert(offers[0], Proof { offers: offers.to_vec(), less, optimal });
         // They are as solved as they will be until something changes.
@@ -340,8 +340,12 @@ impl Market {
     /// **Cost** the offers of the market.
     pub fn proven_value(&self) -> i64 {
         let optimal = self.proofs.values().filter(|proof| proof.optimal);
-        let windows = optimal.flat_map(|proof| &proof.offers).flat_map(|&o| &self.offer(o).windows);
-        windows.map(|w| w.value).sum()
+        optimal.map(|proof| self.value_in(&proof.offers)).sum()
+    }
+
+    /// The offers' part of the objective.
+    fn value_in(&self, offers: &[u32]) -> i64 {
+        offers.iter().flat_map(|&o| &self.offer(o).windows).map(|w| w.value).sum()
     }
 
     /// A part's bound by prices has changed by that much, and the market has not: what is proven
