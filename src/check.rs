@@ -24,7 +24,7 @@
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
 //! | `complete.rs`, `sums.rs` | whether somebody was left out, or a window was never told of |
-//! | `receipts.rs`, `outcome.rs` | the rules of receipts |
+//! | `receipts.rs`, `outcome.rs`, `refused.rs` | the rules of receipts |
 //! | `report.rs` | what was checked, and what is wrong |
 
 mod across;
@@ -39,6 +39,7 @@ mod log;
 mod message;
 mod outcome;
 mod receipts;
+mod refused;
 mod replies;
 mod report;
 mod state;

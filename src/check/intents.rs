@@ -6,6 +6,7 @@
 //! none is wrong. So nothing legal is rejected, and nothing certain is let go.
 
 use super::outcome::Outcomes;
+use super::refused::Refused;
 use dataflows::market::{BuyerId, Intent, Slot, SlotLength, Tick, Time};
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -81,6 +82,13 @@ pub(super) struct Version {
     pub(super) wish: Option<Rc<Wish>>,
 }
 
+impl Version {
+    /// Its number, and whether it is a cancellation: of two versions the greater counts.
+    pub(super) fn place(&self) -> (u64, bool) {
+        (self.number, self.wish.is_none())
+    }
+}
+
 /// When something is judged.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
@@ -119,6 +127,8 @@ pub(super) struct Entry {
     pub(super) declined_perhaps: Vec<(Rc<str>, Tick)>,
     /// What came while its window was locked: it may count if the window ends in that tick.
     late: Option<(Tick, Version)>,
+    /// The greatest versions that came while its window was locked.
+    refused: Refused,
 }
 
 impl Entry {
@@ -138,6 +148,7 @@ impl Entry {
             declined: Vec::new(),
             declined_perhaps: Vec::new(),
             late: None,
+            refused: Refused::default(),
         }
     }
 
@@ -168,13 +179,20 @@ impl Entry {
     ) -> Outcomes {
         let fresh = self.worlds.is_empty();
         if locked {
-            let older = version.number <= self.possible;
-            self.late = Some((moment.tick, version));
-            return if older {
-                Outcomes::LATE | Outcomes::SUPERSEDED | Outcomes::DUPLICATE
-            } else {
-                Outcomes::LATE
-            };
+            let counts = self.worlds.iter().map(World::version);
+            let outcomes = self.refused.late(&version, counts, moment);
+            if outcomes.allow("late") {
+                self.late = Some((moment.tick, version));
+            }
+            return outcomes;
+        }
+        match self.refused.supersede(&version, moment) {
+            (true, _) => return Outcomes::SUPERSEDED,
+            (_, true) => {
+                self.perhaps(version, moment.tick);
+                return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
+            }
+            _ => {}
         }
         match &version.wish {
             Some(_) if fresh || version.number > self.possible => self.put(version, moment, fits),
@@ -351,13 +369,18 @@ impl Entry {
     /// What was late in this very tick may have been applied instead.
     fn reopen(&mut self, tick: Tick) {
         if let Some((_, version)) = self.late.take_if(|late| late.0 == tick) {
-            self.possible = self.possible.max(version.number);
-            self.doubt = true;
-            self.add(World::of(version.wish));
-            self.edited_at = Some(tick);
-            self.cancelled_at = Some(tick);
+            self.perhaps(version, tick);
         }
         self.late = None;
+    }
+
+    /// A version may have been applied at that tick.
+    fn perhaps(&mut self, version: Version, tick: Tick) {
+        self.possible = self.possible.max(version.number);
+        self.doubt = true;
+        self.add(World::of(version.wish));
+        self.edited_at = Some(tick);
+        self.cancelled_at = Some(tick);
     }
 
     /// Adds a world, if it is none of those that are there.

@@ -275,8 +275,8 @@ impl<'a> Reference<'a> {
         let moment = self.moment(tick);
         let long_ago = moment.now.plus_ms(-(2 * self.params.horizon_days as i64) * DAY_MS);
         let long_ago = self.params.tick(long_ago);
-        self.intents.retain(|_, entry| {
-            let dead = !entry.alive(moment);
+        self.intents.retain(|id, entry| {
+            let dead = !entry.alive(moment) && !self.windows.holds_locked(id);
             if dead {
                 entry.shrink(moment);
             }

@@ -50,7 +50,8 @@ impl Town {
             "stock" => self.stock(whom, &more),
             "intent" => self.intent(whom, &more),
             "cancel" => {
-                let version = self.version(whom);
+                let version = more.get("version").map(|n| n.parse().unwrap());
+                let version = version.unwrap_or_else(|| self.version(whom));
                 let (id, cancel) = (whom.to_string(), Some(true));
                 Record::Intent(Intent { id, version, cancel, ..Default::default() })
             }
@@ -384,6 +385,48 @@ fn a_stale_version_does_not_come_back_to_life() {
     // What was served is gone, too.
     receipt(&[I1, I2, "10:00:00 intent i1 version=1 from=12:00:00 until=13:00:00"], "duplicate");
     receipt(&[I1, I2, "10:00:00 intent i1 version=0 from=12:00:00 until=13:00:00"], "superseded");
+}
+
+#[test]
+fn what_was_late_supersedes_what_is_older() {
+    let later = "from=12:00:00 until=13:00:00";
+    let put = |clock: &str, version: u64| format!("{clock} intent i1 version={version} {later}");
+    let cancel = |clock: &str, version: u64| format!("{clock} cancel i1 version={version}");
+    let broken = "08:50:00 offer s1 withdrawn=yes";
+    let mended = "08:55:00 offer s1 withdrawn=no";
+    for (late, rest, outcome) in [
+        // While the window is locked.
+        (put("08:44:00", 1), vec![], "duplicate"),
+        (put("08:44:00", 0), vec![], "superseded"),
+        (cancel("08:44:00", 1), vec![], "late"),
+        (cancel("08:44:00", 3), vec![put("08:45:00", 2)], "superseded"),
+        (cancel("08:44:00", 3), vec![put("08:45:00", 3)], "superseded"),
+        (cancel("08:44:00", 3), vec![cancel("08:45:00", 3)], "late"),
+        (cancel("08:44:00", 3), vec![put("08:45:00", 4)], "late"),
+        // It is served.
+        (cancel("08:44:00", 3), vec![put("10:00:00", 2)], "superseded"),
+        (cancel("08:44:00", 3), vec![put("10:00:00", 3)], "superseded"),
+        (put("08:44:00", 3), vec![put("10:00:00", 2)], "superseded"),
+        // What was refused may be sent again, and is judged then.
+        (put("08:44:00", 3), vec![put("10:00:00", 3)], "applied"),
+        (put("08:44:00", 3), vec![put("10:00:00", 3), put("10:01:00", 3)], "duplicate"),
+        // The window is cancelled, and the buyer is back.
+        (
+            cancel("08:44:00", 3),
+            vec![broken.into(), mended.into(), put("08:56:00", 2)],
+            "superseded",
+        ),
+        (
+            cancel("08:44:00", 3),
+            vec![broken.into(), mended.into(), cancel("08:56:00", 3)],
+            "applied",
+        ),
+        (put("08:44:00", 3), vec![broken.into(), mended.into(), put("08:56:00", 3)], "applied"),
+    ] {
+        let lines: Vec<&str> =
+            [I1, I2, late.as_str()].into_iter().chain(rest.iter().map(String::as_str)).collect();
+        receipt(&lines, outcome);
+    }
 }
 
 #[test]

@@ -20,10 +20,10 @@ fn stamp(ms: i64) -> String {
     Timestamp::from_millisecond(ms).unwrap().to_string()
 }
 
-/// A store that is always open, and its offer.
-fn supply() -> [Record; 2] {
+/// A store that is always open.
+fn store() -> Record {
     let (id, version) = ("s1".to_string(), 1);
-    let store = Store {
+    Record::Store(Store {
         id: id.clone(),
         version,
         name: id.clone(),
@@ -32,28 +32,32 @@ fn supply() -> [Record; 2] {
         timezone: "UTC".into(),
         hours: "24/7".into(),
         ..Default::default()
-    };
-    let offer = Offer {
-        store: id,
+    })
+}
+
+/// Its offer; one that is withdrawn breaks the windows that are locked.
+fn offer(version: u64, withdrawn: bool) -> Record {
+    Record::Offer(Offer {
+        store: "s1".into(),
         product: "tea".into(),
         version,
         list_price: 1_000,
         tiers: vec![Tier { min_buyers: 2, price: 700 }],
         stock: Some(1_000_000),
+        withdrawn: Some(withdrawn),
         ..Default::default()
-    };
-    [Record::Store(store), Record::Offer(offer)]
+    })
 }
 
-/// A few intents in few versions, so that most records are old news.
-fn record(dice: &mut Dice, now: i64) -> Record {
+/// A few intents in few versions, which rise slowly: many records are old news.
+fn record(dice: &mut Dice, now: i64, least: u64) -> Record {
     let id = format!("i{}", dice.roll(0, 4));
-    let version = dice.roll(1, 6) as u64;
-    match dice.roll(0, 11) {
+    let version = least + dice.roll(0, 5) as u64;
+    match dice.roll(0, 9) {
         0..=7 => {
-            let ahead = *dice.pick(&[0, 20, 60, 600, 1_380]);
+            let ahead = *dice.pick(&[0, 20, 60, 60, 60, 60, 600, 1_300]);
             let from = (now + ahead * MINUTE_MS).div_euclid(20 * MINUTE_MS) * 20 * MINUTE_MS;
-            let until = from + dice.roll(1, 2) * 20 * MINUTE_MS;
+            let until = from + dice.roll(1, 6) * 20 * MINUTE_MS;
             let lapses = dice.chance(15).then(|| stamp(now + dice.roll(1, 100) * MINUTE_MS));
             Record::Intent(Intent {
                 buyer: Some(format!("b{id}")),
@@ -63,21 +67,21 @@ fn record(dice: &mut Dice, now: i64) -> Record {
                 lat: Some(41.0),
                 lng: Some(29.0),
                 available: Some(vec![[stamp(from), stamp(until)]]),
-                budget: Some(*dice.pick(&[600, 900, 1_200])),
+                budget: Some(*dice.pick(&[600, 900, 1_000, 1_200])),
                 expires: lapses,
                 ..Default::default()
             })
         }
-        8..=9 => Record::Intent(Intent { id, version, cancel: Some(true), ..Default::default() }),
+        8 => Record::Intent(Intent { id, version, cancel: Some(true), ..Default::default() }),
         _ => Record::Clock(Clock {}),
     }
 }
 
 /// How much time passes: often a moment or some hours, now and then about a horizon of one day.
 fn pause(dice: &mut Dice) -> i64 {
-    match dice.roll(0, 9) {
-        0..=4 => *dice.pick(&[0, 100, 250, MINUTE_MS, 20 * MINUTE_MS]),
-        5..=8 => *dice.pick(&[20, 60, 200]) * MINUTE_MS,
+    match dice.roll(0, 19) {
+        0..=12 => *dice.pick(&[0, 100, 250, MINUTE_MS, 5 * MINUTE_MS, 20 * MINUTE_MS]),
+        13..=18 => *dice.pick(&[20, 60, 200]) * MINUTE_MS,
         _ => DAY_MS + *dice.pick(&[-20 * MINUTE_MS, -250, -1, 0, 1, 250, 500]),
     }
 }
@@ -89,10 +93,15 @@ fn versions_are_remembered_for_one_horizon() {
     for_each_seed(CASES, |seed| {
         let dice = &mut Dice::new(seed);
         let mut now = START_MS;
-        let mut records: Vec<(String, Record)> = supply().map(|it| (stamp(now), it)).into();
-        for _ in 0..160 {
+        let mut records = vec![(stamp(now), store()), (stamp(now), offer(1, false))];
+        for version in 2..162 {
             now += pause(dice);
-            records.push((stamp(now), record(dice, now)));
+            let record = if dice.chance(4) {
+                offer(version, dice.chance(40))
+            } else {
+                record(dice, now, version / 12)
+            };
+            records.push((stamp(now), record));
         }
         records.push((stamp(now + 2 * DAY_MS), Record::Clock(Clock {})));
         let log: Vec<_> =

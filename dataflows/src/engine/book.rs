@@ -10,6 +10,8 @@ mod windows;
 
 mod gone;
 
+mod heard;
+
 use super::ledger::Ledger;
 use crate::flow::{Changes, Site};
 use crate::market::{
@@ -17,6 +19,7 @@ use crate::market::{
     StockChange, Store, StoreId, Tick, Time, WindowKey,
 };
 use gone::Gone;
+use heard::{Heard, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,7 +45,7 @@ struct OfferEntry {
 /// An intent as it is known.
 #[derive(Debug, Clone)]
 pub struct IntentEntry {
-    version: u64,
+    heard: Heard,
     /// Whose it is.
     pub buyer: BuyerId,
     /// The market's part.
@@ -254,27 +257,24 @@ impl Book {
     }
 
     /// Puts an intent or takes it away.
-    pub fn intent_event(&mut self, tick: Tick, id: IntentId, version: u64, put: Put) -> Outcome {
-        let known = self.intents.get(&id);
-        if known.is_some_and(|entry| entry.locked_in.is_some()) {
-            return Outcome::Late;
-        }
-        let cancels = put == Put::Cancel;
-        match known.map(|entry| entry.version) {
-            Some(old) if version < old => return Outcome::Superseded,
-            Some(old) if version == old && !cancels => return Outcome::Duplicate,
-            _ => {}
-        }
-        if let Some(stale) = self.gone.judge(&id, version, cancels) {
+    pub fn intent_event(&mut self, tick: Tick, id: IntentId, number: u64, put: Put) -> Outcome {
+        let version = Version { number, cancels: put == Put::Cancel };
+        let known = self.intents.get_mut(&id);
+        let heard = known.as_ref().map(|entry| entry.heard).or_else(|| self.gone.heard(&id));
+        if let Some(stale) = heard.and_then(|heard| heard.judge(version)) {
             return stale;
+        }
+        if let Some(entry) = known.filter(|entry| entry.locked_in.is_some()) {
+            entry.heard.refuse(version);
+            return Outcome::Late;
         }
         match put {
             Put::Cancel => {
                 let declined = self.take_out(&id, Removal::Cancelled);
-                self.bury(tick, id, version, true, declined);
+                self.bury(tick, id, Heard::new(version), declined);
             }
             Put::Intent { intent, buyer, expires } => {
-                self.put_intent(tick, version, *intent, buyer, expires)
+                self.put_intent(tick, Heard::new(version), *intent, buyer, expires)
             }
         }
         Outcome::Applied
@@ -294,29 +294,22 @@ impl Book {
     fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
         let entry = self.intents.remove(id)?;
         self.removed.push((id.clone(), Removal::Expired));
-        self.bury(tick, id.clone(), entry.version, false, entry.declined);
+        self.bury(tick, id.clone(), entry.heard, entry.declined);
         Some(entry.intent)
     }
 
-    /// Remembers the version of an intent that is gone, for one horizon: whatever was put before it
+    /// Remembers the versions of an intent that is gone, for one horizon: whatever was put before it
     /// has no slot later than that.
-    fn bury(
-        &mut self,
-        tick: Tick,
-        id: IntentId,
-        version: u64,
-        cancelled: bool,
-        declined: BTreeSet<WindowKey>,
-    ) {
+    fn bury(&mut self, tick: Tick, id: IntentId, heard: Heard, declined: BTreeSet<WindowKey>) {
         let days = self.params.horizon_days as i64 * 86_400_000;
         let until = self.params.tick_from(self.params.start(tick).plus_ms(days));
-        self.gone.bury(id, version, cancelled, until, declined);
+        self.gone.bury(id, heard, until, declined);
     }
 
     fn put_intent(
         &mut self,
         tick: Tick,
-        version: u64,
+        heard: Heard,
         mut intent: Intent,
         buyer: BuyerId,
         expires: Option<Time>,
@@ -331,7 +324,7 @@ impl Book {
         if leaves_at <= tick {
             // Over before it began: it is in no market, and known only by its version.
             let declined = self.take_out(&intent.id, Removal::Expired);
-            self.bury(tick, intent.id, version, false, declined);
+            self.bury(tick, intent.id, heard, declined);
             return;
         }
         let old = self.intents.remove(&intent.id);
@@ -350,7 +343,7 @@ impl Book {
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
         let id = intent.id.clone();
-        let entry = IntentEntry { version, buyer, intent, declined, leaves_at, locked_in: None };
+        let entry = IntentEntry { heard, buyer, intent, declined, leaves_at, locked_in: None };
         self.intents.insert(id, entry);
     }
 

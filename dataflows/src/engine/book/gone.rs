@@ -1,13 +1,13 @@
 //! Intents that are gone: cancelled, lapsed or served. The greatest version wins, also over one that
-//! comes late: so the version of what is gone is remembered for as long as an older one could still
+//! comes late: so the versions of what is gone are remembered for as long as an older one could still
 //! have a slot to come.
 //!
 //! Invariants: at most [`MAX_GONE`] are remembered; `queue` names every one of them under the tick at
 //! which it is forgotten, in order; it may name others, which are skipped, but never more than twice
 //! as many and [`SLACK`].
 
-use crate::market::{IntentId, Outcome, Tick, WindowKey, limits::MAX_GONE};
-use std::cmp::Ordering;
+use super::heard::Heard;
+use crate::market::{IntentId, Tick, WindowKey, limits::MAX_GONE};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many names the queue may hold beyond twice those that are remembered.
@@ -16,11 +16,10 @@ const SLACK: usize = 1_024;
 /// What is remembered of an intent that is gone.
 #[derive(Debug, Clone)]
 struct Tombstone {
-    version: u64,
+    /// Its versions: a cancellation wins over a put of the same one.
+    heard: Heard,
     /// The tick at which it is forgotten.
     until: Tick,
-    /// Whether its buyer took it back: that wins over a put of the same version.
-    cancelled: bool,
     /// What its buyer declined: it is not offered again if the intent comes back (R8).
     declined: Box<[WindowKey]>,
 }
@@ -34,16 +33,9 @@ pub(super) struct Gone {
 }
 
 impl Gone {
-    /// What a version says against the one that is gone: `None` if it is news.
-    pub(super) fn judge(&self, id: &IntentId, version: u64, cancels: bool) -> Option<Outcome> {
-        let gone = self.tombstones.get(id)?;
-        match (version.cmp(&gone.version), gone.cancelled, cancels) {
-            (Ordering::Less, ..) | (Ordering::Equal, true, false) => Some(Outcome::Superseded),
-            (Ordering::Equal, true, true) | (Ordering::Equal, false, false) => {
-                Some(Outcome::Duplicate)
-            }
-            _ => None,
-        }
+    /// The versions of an intent that is gone.
+    pub(super) fn heard(&self, id: &IntentId) -> Option<Heard> {
+        self.tombstones.get(id).map(|gone| gone.heard)
     }
 
     /// The intent is gone, and remembered until that tick.
@@ -54,8 +46,7 @@ impl Gone {
     pub(super) fn bury(
         &mut self,
         id: IntentId,
-        version: u64,
-        cancelled: bool,
+        heard: Heard,
         until: Tick,
         mut declined: BTreeSet<WindowKey>,
     ) {
@@ -63,7 +54,7 @@ impl Gone {
         declined.append(&mut self.raise(&id));
         let declined = declined.into_iter().collect();
         self.queue.push_back((until, id.clone()));
-        self.tombstones.insert(id, Tombstone { version, until, cancelled, declined });
+        self.tombstones.insert(id, Tombstone { heard, until, declined });
         while self.tombstones.len() > MAX_GONE {
             self.forget_first();
         }
@@ -97,33 +88,27 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
+    use super::super::heard::Version;
     use super::*;
 
     fn id(n: usize) -> IntentId {
         IntentId::new(&format!("i{n}")).unwrap()
     }
 
+    fn version(number: u64) -> Heard {
+        Heard::new(Version { number, cancels: false })
+    }
+
     #[test]
-    fn the_greatest_version_is_known_until_its_time() {
+    fn each_is_known_until_its_time() {
         let mut gone = Gone::default();
-        gone.bury(id(1), 5, false, Tick(10), BTreeSet::new());
-        gone.bury(id(2), 5, true, Tick(10), BTreeSet::new());
-        for (n, version, cancels, expected) in [
-            (1, 4, false, Some(Outcome::Superseded)),
-            (1, 4, true, Some(Outcome::Superseded)),
-            (1, 5, false, Some(Outcome::Duplicate)),
-            (1, 5, true, None),
-            (1, 6, false, None),
-            (2, 5, false, Some(Outcome::Superseded)),
-            (2, 5, true, Some(Outcome::Duplicate)),
-            (3, 1, false, None),
-        ] {
-            assert_eq!(gone.judge(&id(n), version, cancels), expected, "i{n} version {version}");
-        }
-        gone.bury(id(2), 6, true, Tick(11), BTreeSet::new());
+        gone.bury(id(1), version(5), Tick(10), BTreeSet::new());
+        gone.bury(id(2), version(5), Tick(10), BTreeSet::new());
+        gone.bury(id(2), version(6), Tick(11), BTreeSet::new());
+        assert_eq!(gone.heard(&id(1)), Some(version(5)));
         gone.pass(Tick(10));
-        assert_eq!(gone.judge(&id(1), 1, false), None);
-        assert_eq!(gone.judge(&id(2), 5, false), Some(Outcome::Superseded));
+        assert_eq!(gone.heard(&id(1)), None);
+        assert_eq!(gone.heard(&id(2)), Some(version(6)));
         gone.pass(Tick(11));
         assert!(gone.tombstones.is_empty() && gone.queue.is_empty());
     }
@@ -132,13 +117,13 @@ mod tests {
     fn memory_is_bounded() {
         let mut gone = Gone::default();
         for n in 0..MAX_GONE + 3 {
-            gone.bury(id(n), 1, true, Tick(n as u64), BTreeSet::new());
+            gone.bury(id(n), version(1), Tick(n as u64), BTreeSet::new());
         }
         assert_eq!(gone.tombstones.len(), MAX_GONE);
-        assert_eq!((0..5).filter(|n| gone.judge(&id(*n), 1, true).is_none()).count(), 3);
+        assert_eq!((0..5).filter(|n| gone.heard(&id(*n)).is_none()).count(), 3);
         let mut gone = Gone::default();
         for n in 0..10 * SLACK {
-            gone.bury(id(n % 7), n as u64, true, Tick(n as u64), BTreeSet::new());
+            gone.bury(id(n % 7), version(n as u64), Tick(n as u64), BTreeSet::new());
             assert!(gone.queue.len() <= 14 + SLACK);
         }
         assert_eq!(gone.tombstones.len(), 7);

@@ -32,7 +32,7 @@ impl Book {
         self.changes.locked.push((Lock { key: window.clone(), units }, -1));
         for id in members {
             if let Some(entry) = self.intents.remove(id) {
-                self.bury(tick, id.clone(), entry.version, false, entry.declined);
+                self.bury(tick, id.clone(), entry.heard, entry.declined);
             }
         }
     }
