@@ -243,9 +243,14 @@ impl Check<'_> {
                 continue;
             }
             let all = equal.iter().fold(outcomes, |all, one| all | one.1);
+            // How often each outcome is told is known, where none is in doubt.
+            let sure = equal.iter().all(|one| one.1.is_sure());
+            let mut open: Vec<Outcomes> = equal.iter().map(|one| one.1).collect();
             for (subject, _) in equal.drain(..) {
                 if let Some((receipts, subject)) = self.log.receipts().zip(subject) {
-                    receipts.expect(&subject, all, self.rules)?;
+                    let right = if sure { open.iter().fold(open[0], |a, b| a | *b) } else { all };
+                    let told = receipts.expect(&subject, right, self.rules)?;
+                    open.iter().position(|one| *one == told).map(|at| open.swap_remove(at));
                 }
             }
         }

@@ -319,6 +319,7 @@ impl Entry {
             Some(_) if number == self.certain => return Outcomes::DUPLICATE,
             None if self.is_known(moment) && number < self.certain => return Outcomes::SUPERSEDED,
             None if self.is_known(moment) => Outcomes::APPLIED,
+            Some(_) if number > self.possible => Outcomes::APPLIED,
             _ => any,
         };
         if number < self.possible {

@@ -193,7 +193,7 @@ impl<'a> Log<'a> {
             let Some((receipts, words)) = &mut self.told else { return Ok(()) };
             let translated = inbound.record.as_ref().map(|it| words.event(&inbound.at, it));
             let subject = Subject::of(inbound, translated.ok().and_then(Result::err));
-            return receipts.expect(&subject, Outcomes::INVALID, self.rules);
+            return receipts.expect(&subject, Outcomes::INVALID, self.rules).map(|_| ());
         };
         let subject = self.told.is_some().then(|| Box::new(Subject::of(inbound, None)));
         let fact = Fact { sequence: inbound.sequence, subject, event };

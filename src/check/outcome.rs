@@ -18,9 +18,19 @@ impl Outcomes {
     /// The words, in the order of the bits.
     const WORDS: [&str; 5] = ["applied", "superseded", "duplicate", "late", "invalid"];
 
+    /// The outcome of that word; none if it is not one.
+    pub(super) fn of(word: &str) -> Self {
+        Self::WORDS.iter().position(|w| *w == word).map_or(Self::NONE, |n| Self(1 << n))
+    }
+
     /// Whether that word is among them.
     pub(super) fn allow(self, word: &str) -> bool {
-        Self::WORDS.iter().position(|w| *w == word).is_some_and(|n| self.0 & (1 << n) != 0)
+        self.0 & Self::of(word).0 != 0
+    }
+
+    /// Whether there is no doubt.
+    pub(super) fn is_sure(self) -> bool {
+        self.0.is_power_of_two()
     }
 }
 

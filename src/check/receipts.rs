@@ -134,7 +134,7 @@ impl Receipts {
         Self { lines, ahead: BTreeMap::new(), count: 0 }
     }
 
-    /// Holds the receipt of that record against the outcomes that are right.
+    /// Holds the receipt of that record against the outcomes that are right; returns the one told.
     ///
     /// # Errors
     /// There is none, or it says something else.
@@ -143,13 +143,13 @@ impl Receipts {
         subject: &Subject,
         outcomes: Outcomes,
         rules: &Cell<u64>,
-    ) -> Result<()> {
+    ) -> Result<Outcomes> {
         let sequence = subject.sequence;
         let case = Case { line: sequence, subject: "record", rules };
         let receipt = self.find(sequence)?;
         let rule = "exactly one receipt for each record";
         case.holds(rule, "sequence", receipt.is_some(), "a receipt", "none")?;
-        let Some(receipt) = receipt else { return Ok(()) };
+        let Some(receipt) = receipt else { return Ok(Outcomes::NONE) };
         self.count += 1;
         case.equal("protocol version", "v", VERSION, receipt.v)?;
         let right = outcomes.allow(&receipt.outcome);
@@ -164,7 +164,7 @@ impl Receipts {
         if receipt.outcome == "invalid" {
             subject.hold_refusal(&receipt, &case)?;
         }
-        Ok(())
+        Ok(Outcomes::of(&receipt.outcome))
     }
 
     /// Fails if a receipt is left over.

@@ -125,6 +125,30 @@ fn a_version_that_has_lapsed_is_known_for_the_horizon() {
 }
 
 #[test]
+fn of_equal_records_in_a_tick_one_is_applied() {
+    let put = wanderer(&at("12:00:00"), 1, "2026-07-29T15:00:00Z", "2026-07-29T16:00:00Z");
+    for (first, second, right) in [
+        ("applied", "duplicate", true),
+        ("duplicate", "applied", true),
+        ("applied", "applied", false),
+        ("duplicate", "duplicate", false),
+    ] {
+        let verdict = told(&[(put.clone(), first), (put.clone(), second)]).verdict();
+        let wrong = verdict.contains("line 13: record: the outcome");
+        assert!(if right { verdict.is_empty() } else { wrong }, "{first} {second}: {verdict}");
+    }
+}
+
+#[test]
+fn a_newer_cancellation_is_applied() {
+    for (outcome, right) in [("applied", true), ("superseded", false), ("duplicate", false)] {
+        let day =
+            told(&[(cancel("12:00:00", 5, 1), "applied"), (cancel("12:00:01", 5, 2), outcome)]);
+        assert_eq!(day.verdict().is_empty(), right, "{outcome}: {}", day.verdict());
+    }
+}
+
+#[test]
 fn a_record_has_one_receipt() {
     let mut missing = told(&[]);
     missing.receipts.remove(6);
