@@ -279,6 +279,7 @@ impl Market {
                 base: c.base,
                 extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
                 quantity: c.quantity,
+                units: c.quantity,
                 distance_m: c.distance_m,
                 limit: c.limit,
                 bound_here: self.pinned(c.intent),

@@ -3,6 +3,7 @@
 use super::plan::{Ask, Broken, FREE, Plan};
 use crate::solver::group::{Frame, may_reach};
 use crate::solver::plan::Gain;
+use std::cmp::Reverse;
 
 impl Plan<'_> {
     /// Seats the group, whoever its members are with now; `freed` gets whoever is in no window
@@ -137,10 +138,25 @@ impl Plan<'_> {
         if !may_reach(&self.items, frame, before.max(0)) {
             return false;
         }
-        let Some((worth, group)) = self.best(w, 0) else { return false };
-        if worth < 0 || (worth, group.len()) <= (before, size) {
-            return false;
+        // The best group may take more buyers of a window than that can spare.
+        for again in [false, true] {
+            let Some((worth, group)) = self.best(w, 0, before.max(0)) else { return false };
+            if worth < 0 || (worth, group.len()) <= (before, size) {
+                return false;
+            }
+            let kept = group.clone();
+            if self.seat_gaining(w, group, disturbed) {
+                return true;
+            }
+            if again || !self.spare(w, &kept) {
+                return false;
+            }
         }
+        false
+    }
+
+    /// Seats the group, and whoever it sets free, if that gains; otherwise changes nothing.
+    fn seat_gaining(&mut self, w: u32, group: Vec<u32>, disturbed: &mut Vec<u32>) -> bool {
         let (mark, total) = (self.mark(), self.total);
         let mut freed = Vec::new();
         let sound = self.open(w, group, &mut freed).is_ok();
@@ -159,6 +175,46 @@ impl Plan<'_> {
         }
         self.roll_back(mark);
         false
+    }
+
+    /// Of those listed, leaves to other windows whom their tiers need, where the group takes more
+    /// than they can spare: each buyer's loss is counted as if the others stayed. False if it does
+    /// not.
+    fn spare(&mut self, w: u32, group: &[u32]) -> bool {
+        let mut robbed: Vec<(u32, Vec<u32>)> = Vec::new();
+        for &n in group {
+            let home = self.home[self.cand(n).intent as usize];
+            if home == FREE || home == w {
+                continue;
+            }
+            match robbed.iter_mut().find(|from| from.0 == home) {
+                Some(from) => from.1.push(n),
+                None => robbed.push((home, vec![n])),
+            }
+        }
+        let spared = |plan: &Self, home: u32| {
+            let tier = plan.tier[home as usize] as usize;
+            let least = plan.part.offer_of(home).tiers[tier].min_buyers as usize;
+            plan.members[home as usize].len() - least
+        };
+        robbed.retain(|(home, taken)| (1..taken.len()).contains(&spared(self, *home)));
+        for (home, taken) in &mut robbed {
+            let mut by_gain: Vec<(Reverse<i64>, u32)> = Vec::with_capacity(taken.len());
+            for &n in taken.iter() {
+                let c = self.cand(n);
+                let loss = self.loss(c.intent).unwrap_or(0);
+                by_gain.push((Reverse(c.base - loss), n));
+            }
+            by_gain.sort_unstable();
+            by_gain.truncate(spared(self, *home));
+            *taken = by_gain.into_iter().map(|entry| entry.1).collect();
+        }
+        for (home, taken) in &robbed {
+            self.unlist(|plan, n| {
+                plan.home[plan.cand(n).intent as usize] == *home && !taken.contains(&n)
+            });
+        }
+        !robbed.is_empty()
     }
 
     /// Improves the listed windows and those that they disturb, `passes` times at most.

@@ -40,8 +40,6 @@ pub(crate) struct Plan<'a> {
     pub part: &'a Compact,
     /// By intent: its window.
     pub home: Vec<u32>,
-    /// By window: how many of its candidates are in no window.
-    pub free: Vec<u32>,
     /// By window: its candidates' places, rising.
     pub members: Vec<Vec<u32>>,
     /// By window: the tier that its group reaches.
@@ -70,7 +68,6 @@ impl<'a> Plan<'a> {
         Self {
             part,
             home: vec![FREE; part.intents.len()],
-            free: part.windows.iter().map(|w| w.end - w.first).collect(),
             members: vec![Vec::new(); windows],
             tier: vec![0; windows],
             worth: vec![0; windows],
@@ -143,17 +140,11 @@ impl<'a> Plan<'a> {
     }
 
     fn is_sound(&self) -> bool {
-        let free = |w: u32| {
-            let free = |c: &&Cand| self.home[c.intent as usize] == FREE;
-            self.part.cands_of(w).iter().filter(free).count()
-        };
-        let counted = (0..self.members.len()).all(|w| self.free[w] as usize == free(w as u32));
         let mirrored = |w: usize| {
             self.members[w].iter().all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
         };
         let seated = self.home.iter().filter(|h| **h != FREE).count();
-        counted
-            && (0..self.members.len()).all(mirrored)
+        (0..self.members.len()).all(mirrored)
             && seated == self.members.iter().map(Vec::len).sum::<usize>()
     }
 
@@ -173,8 +164,6 @@ impl<'a> Plan<'a> {
             let c = self.cand(n);
             if self.home[c.intent as usize] == w {
                 self.home[c.intent as usize] = FREE;
-                let places = &self.part.places[c.intent as usize];
-                places.iter().for_each(|place| self.free[place.0 as usize] += 1);
             }
             self.used[offer] -= c.quantity as i64;
             self.total.nearer += c.distance_m as i64;
@@ -187,10 +176,7 @@ impl<'a> Plan<'a> {
         let mut worth = 0;
         for k in 0..size {
             let c = self.cand(self.members[at][k]);
-            if std::mem::replace(&mut self.home[c.intent as usize], w) == FREE {
-                let places = &self.part.places[c.intent as usize];
-                places.iter().for_each(|place| self.free[place.0 as usize] -= 1);
-            }
+            self.home[c.intent as usize] = w;
             self.used[offer] += c.quantity as i64;
             self.total.nearer -= c.distance_m as i64;
             worth += c.at(price);
@@ -267,12 +253,16 @@ impl<'a> Plan<'a> {
             let home = self.home[c.intent as usize];
             let cost =
                 if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };
+            // Who is in another window of the offer takes no more of its stock.
+            let beside =
+                home != w && home != FREE && self.part.windows[home as usize].offer == window.offer;
             if let Some(cost) = cost {
                 items.push(Item {
                     intent: c.intent,
                     base: c.base,
                     extra: -cost,
                     quantity: c.quantity,
+                    units: if beside { 0 } else { c.quantity },
                     distance_m: c.distance_m,
                     limit: c.limit,
                     bound_here: c.bound_here,
@@ -284,20 +274,49 @@ impl<'a> Plan<'a> {
         self.places = places;
     }
 
-    /// The best group of the window among those listed.
-    pub(crate) fn best(&mut self, w: u32, least_tier: usize) -> Option<(i64, Vec<u32>)> {
+    /// Takes those off the list.
+    pub(crate) fn unlist(&mut self, whom: impl Fn(&Self, u32) -> bool) {
+        let stay: Vec<bool> = self.places.iter().map(|&n| !whom(self, n)).collect();
+        let mut each = stay.iter();
+        self.items.retain(|_| *each.next().expect("as many"));
+        let mut each = stay.iter();
+        self.places.retain(|_| *each.next().expect("as many"));
+    }
+
+    /// The best group of the window among those listed, if it is worth so much.
+    pub(crate) fn best(
+        &mut self,
+        w: u32,
+        least_tier: usize,
+        least_worth: i64,
+    ) -> Option<(i64, Vec<u32>)> {
+        let cap = self.part.offer_of(w).cap;
+        self.best_within(w, least_tier, least_worth, cap)
+    }
+
+    /// The same of no more than so many buyers.
+    fn best_within(
+        &mut self,
+        w: u32,
+        least_tier: usize,
+        least_worth: i64,
+        cap: usize,
+    ) -> Option<(i64, Vec<u32>)> {
         let offer = self.part.offer_of(w);
-        let frame =
-            Frame { least_tier, cells: CELLS, ..Frame::of(&offer.tiers, offer.cap, self.room(w)) };
+        if self.items.len() < offer.tiers[least_tier].min_buyers as usize {
+            return None;
+        }
+        let frame = Frame::of(&offer.tiers, cap, self.room(w));
+        let frame = Frame { least_tier, cells: CELLS, least_worth, ..frame };
         let Group { worth, chosen, cells, .. } = best_group(&self.items, frame)?;
         self.work += cells as u64 / CELLS_A_STEP;
         Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
     }
 
-    /// The best group of the window at what its buyers lose elsewhere.
+    /// The best group of the window at what its buyers lose elsewhere, if that gains.
     pub(crate) fn best_group(&mut self, w: u32, ask: Ask) -> Option<(i64, Vec<u32>)> {
         self.list_for(w, ask);
-        self.best(w, 0)
+        self.best(w, 0, 1)
     }
 
     pub(crate) fn list_for(&mut self, w: u32, ask: Ask) {
@@ -311,19 +330,27 @@ impl<'a> Plan<'a> {
         });
     }
 
-    /// The best group of the window at tier `least_tier` or deeper if every buyer costs `costs`.
+    /// Lists who could be in the window and is free, at what they cost.
+    pub(crate) fn list_free(&mut self, w: u32, cost: impl Fn(u32) -> i64) {
+        self.list(w, |_, home, c| (home == w || home == FREE).then(|| cost(c.intent)));
+    }
+
+    /// The best group of the window at tier `least_tier` or deeper if every buyer costs `costs`;
+    /// no greater than that tier asks for if it is `just` to reach it.
     pub(crate) fn guided_group(
         &mut self,
         w: u32,
-        least_tier: usize,
+        (least_tier, just): (usize, bool),
         costs: impl Fn(u32) -> i64,
     ) -> Option<(i64, Vec<u32>)> {
         self.list(w, |plan, home, c| {
             let stuck = home != w && plan.is_bound(c.intent, home);
             (!stuck).then(|| costs(c.intent))
         });
-        let last = self.part.offer_of(w).tiers.len() - 1;
-        self.best(w, least_tier.min(last))
+        let offer = self.part.offer_of(w);
+        let least_tier = least_tier.min(offer.tiers.len() - 1);
+        let cap = if just { offer.tiers[least_tier].min_buyers as usize } else { offer.cap };
+        self.best_within(w, least_tier, i64::MIN, cap)
     }
 
     /// The best group of the window among those that it asks for and who are free; of all who are
@@ -331,16 +358,12 @@ impl<'a> Plan<'a> {
     pub(crate) fn choice(&mut self, w: u32, demand: &Demand) -> Option<(i64, Vec<u32>)> {
         self.list(w, |_, home, _| (home == w).then_some(0));
         let kept = (self.items.clone(), self.places.clone());
-        let chosen: Vec<bool> = kept.1.iter().map(|&n| demand.chosen[n as usize]).collect();
-        let mut keep = chosen.iter();
-        self.items.retain(|_| *keep.next().expect("as many"));
-        let mut keep = chosen.iter();
-        self.places.retain(|_| *keep.next().expect("as many"));
-        if let Some(found) = self.best(w, 0) {
+        self.unlist(|_, n| !demand.chosen[n as usize]);
+        if let Some(found) = self.best(w, 0, i64::MIN) {
             return Some(found);
         }
         (self.items, self.places) = kept;
-        self.best(w, 0)
+        self.best(w, 0, i64::MIN)
     }
 
     /// Exactly what the windows ask for.

@@ -37,6 +37,10 @@ impl Dice {
     }
 }
 
+/// One in so many windows that are forced open takes no more buyers than its tier asks for: more
+/// would break up the windows that they come from.
+const JUST: usize = 3;
+
 /// How a greedy compares windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greedy {
@@ -46,22 +50,31 @@ pub(crate) enum Greedy {
     Buyer,
 }
 
+/// How a greedy opens windows of a part.
+#[derive(Debug, Clone, Copy)]
+enum Opening<'a> {
+    /// By what they are worth alone.
+    Plain(Greedy),
+    /// By their worth less what their buyers cost at these prices.
+    Guided(&'a Prices),
+}
+
 impl Plan<'_> {
     /// Opens, again and again, the window that is worth most to buyers who are free.
     ///
     /// A window's worth only falls as buyers are taken, so it is computed anew only when it comes
     /// to the top.
-    pub(crate) fn greedy(&mut self, windows: &[u32], greedy: Greedy) {
+    fn greedy(&mut self, windows: &[u32], opening: Opening<'_>) {
         let mut queue: BinaryHeap<(i64, Reverse<u32>)> = BinaryHeap::new();
         for &w in windows {
             if !self.is_open(w)
-                && let Some((key, _)) = self.greedy_group(w, greedy)
+                && let Some((key, _)) = self.greedy_group(w, opening)
             {
                 queue.push((key, Reverse(w)));
             }
         }
         while let Some((key, Reverse(w))) = queue.pop() {
-            let Some((now, group)) = self.greedy_group(w, greedy) else { continue };
+            let Some((now, group)) = self.greedy_group(w, opening) else { continue };
             if now < key && queue.peek().is_some_and(|next| (now, Reverse(w)) < *next) {
                 queue.push((now, Reverse(w)));
                 continue;
@@ -70,10 +83,17 @@ impl Plan<'_> {
         }
     }
 
-    fn greedy_group(&mut self, w: u32, greedy: Greedy) -> Option<(i64, Vec<u32>)> {
-        if self.free[w as usize] < self.part.offer_of(w).tiers[0].min_buyers {
-            return None;
-        }
+    fn greedy_group(&mut self, w: u32, opening: Opening<'_>) -> Option<(i64, Vec<u32>)> {
+        let greedy = match opening {
+            Opening::Plain(greedy) => greedy,
+            Opening::Guided(prices) => {
+                let cost = |i: u32| prices.u[i as usize] / SCALE;
+                self.list_free(w, cost);
+                let (key, group) = self.best(w, 0, i64::MIN)?;
+                let spent = group.iter().map(|&n| cost(self.cand(n).intent));
+                return (key + spent.sum::<i64>() > 0).then_some((key, group));
+            }
+        };
         let (worth, group) = self.best_group(w, Ask::Free)?;
         let key = match greedy {
             Greedy::Window => worth,
@@ -132,7 +152,7 @@ impl Plan<'_> {
             } else {
                 self.take_down(w, dice, &mut freed)
             };
-            let kept = shaken && self.rebuild(freed, dice) && {
+            let kept = shaken && self.rebuild(freed, dice, prices) && {
                 // What may be lost: a part of a window's worth, less in great parts, cooling down.
                 let slack = mean.saturating_mul(heat) / (cold * COOLING as i64);
                 let slack = dice.below(slack.max(0) as usize + 1) as i64;
@@ -187,7 +207,9 @@ impl Plan<'_> {
         }
         let share = dice.below(5) as i64;
         let tier = dice.below(self.part.offers[offer].tiers.len());
-        let group = self.guided_group(w, tier, |i| prices.u[i as usize] / SCALE * share / 4);
+        let just = dice.below(JUST) == 0;
+        let group =
+            self.guided_group(w, (tier, just), |i| prices.u[i as usize] / SCALE * share / 4);
         let Some((_, group)) = group else { return false };
         if group == self.members[w as usize] && freed.is_empty() {
             return false;
@@ -217,7 +239,7 @@ impl Plan<'_> {
     }
 
     /// Groups anew whom a step has set free; false if that is too much work.
-    fn rebuild(&mut self, mut freed: Vec<u32>, dice: &mut Dice) -> bool {
+    fn rebuild(&mut self, mut freed: Vec<u32>, dice: &mut Dice, prices: &Prices) -> bool {
         freed.retain(|&i| self.home[i as usize] == FREE);
         freed.sort_unstable();
         let mut windows: Vec<u32> =
@@ -228,12 +250,26 @@ impl Plan<'_> {
         if windows.len() > MAX_REBUILT {
             return false;
         }
-        let greedy = if dice.below(2) == 0 { Greedy::Window } else { Greedy::Buyer };
-        self.greedy(&windows, greedy);
+        let opening = match dice.below(4) {
+            0 | 1 => Opening::Guided(prices),
+            2 => Opening::Plain(Greedy::Window),
+            _ => Opening::Plain(Greedy::Buyer),
+        };
+        self.greedy(&windows, opening);
         for i in freed {
             self.fill(i);
         }
-        let touched: Vec<u32> = self.changed(0).collect();
+        let mut touched: Vec<u32> = self.changed(0).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        // What closed leaves stock to the offer's other windows.
+        for n in 0..touched.len() {
+            let w = touched[n];
+            let offer = &self.part.offers[self.part.windows[w as usize].offer as usize];
+            if offer.scarce && !self.is_open(w) {
+                touched.extend(offer.windows.iter().copied().filter(|&o| self.is_open(o)));
+            }
+        }
         self.improve(touched, 3);
         true
     }
@@ -247,7 +283,7 @@ impl Plan<'_> {
                 self.set(w, Vec::new());
             }
         }
-        self.greedy(&all, greedy);
+        self.greedy(&all, Opening::Plain(greedy));
         self.improve(all, 4);
     }
 
@@ -273,7 +309,7 @@ impl Plan<'_> {
             }
         }
         let all: Vec<u32> = (0..self.part.windows.len() as u32).collect();
-        self.greedy(&all, Greedy::Window);
+        self.greedy(&all, Opening::Plain(Greedy::Window));
         self.improve(all, 3);
         self.keep();
     }

@@ -23,10 +23,12 @@ const FOLLOWED_PAIRS: usize = 20_000;
 const ROUND_WORK: u64 = 300_000;
 const STEP_WORK: u64 = 4_000;
 const NODE_WORK: u64 = 20_000;
-/// How many starts a search has.
-const STARTS: u32 = 2;
-/// Parts of more intents than this are searched from one start.
-const MANY: u32 = 200;
+/// How many starts a search from scratch has in a part of up to so many intents; one from an
+/// incumbent has fewer, and in greater parts there is one.
+const STARTS: [(usize, u32); 2] = [(100, 4), (200, 3)];
+const STARTS_FROM_INCUMBENT: u32 = 2;
+/// As many as share the budget's steps.
+const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's steps of search; one of twice as many four times as
 /// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
 /// many, whose prices take long already. Shares are of so many.
@@ -276,13 +278,17 @@ impl<'a> Solve<'a> {
     }
 
     fn search(&mut self, seed: u64) {
-        let size = self.part.intents.len() as u32;
-        let starts = if size <= MANY { STARTS } else { 1 };
+        let size = self.part.intents.len();
+        let mut starts = STARTS.iter().find(|few| size <= few.0).map_or(1, |few| few.1);
+        if !self.budget.from_scratch {
+            starts = starts.min(STARTS_FROM_INCUMBENT);
+        }
+        let shares = starts.min(SHARED_BY);
         let more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
         let most = MORE_FOR / (self.part.pairs() as u64).max(1);
         let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
-        let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / starts;
-        let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / starts as u64;
+        let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / shares;
+        let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / shares as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let start = self.plan.clone();
         for n in 0..starts {
@@ -291,6 +297,10 @@ impl<'a> Solve<'a> {
             }
             let work = self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT;
             let mut run = start.clone();
+            if n > 0 && n + 1 == starts {
+                // From elsewhere, in case the incumbent is no place to start from.
+                run.follow(&self.demand);
+            }
             let guide = (&self.prices, &self.demand);
             run.search((steps, work), seed.wrapping_add(n as u64), guide, enough);
             self.effort.spend(Phase::Search, (run.work - start.work) * SEARCH_WEIGHT);
