@@ -111,7 +111,7 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { price_rounds: 400, search_steps: 3_000, nodes: 1_000, from_scratch: true }
+        Self { price_rounds: 400, search_steps: 2_400, nodes: 1_000, from_scratch: true }
     }
 }
 

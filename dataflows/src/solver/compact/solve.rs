@@ -25,7 +25,7 @@ const STEP_WORK: u64 = 4_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents; one from an
 /// incumbent has fewer, and in greater parts there is one.
-const STARTS: [(usize, u32); 2] = [(100, 4), (200, 3)];
+const STARTS: [(usize, u32); 2] = [(60, 4), (200, 3)];
 const STARTS_FROM_INCUMBENT: u32 = 2;
 /// As many as share the budget's steps.
 const SHARED_BY: u32 = 3;
