@@ -92,9 +92,10 @@ impl Market {
         let same = window.members.len();
         let units = offer.placed.stock - (offer.used - mine);
         let items = self.items_for(o, slot, Whom::Everyone)?;
-        let frame =
-            Frame { cells: TRIAL_CELLS, ..Frame::of(offer.tiers(), offer.max_group(), units) };
-        if !may_reach(&items, frame, before.max(0)) {
+        let least_worth = before.max(0);
+        let frame = Frame::of(offer.tiers(), offer.max_group(), units);
+        let frame = Frame { cells: TRIAL_CELLS, least_worth, ..frame };
+        if !may_reach(&items, frame, least_worth) {
             return None;
         }
         let group = best_group(&items, frame)?;

@@ -247,7 +247,7 @@ fn greedy(
     let mut smallest: Vec<usize> = (0..free.len()).collect();
     smallest.sort_by_key(|&n| (quantity(&free[n]), std::cmp::Reverse(free[n].0), n));
     smallest.truncate(need);
-    let used: i64 = picked.iter().chain(&[]).map(|&n| quantity(&free[n])).sum();
+    let used: i64 = picked.iter().map(|&n| quantity(&free[n])).sum();
     let fits = smallest.iter().map(|&n| quantity(&free[n])).sum::<i64>() <= room + used;
     (smallest.len() == need && fits).then_some(smallest)
 }

@@ -1,6 +1,6 @@
 //! The moves that change a grouping: windows open, close, take buyers from others and fill up.
 
-use super::plan::{Ask, Broken, FREE, Plan};
+use super::plan::{Broken, FREE, Plan};
 use crate::solver::group::{Frame, may_reach};
 use crate::solver::plan::Gain;
 use std::cmp::Reverse;
@@ -14,14 +14,7 @@ impl Plan<'_> {
         group: Vec<u32>,
         freed: &mut Vec<u32>,
     ) -> Result<(), Broken> {
-        let mut robbed: Vec<u32> = Vec::new();
-        for &n in &group {
-            let i = self.cand(n).intent;
-            let home = self.home[i as usize];
-            if home != FREE && home != w && !robbed.contains(&home) {
-                robbed.push(home);
-            }
-        }
+        let robbed = self.robbed_by(w, &group);
         // Marks the group's members first, so that each robbed window is set once.
         for &from in &robbed {
             let rest: Vec<u32> = self.members[from as usize]
@@ -43,6 +36,18 @@ impl Plan<'_> {
             self.settle(from, freed)?;
         }
         self.settle(w, freed)
+    }
+
+    /// The other windows that members of the group are in.
+    fn robbed_by(&self, w: u32, group: &[u32]) -> Vec<u32> {
+        let mut robbed: Vec<u32> = Vec::new();
+        for &n in group {
+            let home = self.home[self.cand(n).intent as usize];
+            if home != FREE && home != w && !robbed.contains(&home) {
+                robbed.push(home);
+            }
+        }
+        robbed
     }
 
     /// Empties the window; `freed` gets who was in it.
@@ -132,7 +137,7 @@ impl Plan<'_> {
     pub(crate) fn reopen(&mut self, w: u32, disturbed: &mut Vec<u32>) -> bool {
         let before = self.worth[w as usize];
         let size = self.members[w as usize].len();
-        self.list_for(w, Ask::Loss);
+        self.list_at_loss(w);
         let offer = self.part.offer_of(w);
         let frame = Frame::of(&offer.tiers, offer.cap, self.room(w));
         if !may_reach(&self.items, frame, before.max(0)) {
@@ -181,40 +186,24 @@ impl Plan<'_> {
     /// than they can spare: each buyer's loss is counted as if the others stayed. False if it does
     /// not.
     fn spare(&mut self, w: u32, group: &[u32]) -> bool {
-        let mut robbed: Vec<(u32, Vec<u32>)> = Vec::new();
-        for &n in group {
-            let home = self.home[self.cand(n).intent as usize];
-            if home == FREE || home == w {
-                continue;
-            }
-            match robbed.iter_mut().find(|from| from.0 == home) {
-                Some(from) => from.1.push(n),
-                None => robbed.push((home, vec![n])),
+        let mut any = false;
+        for home in self.robbed_by(w, group) {
+            let of = |plan: &Self, n: u32| plan.home[plan.cand(n).intent as usize] == home;
+            let mut taken: Vec<u32> = group.iter().copied().filter(|&n| of(self, n)).collect();
+            let tier = self.tier[home as usize] as usize;
+            let least = self.part.offer_of(home).tiers[tier].min_buyers as usize;
+            let spared = self.members[home as usize].len() - least;
+            if (1..taken.len()).contains(&spared) {
+                taken.sort_by_cached_key(|&n| {
+                    let c = self.cand(n);
+                    (Reverse(c.base - self.loss(c.intent).unwrap_or(0)), n)
+                });
+                taken.truncate(spared);
+                self.unlist(|plan, n| of(plan, n) && !taken.contains(&n));
+                any = true;
             }
         }
-        let spared = |plan: &Self, home: u32| {
-            let tier = plan.tier[home as usize] as usize;
-            let least = plan.part.offer_of(home).tiers[tier].min_buyers as usize;
-            plan.members[home as usize].len() - least
-        };
-        robbed.retain(|(home, taken)| (1..taken.len()).contains(&spared(self, *home)));
-        for (home, taken) in &mut robbed {
-            let mut by_gain: Vec<(Reverse<i64>, u32)> = Vec::with_capacity(taken.len());
-            for &n in taken.iter() {
-                let c = self.cand(n);
-                let loss = self.loss(c.intent).unwrap_or(0);
-                by_gain.push((Reverse(c.base - loss), n));
-            }
-            by_gain.sort_unstable();
-            by_gain.truncate(spared(self, *home));
-            *taken = by_gain.into_iter().map(|entry| entry.1).collect();
-        }
-        for (home, taken) in &robbed {
-            self.unlist(|plan, n| {
-                plan.home[plan.cand(n).intent as usize] == *home && !taken.contains(&n)
-            });
-        }
-        !robbed.is_empty()
+        any
     }
 
     /// Improves the listed windows and those that they disturb, `passes` times at most.

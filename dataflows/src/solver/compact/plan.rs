@@ -25,15 +25,6 @@ pub(crate) struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Impossible;
 
-/// What an intent costs whoever asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Only who is in no window can be had.
-    Free,
-    /// What the objective loses where the intent is.
-    Loss,
-}
-
 /// The grouping.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan<'a> {
@@ -239,8 +230,8 @@ impl<'a> Plan<'a> {
         self.part.offers[offer].stock - (self.used[offer] - mine)
     }
 
-    /// Lists in `items` and `places` who could be in the window, each at what `cost` says; those
-    /// without a cost cannot be had.
+    /// Lists in `items` and `places` who could be in the window, each at what `cost` says of the
+    /// window that the buyer would leave (this one, if none); those without a cost cannot be had.
     fn list(&mut self, w: u32, mut cost: impl FnMut(&mut Self, u32, &Cand) -> Option<i64>) {
         let mut items = std::mem::take(&mut self.items);
         let mut places = std::mem::take(&mut self.places);
@@ -313,26 +304,14 @@ impl<'a> Plan<'a> {
         Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
     }
 
-    /// The best group of the window at what its buyers lose elsewhere, if that gains.
-    pub(crate) fn best_group(&mut self, w: u32, ask: Ask) -> Option<(i64, Vec<u32>)> {
-        self.list_for(w, ask);
-        self.best(w, 0, 1)
+    /// Lists who could be in the window, each at what the objective loses where the buyer is.
+    pub(crate) fn list_at_loss(&mut self, w: u32) {
+        self.list(w, |plan, home, c| if home == w { Some(0) } else { plan.loss(c.intent) });
     }
 
-    pub(crate) fn list_for(&mut self, w: u32, ask: Ask) {
-        self.list(w, |plan, home, c| {
-            let elsewhere = home != w;
-            match ask {
-                _ if !elsewhere => Some(0),
-                Ask::Free => None,
-                Ask::Loss => plan.loss(c.intent),
-            }
-        });
-    }
-
-    /// Lists who could be in the window and is free, at what they cost.
+    /// Lists who could be in the window and is in no other, at what they cost.
     pub(crate) fn list_free(&mut self, w: u32, cost: impl Fn(u32) -> i64) {
-        self.list(w, |_, home, c| (home == w || home == FREE).then(|| cost(c.intent)));
+        self.list(w, |_, home, c| (home == w).then(|| cost(c.intent)));
     }
 
     /// The best group of the window at tier `least_tier` or deeper if every buyer costs `costs`;
@@ -356,7 +335,7 @@ impl<'a> Plan<'a> {
     /// The best group of the window among those that it asks for and who are free; of all who are
     /// free if those do not reach a tier.
     pub(crate) fn choice(&mut self, w: u32, demand: &Demand) -> Option<(i64, Vec<u32>)> {
-        self.list(w, |_, home, _| (home == w).then_some(0));
+        self.list_free(w, |_| 0);
         let kept = (self.items.clone(), self.places.clone());
         self.unlist(|_, n| !demand.chosen[n as usize]);
         if let Some(found) = self.best(w, 0, i64::MIN) {

@@ -7,7 +7,7 @@
 //! chance is a function of the seed.
 
 use super::dual::{Demand, Prices};
-use super::plan::{Ask, FREE, Plan};
+use super::plan::{FREE, Plan};
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use std::cmp::Reverse;
@@ -84,20 +84,23 @@ impl Plan<'_> {
     }
 
     fn greedy_group(&mut self, w: u32, opening: Opening<'_>) -> Option<(i64, Vec<u32>)> {
-        let greedy = match opening {
-            Opening::Plain(greedy) => greedy,
+        let (key, worth, group) = match opening {
+            Opening::Plain(greedy) => {
+                self.list_free(w, |_| 0);
+                let (worth, group) = self.best(w, 0, 1)?;
+                let key = match greedy {
+                    Greedy::Window => worth,
+                    Greedy::Buyer => worth / group.len() as i64,
+                };
+                (key, worth, group)
+            }
             Opening::Guided(prices) => {
                 let cost = |i: u32| prices.u[i as usize] / SCALE;
                 self.list_free(w, cost);
-                let (key, group) = self.best(w, 0, i64::MIN)?;
-                let spent = group.iter().map(|&n| cost(self.cand(n).intent));
-                return (key + spent.sum::<i64>() > 0).then_some((key, group));
+                let (left, group) = self.best(w, 0, i64::MIN)?;
+                let spent: i64 = group.iter().map(|&n| cost(self.cand(n).intent)).sum();
+                (left, left + spent, group)
             }
-        };
-        let (worth, group) = self.best_group(w, Ask::Free)?;
-        let key = match greedy {
-            Greedy::Window => worth,
-            Greedy::Buyer => worth / group.len() as i64,
         };
         (worth > 0).then_some((key, group))
     }
@@ -260,8 +263,6 @@ impl Plan<'_> {
             self.fill(i);
         }
         let mut touched: Vec<u32> = self.changed(0).collect();
-        touched.sort_unstable();
-        touched.dedup();
         // What closed leaves stock to the offer's other windows.
         for n in 0..touched.len() {
             let w = touched[n];
