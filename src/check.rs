@@ -242,15 +242,16 @@ impl Check<'_> {
             if again {
                 continue;
             }
-            let all = equal.iter().fold(outcomes, |all, one| all | one.1);
-            // How often each outcome is told is known, where none is in doubt.
-            let sure = equal.iter().all(|one| one.1.is_sure());
-            let mut open: Vec<Outcomes> = equal.iter().map(|one| one.1).collect();
-            for (subject, _) in equal.drain(..) {
+            let (subjects, mut open): (Vec<_>, Vec<_>) = equal.drain(..).unzip();
+            let sure = open.iter().all(|outcomes| outcomes.is_sure());
+            for subject in subjects {
                 if let Some((receipts, subject)) = self.log.receipts().zip(subject) {
-                    let right = if sure { open.iter().fold(open[0], |a, b| a | *b) } else { all };
+                    let right = open.iter().fold(Outcomes::NONE, |all, one| all | *one);
                     let told = receipts.expect(&subject, right, self.rules)?;
-                    open.iter().position(|one| *one == told).map(|at| open.swap_remove(at));
+                    // Where none is in doubt, it is known how often each is told.
+                    if sure && let Some(at) = open.iter().position(|one| *one == told) {
+                        open.swap_remove(at);
+                    }
                 }
             }
         }

@@ -186,13 +186,12 @@ impl Entry {
             }
             return outcomes;
         }
-        match self.refused.supersede(&version, moment) {
-            (true, _) => return Outcomes::SUPERSEDED,
-            (_, true) => {
-                self.perhaps(version, moment.tick);
-                return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
-            }
-            _ => {}
+        if self.refused.supersedes(&version, moment) {
+            return Outcomes::SUPERSEDED;
+        }
+        if self.refused.may_supersede(&version) {
+            self.perhaps(version, moment.tick);
+            return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
         }
         match &version.wish {
             Some(_) if fresh || version.number > self.possible => self.put(version, moment, fits),

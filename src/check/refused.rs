@@ -4,6 +4,7 @@
 use super::intents::{Moment, Version};
 use super::outcome::Outcomes;
 use dataflows::market::Tick;
+use std::cmp::Ordering;
 
 /// A version's place in the order of versions: of two with the same number a cancellation is the
 /// greater.
@@ -19,12 +20,16 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Whether a version is older than one that was refused: certainly, or perhaps (what was
-    /// refused is remembered within the horizon, and may be forgotten after it).
-    pub(super) fn supersede(&self, version: &Version, moment: Moment) -> (bool, bool) {
-        let older = |place: &Place| version.place() < *place;
-        let certain = self.certain.filter(|(_, tick)| *tick > moment.remembered);
-        (certain.is_some_and(|(place, _)| older(&place)), self.possible.is_some_and(|p| older(&p)))
+    /// Whether a version is certainly older than one that was refused: that is remembered within
+    /// the horizon, and may be forgotten after it.
+    pub(super) fn supersedes(&self, version: &Version, moment: Moment) -> bool {
+        let known = self.certain.filter(|(_, tick)| *tick > moment.remembered);
+        known.is_some_and(|(place, _)| version.place() < place)
+    }
+
+    /// Whether a version may be older than one that was refused.
+    pub(super) fn may_supersede(&self, version: &Version) -> bool {
+        self.possible.is_some_and(|place| version.place() < place)
     }
 
     /// What a version gets of an intent that is in a locked window with a put that has one of
@@ -32,17 +37,18 @@ impl Refused {
     pub(super) fn late(
         &mut self,
         version: &Version,
-        counts: impl Iterator<Item = u64> + Clone,
+        counts: impl Iterator<Item = u64>,
         moment: Moment,
     ) -> Outcomes {
         let place = version.place();
-        let (superseded, perhaps) = self.supersede(version, moment);
+        let superseded = self.supersedes(version, moment);
+        let perhaps = self.may_supersede(version);
         let mut outcomes = Outcomes::NONE;
         for number in counts {
             outcomes |= match place.cmp(&(number, false)) {
-                std::cmp::Ordering::Less => Outcomes::SUPERSEDED,
+                Ordering::Less => Outcomes::SUPERSEDED,
                 _ if superseded => Outcomes::SUPERSEDED,
-                std::cmp::Ordering::Equal => Outcomes::DUPLICATE,
+                Ordering::Equal => Outcomes::DUPLICATE,
                 _ if perhaps => Outcomes::LATE | Outcomes::SUPERSEDED,
                 _ => Outcomes::LATE,
             };
