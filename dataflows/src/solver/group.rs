@@ -4,7 +4,7 @@
 //! the buyers who can pay its price, the most worthwhile first, at least as many as the tier needs.
 //! Sorting is exact unless stock binds; then it is a knapsack, solved exactly while it is small.
 
-use super::knapsack::knapsack;
+use super::knapsack::{Limits, knapsack, sum};
 use crate::market::Tier;
 
 /// Cells of a knapsack's table that are worth their while for a window that is to stay.
@@ -129,7 +129,10 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
             None
         } else {
             order.sort_unstable_by(by_worth);
-            let (picked, cells) = knapsack(items, &order, bound, least, &frame);
+            let Frame { max_group: most, units, cells, .. } = frame;
+            let limits = Limits { least, most, units, cells };
+            let units_of = |n: usize| items[n].units as i64;
+            let (picked, cells) = knapsack(&order, units_of, bound, &limits);
             all_cells += cells;
             picked.map(|(worth, chosen)| Group { worth, tier, chosen, cells })
         };
@@ -149,12 +152,6 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         }
     }
     best.map(|best| Group { cells: all_cells, ..best })
-}
-
-/// What a group is worth. Whoever breaks up another group is worth less by all of that group, so
-/// that thousands of them are beyond an `i64`: no group wants that many.
-pub(super) fn sum(worths: impl Iterator<Item = i64>) -> i64 {
-    worths.fold(0, i64::saturating_add)
 }
 
 /// False if no group of these can be worth `least_worth` or more: a cheap look before

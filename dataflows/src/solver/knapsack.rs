@@ -4,29 +4,38 @@
 //! one unit and the others two or three, it is enough to try how many of each come; otherwise a
 //! table is made while it is small, and a greedy choice beyond that.
 
-use super::group::{Frame, Item, sum};
+/// What a group may be.
+pub(super) struct Limits {
+    /// The least and the most buyers.
+    pub least: usize,
+    pub most: usize,
+    /// The most units.
+    pub units: i64,
+    /// The most cells of a table.
+    pub cells: usize,
+}
 
-/// The best group when stock binds: exactly while the table is small, else greedily; the cells
-/// of the table.
+/// The best group when stock binds, with its worth: exactly while the table is small, else
+/// greedily; the cells of the table.
 ///
-/// `order` holds (worth, item), the `bound` ones first.
+/// `order` holds (worth, buyer), those who must be in it (`bound` of them) first, the others by
+/// worth; `units` says what a buyer takes.
 pub(super) fn knapsack(
-    items: &[Item],
     order: &[(i64, usize)],
+    units: impl Fn(usize) -> i64,
     bound: usize,
-    least: usize,
-    frame: &Frame<'_>,
+    limits: &Limits,
 ) -> (Option<(i64, Vec<usize>)>, usize) {
-    let quantity = |entry: &(i64, usize)| items[entry.1].units as i64;
+    let quantity = |entry: &(i64, usize)| units(entry.1);
     let fixed_units: i64 = order[..bound].iter().map(quantity).sum();
     let fixed_worth = order[..bound].iter().map(|entry| entry.0);
-    let room = frame.units - fixed_units;
+    let room = limits.units - fixed_units;
     if room < 0 {
         return (None, 0);
     }
     let free = &order[bound..];
-    let most = (frame.max_group - bound).min(free.len());
-    let need = least.saturating_sub(bound);
+    let most = (limits.most - bound).min(free.len());
+    let need = limits.least.saturating_sub(bound);
     // Where the stock ends before the group is full, buyers need not be counted beyond `need`.
     let mut quantities: Vec<i64> = free.iter().map(quantity).collect();
     quantities.sort_unstable();
@@ -39,7 +48,7 @@ pub(super) fn knapsack(
         (None, 0)
     } else if combinations <= MOST_COMBINED {
         (classes.best(free, (need, most), room), COMBINATION_CELLS * combinations)
-    } else if cells <= frame.cells {
+    } else if cells <= limits.cells {
         (exact(free, &quantity, (counts, ends), need, room as usize), cells)
     } else {
         (greedy(free, &quantity, most, need, room), free.len())
@@ -50,6 +59,12 @@ pub(super) fn knapsack(
         (worth, chosen.collect())
     });
     (group, cells)
+}
+
+/// What a group is worth. Whoever breaks up another group is worth less by all of that group, so
+/// that thousands of them are beyond an `i64`: no group wants that many.
+pub(super) fn sum(worths: impl Iterator<Item = i64>) -> i64 {
+    worths.fold(0, i64::saturating_add)
 }
 
 /// How many cells take as long as a combination of counts.
