@@ -20,7 +20,7 @@
 //! |---|---|
 //! | `facts.rs`, `instant.rs` | records to facts: what the protocol allows |
 //! | `log.rs`, `waiting.rs` | facts tick by tick, in canonical order; what waits for its tick |
-//! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs` | the reference state |
+//! | `state.rs`, `replies.rs`, `stock.rs`, `intents.rs`, `table.rs`, `moment.rs` | the reference state |
 //! | `message.rs`, `life.rs`, `group.rs`, `left.rs` | the rules of one message |
 //! | `across.rs` | the rules across a tick's messages, and of what is missing |
 //! | `complete.rs`, `sums.rs` | whether somebody was left out, or a window was never told of |
@@ -37,6 +37,7 @@ mod left;
 mod life;
 mod log;
 mod message;
+mod moment;
 mod outcome;
 mod receipts;
 mod refused;

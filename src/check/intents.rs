@@ -5,8 +5,9 @@
 //! A message that shows the intent keeps the worlds that agree with it; a message that agrees with
 //! none is wrong. So nothing legal is rejected, and nothing certain is let go.
 
+use super::moment::Moment;
 use super::outcome::Outcomes;
-use super::refused::Refused;
+use super::refused::{Place, Refused};
 use dataflows::market::{BuyerId, Intent, Slot, SlotLength, Tick, Time};
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -83,23 +84,10 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Its number, and whether it is a cancellation: of two versions the greater counts.
-    pub(super) fn place(&self) -> (u64, bool) {
-        (self.number, self.wish.is_none())
+    /// Its place among versions.
+    fn place(&self) -> Place {
+        Place { number: self.number, cancels: self.wish.is_none() }
     }
-}
-
-/// When something is judged.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    /// The tick.
-    pub(super) tick: Tick,
-    /// Its start.
-    pub(super) now: Time,
-    /// One horizon before its start: whatever was said after that tick is remembered.
-    pub(super) remembered: Tick,
-    /// How long slots are.
-    pub(super) length: SlotLength,
 }
 
 /// What the log says of one intent.
@@ -180,16 +168,16 @@ impl Entry {
         let fresh = self.worlds.is_empty();
         if locked {
             let counts = self.worlds.iter().map(World::version);
-            let outcomes = self.refused.late(&version, counts, moment);
+            let outcomes = self.refused.late(version.place(), counts, moment);
             if outcomes.allow("late") {
                 self.late = Some((moment.tick, version));
             }
             return outcomes;
         }
-        if self.refused.supersedes(&version, moment) {
+        if self.refused.supersedes(version.place(), moment) {
             return Outcomes::SUPERSEDED;
         }
-        if self.refused.may_supersede(&version) {
+        if self.refused.may_supersede(version.place()) {
             self.perhaps(version, moment.tick);
             return Outcomes::APPLIED | Outcomes::SUPERSEDED | Outcomes::DUPLICATE;
         }

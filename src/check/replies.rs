@@ -1,7 +1,8 @@
 //! What replies and arrivals do, judged by what was announced before their tick.
 
-use super::intents::{Accepted, Entry, Moment, Wish, World};
+use super::intents::{Accepted, Entry, Wish, World};
 use super::life::{hashed, window_of};
+use super::moment::Moment;
 use super::outcome::Outcomes;
 use super::state::{Reference, fits};
 use super::table::REMEMBERED_MS;

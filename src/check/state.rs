@@ -4,7 +4,8 @@
 //! judges a message.
 
 use super::complete::Quiet;
-use super::intents::{Accepted, Entry, Moment, Version, Wish};
+use super::intents::{Accepted, Entry, Version, Wish};
+use super::moment::Moment;
 use super::outcome::Outcomes;
 use super::stock::Stock;
 use super::sums::Sums;
