@@ -55,10 +55,10 @@ pub(crate) struct City {
 }
 
 impl City {
-    /// A city of that many intents, loaded; half as many, and a hundred, may still come.
-    pub(crate) fn new(intents: usize, seed: u64) -> Self {
+    /// A city of that many intents of a class, loaded; half as many, and a hundred, may still come.
+    pub(crate) fn new(class: &str, intents: usize, seed: u64) -> Self {
         let away = (intents / 2).min(4_000) + 100;
-        let document = classes::market("wide", intents + away, seed).to_string();
+        let document = classes::market(class, intents + away, seed).to_string();
         let instance = Instance::parse(document.as_bytes()).expect("a generated market");
         let (params, offers, all) = instance.parts().next().expect("one product");
         let (live, away) = all.split_at(intents);
@@ -155,9 +155,9 @@ impl City {
         let first = tiers[0].price.minor();
         let moved = tiers.iter().map(|tier| {
             let less = (first - tier.price.minor()) * percent / 100;
-            Tier { price: Money::new("price", first - less).expect("above 0"), ..*tier }
+            Money::new("price", first - less).map(|price| Tier { price, ..*tier })
         });
-        if let Ok(tiers) = Tiers::new(moved.collect()) {
+        if let Ok(tiers) = moved.collect::<Result<_, _>>().and_then(Tiers::new) {
             placed.offer.tiers = tiers;
         }
         placed.clone()

@@ -32,7 +32,7 @@ pub(crate) fn run(bench: bool) {
 }
 
 fn city(size: usize, updates: usize, most_ms: f64) {
-    let mut city = City::new(size, 1);
+    let mut city = City::new("wide", size, 1);
     let (offers, windows) = city.in_reach();
     let mut took: Vec<Duration> = Vec::with_capacity(updates);
     let mut kinds: BTreeMap<Kind, (u32, Duration)> = BTreeMap::new();

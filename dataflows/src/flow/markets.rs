@@ -9,7 +9,7 @@ use super::Standings;
 use super::T;
 use super::records::{Key, MarketInput, Output};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
-use crate::solver::{Budget, GroupedWindow, Market, PlacedOffer};
+use crate::solver::{Budget, GroupedWindow, Market, PlacedOffer, Upkeep};
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
 use std::cell::RefCell;
@@ -20,8 +20,9 @@ use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 
-/// How often what has changed of a market is solved again, in minutes.
-const SETTLED_EVERY_MINUTES: i64 = 4;
+/// How often what has changed of a market is solved again, in minutes: a minute before full
+/// hours and their thirds, when windows lock.
+pub const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
 pub const LATER: Budget =
     Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
@@ -144,7 +145,8 @@ fn take_in(
         if settle {
             // Up to the minute after the next time.
             let soon = Time((*minute + SETTLED_EVERY_MINUTES + 1) * 60_000);
-            shard.market.settle_down(soon, NOW, LATER);
+            let minutes = SETTLED_EVERY_MINUTES as u64;
+            shard.market.settle_down(Upkeep { minutes, soon, now: NOW, later: LATER });
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
             standings.note(&product, &shard.market, compared);
         }

@@ -26,6 +26,8 @@ pub(crate) mod plan;
 
 mod moves;
 
+mod merge;
+
 pub(crate) mod search;
 
 pub(crate) mod exact;

@@ -1,8 +1,10 @@
 //! How much the solver has done, in counted steps, and how much it may do.
 //!
 //! Steps are counted, never timed, so that what they change is the same in every run. Background
-//! work is paid for by updates: each gives its market some credit, which the next settling uses up,
-//! parts that lock soon first, then those with the greatest gap. Prices have at most half of it, and
+//! work is paid for by updates and by time: each update and each minute of logical time gives a
+//! market some credit, which the next settling uses up, parts that lock soon first, then those with
+//! the greatest gap. Time pays for markets where little happens to be grouped as well as they can
+//! be; where much happens, updates do, so that work does not grow faster than they come. Prices have at most half of it, and
 //! a part that need not lock soon waits until there is enough for all its rounds of prices and as
 //! much search: many small attempts find less than a long one. What credit does not reach is shed
 //! until the next time.
@@ -11,6 +13,8 @@ use super::Phase;
 
 /// Steps of background work that an update pays for.
 pub(crate) const STEPS_AN_UPDATE: u64 = 300_000;
+/// And a minute.
+pub(crate) const STEPS_A_MINUTE: u64 = 8_000_000;
 /// The most steps that a market saves up.
 pub(crate) const MOST_SAVED: u64 = 400_000_000;
 /// A step of search costs as much as so many of prices.

@@ -79,6 +79,19 @@ pub struct Budget {
     pub from_scratch: bool,
 }
 
+/// How a market is kept up between its updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Upkeep {
+    /// Minutes of logical time since that was last done; they pay for some of the work.
+    pub minutes: u64,
+    /// What locks before this time is urgent.
+    pub soon: Time,
+    /// The budget of parts with an urgent window.
+    pub now: Budget,
+    /// The budget of the others.
+    pub later: Budget,
+}
+
 /// What a solve is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -157,11 +170,11 @@ impl Market {
     }
 
     /// Improves and proves, within counted budgets, the parts that have changed since that was last
-    /// done: `now` is for those with a window that locks before `soon`, `later` for the others.
+    /// done.
     ///
     /// **Contract** nothing has changed since the last refresh.
-    pub fn settle_down(&mut self, soon: Time, now: Budget, later: Budget) {
-        self.settle_parts(soon, now, later, SEED);
+    pub fn settle_down(&mut self, upkeep: Upkeep) {
+        self.settle_parts(upkeep, SEED);
         self.dirty.clear();
     }
 

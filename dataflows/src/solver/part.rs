@@ -4,11 +4,11 @@ use super::compact::Compact;
 use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
-use super::effort::{MOST_SAVED, STEPS_AN_UPDATE};
+use super::effort::{MOST_SAVED, STEPS_A_MINUTE, STEPS_AN_UPDATE};
 use super::market::Market;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
-use super::{Budget, Phase};
+use super::{Budget, Phase, Upkeep};
 use crate::market::{Slot, Time};
 use std::cmp::Reverse;
 
@@ -108,12 +108,13 @@ impl Market {
     }
 
     /// Solves again the parts that have changed since they were: those with a window that locks
-    /// before `soon` with the one budget, then the others with the other, the greatest gap first,
-    /// while the market's credit lasts.
+    /// soon first, then the others, the greatest gap first, while the market's credit lasts.
     ///
     /// **Contract** nothing is dirty, stale or fresh.
-    pub(crate) fn settle_parts(&mut self, soon: Time, now: Budget, later: Budget, seed: u64) {
+    pub(crate) fn settle_parts(&mut self, upkeep: Upkeep, seed: u64) {
+        let Upkeep { minutes, soon, now, later } = upkeep;
         let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
+        let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
         let mut parts = self.changed_parts(soon);
         parts.retain(|part| {

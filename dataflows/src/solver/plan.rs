@@ -34,6 +34,26 @@ pub(crate) struct Gain {
     pub nearer: i64,
 }
 
+impl Gain {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            value: self.value + other.value,
+            buyers: self.buyers + other.buyers,
+            earlier: self.earlier + other.earlier,
+            nearer: self.nearer + other.nearer,
+        }
+    }
+
+    pub(crate) fn less(self, other: Self) -> Self {
+        Self {
+            value: self.value - other.value,
+            buyers: self.buyers - other.buyers,
+            earlier: self.earlier - other.earlier,
+            nearer: self.nearer - other.nearer,
+        }
+    }
+}
+
 /// The windows that a trial has touched, as they were.
 #[derive(Debug, Default)]
 pub(crate) struct Trial {

@@ -62,6 +62,8 @@ struct Sum {
     paying: u32,
     /// How many must be in it.
     forced: u32,
+    /// The greatest worth of one who is worth nothing, if anyone is and nobody must be in it.
+    next: Option<i64>,
 }
 
 /// What the windows ask for at some prices, and scratch space.
@@ -282,13 +284,26 @@ impl Compact {
             let price = step.price.minor();
             let toll = demand.toll(w, tier);
             demand.work += (window.end - window.first) as u64;
-            let Sum { worth, positive, paying, forced } =
+            let Sum { worth, positive, paying, forced, next } =
                 self.sum_up(w, price, v, &prices.u, branch);
             let least = step.min_buyers.max(domain.least).max(forced) as usize;
             let most = window.caps[tier].min(domain.most).min(paying) as usize;
             // No group is worth more than all who are worth something.
             if least > most || paying == 0 || worth - toll <= best.worth {
                 continue;
+            }
+            if let Some(next) = next
+                && least > positive as usize
+                && domain == Domain::FREE
+            {
+                // Nor is a group worth more than if everyone whom it lacks were worth that. Where
+                // that is nothing the window stays closed, and how little it is worth is all one.
+                let lacks = least as i64 - positive as i64;
+                let most = worth.saturating_add(next.saturating_mul(lacks)) - toll;
+                if most <= 0 {
+                    best.worth = best.worth.max(most);
+                    continue;
+                }
             }
             let (mut worth, mut size) = (worth, positive as usize);
             if size < least || size > most {
@@ -314,6 +329,7 @@ impl Compact {
     fn sum_up(&self, w: u32, price: i64, v: i64, u: &[i64], branch: Option<&Branch>) -> Sum {
         let first = self.windows[w as usize].first as usize;
         let mut sum = Sum::default();
+        let mut next = i64::MIN;
         let unit = price * SCALE + v;
         let cands = self.cands_of(w);
         let Some(branch) = branch else {
@@ -322,9 +338,11 @@ impl Compact {
                 let pays = c.pays(price);
                 sum.paying += pays as u32;
                 let counts = pays && worth > 0;
+                next = next.max(if pays && worth <= 0 { worth } else { i64::MIN });
                 sum.worth = sum.worth.saturating_add(if counts { worth } else { 0 });
                 sum.positive += counts as u32;
             }
+            sum.next = (next > i64::MIN).then_some(next);
             return sum;
         };
         for (c, &must) in cands.iter().zip(&branch.cands[first..]) {

@@ -41,6 +41,32 @@ impl Dice {
 /// would break up the windows that they come from.
 const JUST: usize = 3;
 
+/// The best grouping that a search has seen.
+struct Best {
+    total: Gain,
+    members: Vec<Vec<u32>>,
+    /// The windows that may have changed since.
+    since: Vec<u32>,
+}
+
+impl Best {
+    /// Takes over a better grouping.
+    fn note(&mut self, plan: &Plan<'_>) {
+        if plan.total > self.total {
+            self.total = plan.total;
+            for w in self.since.drain(..) {
+                self.members[w as usize].clone_from(&plan.members[w as usize]);
+            }
+        }
+    }
+
+    /// Merges both groupings into the one that is best everywhere.
+    fn merge_with(&mut self, plan: &mut Plan<'_>) {
+        plan.merge_among(self.since.clone(), &self.members);
+        self.note(plan);
+    }
+}
+
 /// How a greedy compares windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greedy {
@@ -127,11 +153,11 @@ impl Plan<'_> {
         let open = self.members.iter().filter(|group| !group.is_empty()).count() as i64;
         let mean = self.total.value / open.max(1);
         let cold = COLD * (count as i64 / 64).max(1) * (1 + (count > COLDER) as i64);
-        let mut best = (self.total, self.members.clone());
+        let mut best = Best { total: self.total, members: self.members.clone(), since: vec![] };
         let mut returned = 0;
         for step in 0..steps {
             let worked = self.work - began;
-            if best.0.value >= enough || worked > work {
+            if best.total.value >= enough || worked > work {
                 break;
             }
             // How far it is: by steps, or by work where that ends it.
@@ -140,9 +166,7 @@ impl Plan<'_> {
             let heat = (COOLING - done % COOLING) as i64;
             if done / COOLING > returned {
                 returned = done / COOLING;
-                if self.total < best.0 {
-                    self.restore(&best.1);
-                }
+                best.merge_with(self);
             }
             let before = self.total;
             let w = {
@@ -164,15 +188,11 @@ impl Plan<'_> {
             if !kept {
                 self.roll_back(0);
             }
+            best.since.extend(self.changed(0));
             self.keep();
-            if self.total > best.0 {
-                best = (self.total, self.members.clone());
-            }
+            best.note(self);
         }
-        if self.total < best.0 {
-            self.restore(&best.1);
-        }
-        self.keep();
+        best.merge_with(self);
     }
 
     /// Brings back a whole grouping.
@@ -317,9 +337,8 @@ impl Plan<'_> {
 
     /// The better of this and another grouping.
     pub(crate) fn better_of(&mut self, other: &Plan<'_>) {
-        if other.total > self.total {
-            self.restore(&other.members);
-        }
+        self.merge(&other.members);
+        debug_assert!(self.total >= other.total);
     }
 
     /// The objective and its ties.

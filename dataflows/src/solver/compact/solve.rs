@@ -34,6 +34,8 @@ const SHARED_BY: u32 = 3;
 /// many, whose prices take long already. Shares are of so many.
 const MORE_STEPS: (u64, u64, u64) = (100, 5, 12);
 const MORE_FOR: u64 = 1_500_000;
+/// From an incumbent as many times more: nothing else of a great part is then done anew.
+const MORE_FROM_INCUMBENT: u64 = 2;
 const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
@@ -286,7 +288,11 @@ impl<'a> Solve<'a> {
         let shares = starts.min(SHARED_BY);
         let more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
         let most = MORE_FOR / (self.part.pairs() as u64).max(1);
-        let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
+        let mut most = most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES;
+        if !self.budget.from_scratch {
+            most *= MORE_FROM_INCUMBENT;
+        }
+        let more = more.clamp(SHARES, most);
         let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / shares;
         let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / shares as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::market::limits::{MAX_QUANTITY, MAX_STOCK};
+use crate::solver::Upkeep;
 
 const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 5, from_scratch: false };
 
@@ -48,7 +49,8 @@ fn put(market: &mut Market, intent: Intent) {
 fn spend(market: &mut Market) {
     market.refresh();
     market.solve(Budget { price_rounds: 20, search_steps: 20, nodes: 5, from_scratch: true });
-    market.settle_down(Time(i64::MAX / 4), LATER, LATER);
+    let (soon, now, later) = (Time(i64::MAX / 4), LATER, LATER);
+    market.settle_down(Upkeep { minutes: 0, soon, now, later });
     market.tighten_bound(3);
     market.inspect().unwrap();
     let certificate = market.certificate();

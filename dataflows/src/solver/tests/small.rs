@@ -6,6 +6,7 @@
 
 use super::reference::World;
 use super::*;
+use crate::solver::Upkeep;
 use std::collections::BTreeMap;
 
 /// A way to spend a budget on a market.
@@ -16,7 +17,7 @@ const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, fro
 
 fn settle(market: &mut Market, urgent: bool, now: Budget, later: Budget) {
     let soon = Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
-    market.settle_down(soon, now, later);
+    market.settle_down(Upkeep { minutes: 0, soon, now, later });
 }
 
 fn budget(price_rounds: u32, search_steps: u32, nodes: u32, from_scratch: bool) -> Budget {
