@@ -6,6 +6,8 @@
 
 pub mod market;
 
+pub mod saved;
+
 pub mod solver;
 
 pub mod flow;

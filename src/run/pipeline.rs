@@ -7,6 +7,9 @@ use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
 use dataflows::flow::{Flow, Profile, Standings};
 use dataflows::market::{Outcome, Params, Time};
+use dataflows::saved::Unreadable;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -22,10 +25,21 @@ pub struct Produce {
 }
 
 /// What a receipt needs of a record that the engine has not judged yet.
+#[derive(Serialize, Deserialize)]
 struct Open {
     index: Option<u32>,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     id: Option<String>,
+}
+
+/// Everything that a pipeline needs to go on as if it had never stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// The parameters that it decides by.
+    pub params: Params,
+    newest: Option<Time>,
+    open: Vec<u8>,
+    engine: Vec<u8>,
 }
 
 /// The engine with what surrounds it.
@@ -49,6 +63,41 @@ impl Pipeline {
     pub fn profiled(params: Params, dating: Dating, standings: Standings) -> (Self, Profile) {
         let (flow, profile) = Flow::profiled(&params, Instant::now(), standings);
         (Self::on(flow, params, dating), profile)
+    }
+
+    /// A pipeline that goes on where another one was saved; its figures begin at nothing.
+    ///
+    /// # Errors
+    /// This version of the program cannot read what was saved.
+    pub fn restore(
+        saved: &Saved,
+        workers: usize,
+        dating: Dating,
+        standings: Standings,
+    ) -> Result<Self, Unreadable> {
+        let start = |params: &Params| Flow::watched(params, workers, standings);
+        let engine = Engine::restore(&saved.engine, start)?;
+        let params = saved.params.clone();
+        let open = bincode::deserialize(&saved.open).map_err(|e| Unreadable(e.to_string()))?;
+        Ok(Self {
+            translator: Translator::at(params.clone(), dating, saved.newest),
+            announcer: Announcer::new(params.slot),
+            engine,
+            open,
+            figures: Figures::default(),
+        })
+    }
+
+    /// What it needs to go on, between batches.
+    ///
+    /// **Cost** a copy of its state.
+    pub fn save(&mut self) -> Saved {
+        Saved {
+            params: self.engine.params().clone(),
+            newest: self.translator.newest(),
+            open: bincode::serialize(&self.open).expect("memory takes every byte"),
+            engine: self.engine.save(),
+        }
     }
 
     fn on(flow: Flow, params: Params, dating: Dating) -> Self {
@@ -103,7 +152,10 @@ impl Pipeline {
         });
         let (kind, id) = (record.kind(), subject_id(&record));
         match taken {
-            Ok(()) => drop(self.open.insert((sequence, place), Open { index, kind, id })),
+            Ok(()) => {
+                let kind = kind.into();
+                self.open.insert((sequence, place), Open { index, kind, id });
+            }
             Err(invalid) => {
                 let mut receipt = outbound::receipt(sequence, index, Outcome::from(invalid));
                 (receipt.kind, receipt.id) = (Some(kind.into()), id);

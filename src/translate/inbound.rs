@@ -33,7 +33,12 @@ pub struct Translator {
 impl Translator {
     /// A translator that has seen nothing yet.
     pub fn new(params: Params, dating: Dating) -> Self {
-        Self { params, dating, newest: None }
+        Self::at(params, dating, None)
+    }
+
+    /// A translator that has seen that time.
+    pub fn at(params: Params, dating: Dating, newest: Option<Time>) -> Self {
+        Self { params, dating, newest }
     }
 
     /// The newest time seen on a good record.

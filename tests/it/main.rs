@@ -10,6 +10,7 @@
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
 //! | `faults` | what nobody may decide, injected, and caught by `check` |
+//! | `snapshots` | a run that is stopped and restored decides what one decides that never was |
 //! | `delivery` | the binary on a real nats-server |
 //!
 //! A random test prints its seed when it dies.
@@ -24,5 +25,6 @@ mod fuzz;
 mod life_cycle;
 mod market_properties;
 mod receipts;
+mod snapshots;
 mod support;
 mod versions;

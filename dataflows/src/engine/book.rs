@@ -20,18 +20,19 @@ use crate::market::{
 };
 use gone::Gone;
 use heard::{Heard, Version};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A store as it is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoreEntry {
     version: u64,
     store: Arc<Store>,
 }
 
 /// An offer as it is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct OfferEntry {
     version: u64,
     offer: Arc<Offer>,
@@ -43,7 +44,7 @@ struct OfferEntry {
 }
 
 /// An intent as it is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntentEntry {
     heard: Heard,
     /// Whose it is.
@@ -59,7 +60,7 @@ pub struct IntentEntry {
 }
 
 /// Why an intent is no longer in the book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Removal {
     /// The buyer took it back.
     Cancelled,
@@ -68,7 +69,7 @@ pub enum Removal {
 }
 
 /// The book.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Book {
     params: Params,
     stores: BTreeMap<StoreId, StoreEntry>,
@@ -78,6 +79,8 @@ pub struct Book {
     intents: BTreeMap<IntentId, IntentEntry>,
     /// Intents that are gone, and may not come again with the same version or an older one.
     gone: Gone,
+    /// Slots that locked windows take, and their units.
+    held: BTreeMap<WindowKey, i64>,
     leaving: BTreeMap<Tick, Vec<IntentId>>,
     live: usize,
     minute: i64,
@@ -100,6 +103,7 @@ impl Book {
             names: BTreeMap::new(),
             intents: BTreeMap::new(),
             gone: Gone::default(),
+            held: BTreeMap::new(),
             leaving: BTreeMap::new(),
             live: 0,
             minute: i64::MIN,

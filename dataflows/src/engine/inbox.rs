@@ -16,10 +16,11 @@
 
 use super::Tagged;
 use crate::market::{Event, Invalid, Offer, OfferKey, StoreId, Tick, limits::MAX_WAITING};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Events by tick.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Inbox {
     /// Ticks before this one are over.
     horizon: Tick,

@@ -14,6 +14,7 @@ use crate::market::{
     Reason, State, Store, Tick, Time, WindowKey,
 };
 use crate::solver::GroupedWindow;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 const REMEMBERED_MS: i64 = 6 * 3_600_000;
 
 /// What comes back into the market at the next tick.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Feedback {
     /// The window has locked with these members.
     Lock(WindowKey, Vec<IntentId>),
@@ -38,7 +39,7 @@ pub(super) enum Feedback {
 }
 
 /// What was last announced of a window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
     /// Its members, each as kept: what changed is said of decisions only.
     pub seats: BTreeMap<IntentId, Member>,
@@ -48,7 +49,7 @@ pub(super) struct Announced {
 }
 
 /// One window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Window {
     pub state: State,
     pub revision: u64,
@@ -77,7 +78,7 @@ pub(super) struct Window {
 }
 
 /// What happens to a window at a tick of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Timer {
     /// A revision may go out.
     Due,
@@ -92,7 +93,7 @@ pub(super) enum Timer {
 }
 
 /// Counts for reports.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Windows with a group that is not announced yet.
     pub forming: usize,
@@ -111,7 +112,7 @@ pub struct Counts {
 }
 
 /// All windows.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Life {
     pub params: Params,
     pub windows: BTreeMap<WindowKey, Window>,

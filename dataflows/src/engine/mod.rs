@@ -19,6 +19,8 @@ mod announce;
 
 mod inbox;
 
+mod save;
+
 pub use book::{Book, IntentEntry, Removal};
 pub use ledger::Ledger;
 pub use life::Counts;
@@ -29,10 +31,11 @@ use crate::market::{
 };
 use inbox::Inbox;
 use life::{Feedback, Life};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// An event and the record that it came from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tagged {
     /// The event.
     pub event: Event,

@@ -9,10 +9,12 @@ use super::Standings;
 use super::T;
 use super::records::{Key, MarketInput, Output};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
+use crate::saved::{self, Unreadable};
 use crate::solver::{Budget, GroupedWindow, Market, PlacedOffer, Upkeep};
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
-use std::cell::RefCell;
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
@@ -38,18 +40,54 @@ type Emission = (Output, T, isize);
 
 /// The markets of one worker, shared with whoever reads them between ticks.
 #[derive(Clone, Default)]
-pub struct Shards(Rc<RefCell<BTreeMap<ProductId, Shard>>>);
+pub struct Shards {
+    all: Rc<RefCell<BTreeMap<ProductId, Shard>>>,
+    /// The tick up to which whatever comes in is in the markets already: they were restored.
+    primed: Rc<Cell<Option<T>>>,
+}
+
+/// Markets as bytes, by product.
+pub type SavedMarkets = BTreeMap<ProductId, Vec<u8>>;
 
 impl Shards {
     /// Shows every market of this worker.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
-        for (product, shard) in self.0.borrow().iter() {
+        for (product, shard) in self.all.borrow().iter() {
             show(product, &shard.market);
         }
+    }
+
+    /// Every market of this worker as bytes, between ticks.
+    pub fn save(&self) -> SavedMarkets {
+        let all = self.all.borrow();
+        all.iter().map(|(product, shard)| (product.clone(), saved::write(shard))).collect()
+    }
+
+    /// Takes those of the markets that are this worker's, one of `peers`; what they are made of
+    /// comes in again in tick `done`, and changes nothing.
+    ///
+    /// # Errors
+    /// They are not what [`Shards::save`] wrote.
+    pub fn restore(
+        &self,
+        (index, peers): (usize, usize),
+        done: T,
+        markets: &SavedMarkets,
+    ) -> Result<(), Unreadable> {
+        self.primed.set(Some(done));
+        for (product, bytes) in markets {
+            if product.hashed() % peers as u64 == index as u64 {
+                let mut shard: Shard = saved::read(bytes)?;
+                shard.market.compile_hours();
+                self.all.borrow_mut().insert(product.clone(), shard);
+            }
+        }
+        Ok(())
     }
 }
 
 /// One product's market and what it has emitted.
+#[derive(Serialize, Deserialize)]
 struct Shard {
     market: Market,
     stock: BTreeMap<StoreId, i64>,
@@ -94,7 +132,15 @@ pub(super) fn markets<'s>(
                     let (tick, (capability, mut updates)) = entry.remove_entry();
                     consolidate_updates(&mut updates);
                     let mut out = Vec::new();
-                    let mut shards = shards.0.borrow_mut();
+                    if shards.primed.get().is_some_and(|done| tick <= done) {
+                        for ((_, record), _, diff) in updates {
+                            if let (MarketInput::Minute(m), true) = (record, diff > 0) {
+                                minute = m;
+                            }
+                        }
+                        continue;
+                    }
+                    let mut shards = shards.all.borrow_mut();
                     take_in(&mut shards, &params, &standings, &mut minute, updates, &mut out);
                     let mut session = output.session(&capability);
                     for (record, diff) in out {

@@ -27,7 +27,7 @@ mod profile;
 
 mod standing;
 
-pub use markets::{LATER, NOW, SETTLED_EVERY_MINUTES, Shards};
+pub use markets::{LATER, NOW, SETTLED_EVERY_MINUTES, SavedMarkets, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Lock, Output, Site};

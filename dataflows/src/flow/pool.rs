@@ -4,8 +4,9 @@
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Output, Profile, Shards, Standing, Standings};
+use super::{Changes, DemandKey, Output, Profile, SavedMarkets, Shards, Standing, Standings};
 use crate::market::{Params, ProductId, Tick};
+use crate::saved::Unreadable;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -28,10 +29,14 @@ enum Workers {
 #[derive(Clone)]
 enum Command {
     Step(Tick, Arc<Mutex<Option<Changes>>>),
+    Save,
+    Restore(Tick, Arc<SavedMarkets>),
     Demand,
 }
 
 enum Answer {
+    Saved(SavedMarkets),
+    Restored(Result<(), Unreadable>),
     Decided(Vec<(Output, isize)>),
     Demand(BTreeMap<DemandKey, i64>),
     Panicked(String),
@@ -141,8 +146,70 @@ impl Flow {
                 match answers.recv() {
                     Ok(Answer::Decided(decided)) => decided,
                     Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
-                    Ok(Answer::Demand(_)) | Err(_) => panic!("the workers are gone"),
+                    Ok(_) | Err(_) => panic!("the workers are gone"),
                 }
+            }
+        }
+    }
+
+    /// Every market as bytes, between ticks.
+    ///
+    /// **Panics** if a worker panicked, with its message.
+    pub fn save(&mut self) -> SavedMarkets {
+        let mut all = SavedMarkets::new();
+        match &mut self.workers {
+            Workers::Here(here) => all = here.1.shards().save(),
+            Workers::Threads { .. } => self.ask(&Command::Save, |answer| match answer {
+                Answer::Saved(part) => all.extend(part),
+                _ => unreachable!("what was asked for is answered"),
+            }),
+        }
+        all
+    }
+
+    /// Brings back markets that were saved after tick `done`, and what they were made of.
+    ///
+    /// # Errors
+    /// They are not what [`Flow::save`] wrote.
+    ///
+    /// **Contract** nothing has come in yet.
+    /// **Panics** if a worker panicked, with its message.
+    pub fn restore(
+        &mut self,
+        done: Tick,
+        markets: SavedMarkets,
+        everything: Changes,
+    ) -> Result<(), Unreadable> {
+        let mut restored = Ok(());
+        match &mut self.workers {
+            Workers::Here(here) => {
+                restored = here.1.shards().restore((0, 1), done.0, &markets);
+            }
+            Workers::Threads { .. } => {
+                let command = Command::Restore(done, Arc::new(markets));
+                self.ask(&command, |answer| match answer {
+                    Answer::Restored(part) => restored = restored.clone().and(part),
+                    _ => unreachable!("what was asked for is answered"),
+                });
+            }
+        }
+        restored?;
+        let outputs = self.step(done, everything);
+        debug_assert!(outputs.is_empty(), "what is in the markets already changes nothing");
+        Ok(())
+    }
+
+    /// Asks every worker thread.
+    fn ask(&self, command: &Command, mut hear: impl FnMut(Answer)) {
+        let Workers::Threads { commands, answers } = &self.workers else { return };
+        for sender in commands {
+            let _ = sender.send(command.clone());
+        }
+        for _ in 0..commands.len() {
+            match answers.recv() {
+                Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
+                Ok(answer) => hear(answer),
+                Err(_) => panic!("the workers are gone"),
             }
         }
     }
@@ -156,23 +223,15 @@ impl Flow {
     ///
     /// **Panics** if a worker panicked, with its message.
     pub fn demand(&mut self) -> BTreeMap<DemandKey, i64> {
+        let mut sums = BTreeMap::new();
         match &mut self.workers {
-            Workers::Here(here) => here.1.demand(),
-            Workers::Threads { commands, answers } => {
-                let mut sums = BTreeMap::new();
-                for command in commands.iter() {
-                    let _ = command.send(Command::Demand);
-                }
-                for _ in 0..commands.len() {
-                    match answers.recv() {
-                        Ok(Answer::Demand(part)) => sums.extend(part),
-                        Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
-                        Ok(Answer::Decided(_)) | Err(_) => panic!("the workers are gone"),
-                    }
-                }
-                sums
-            }
+            Workers::Here(here) => sums = here.1.demand(),
+            Workers::Threads { .. } => self.ask(&Command::Demand, |answer| match answer {
+                Answer::Demand(part) => sums.extend(part),
+                _ => unreachable!("what was asked for is answered"),
+            }),
         }
+        sums
     }
 
     /// The markets, where the one worker runs in the caller's thread: for tests.
@@ -208,6 +267,14 @@ fn serve(
                 if first {
                     let _ = answer.send(Answer::Decided(station.take()));
                 }
+            }
+            Command::Save => {
+                let _ = answer.send(Answer::Saved(station.shards().save()));
+            }
+            Command::Restore(done, markets) => {
+                let place = (worker.index(), worker.peers());
+                let restored = station.shards().restore(place, done.0, &markets);
+                let _ = answer.send(Answer::Restored(restored));
             }
             Command::Demand => {
                 let _ = answer.send(Answer::Demand(station.demand()));

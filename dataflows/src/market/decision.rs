@@ -1,6 +1,7 @@
 //! Window decisions: what the engine says, complete enough to be acted on alone.
 
 use super::{BuyerId, Certificate, IntentId, Money, Store, Tier, Time, WindowKey};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One decision about one window.
@@ -37,7 +38,7 @@ pub struct Decision {
 }
 
 /// What a unit costs in a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     /// The group's unit price.
     pub unit: Money,
@@ -52,7 +53,7 @@ pub struct Quote {
 }
 
 /// A window's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum State {
     /// Not announced.
     Forming,
@@ -86,7 +87,7 @@ impl State {
 }
 
 /// Why a decision was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// The group has held for the settle time.
     Formed,
@@ -129,7 +130,7 @@ impl Reason {
 }
 
 /// One member of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The intent.
     pub intent: IntentId,
@@ -150,7 +151,7 @@ pub struct Member {
 }
 
 /// What changed for a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Change {
     /// It was not in the revision before.
     Joined,

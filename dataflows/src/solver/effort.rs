@@ -10,6 +10,7 @@
 //! until the next time.
 
 use super::Phase;
+use serde::{Deserialize, Serialize};
 
 /// Steps of background work that an update pays for.
 pub(crate) const STEPS_AN_UPDATE: u64 = 300_000;
@@ -21,7 +22,7 @@ pub(crate) const MOST_SAVED: u64 = 400_000_000;
 pub(crate) const SEARCH_WEIGHT: u64 = 4;
 
 /// What has been done in the background.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effort {
     /// Steps of greedy openings, prices, search and branches: candidates looked at.
     pub steps: [u64; 4],

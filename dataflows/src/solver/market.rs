@@ -39,7 +39,7 @@ pub struct PlacedOffer {
 }
 
 /// A pair within reach: an intent that an offer could ever serve.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Candidate {
     /// `quantity * min(budget, list) - travel`: the gain at price 0.
     pub base: i64,
@@ -77,7 +77,7 @@ impl Candidate {
 pub(crate) const NEVER: Slot = Slot(i32::MIN);
 
 /// What the inner loops read of an intent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Hot {
     /// First slot of its availability.
     pub from: Slot,
@@ -98,7 +98,7 @@ pub(crate) struct Hot {
 }
 
 /// An intent and the offers that could serve it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct IntentNode {
     pub intent: Intent,
     /// Offers' indices, in the order of their stores' ids.
@@ -106,7 +106,7 @@ pub(crate) struct IntentNode {
 }
 
 /// A slot of an offer in which it has a candidate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct WindowNode {
     pub slot: Slot,
     /// How many candidates are free and allowed in this slot.
@@ -133,7 +133,7 @@ pub(crate) struct WindowNode {
 }
 
 /// An offer, its candidates and its windows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OfferNode {
     pub placed: PlacedOffer,
     pub stay_bonus: i64,
@@ -149,6 +149,8 @@ pub(crate) struct OfferNode {
     pub price: i64,
     /// What was proven of the part that it belongs to: the part's first offer.
     pub proof: Option<u32>,
+    /// The compiled form of its opening hours.
+    #[serde(skip)]
     pub(crate) schedule: Schedule,
     /// The first slot that is not yet closed to groupings.
     pub(crate) first_open: Slot,
@@ -191,7 +193,7 @@ impl OfferNode {
 }
 
 /// One market: the offers and intents of one product, their grouping and its prices.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Market {
     pub(crate) params: Params,
     pub(crate) offers: Vec<Option<OfferNode>>,

@@ -187,6 +187,15 @@ impl Market {
         }
     }
 
+    /// Compiles every offer's opening hours, which are not part of the state that is saved.
+    ///
+    /// **Cost** 5 to 20 microseconds an offer.
+    pub fn compile_hours(&mut self) {
+        for offer in self.offers.iter_mut().flatten() {
+            offer.schedule = offer.placed.opening.schedule();
+        }
+    }
+
     /// What has been done in the background so far.
     pub fn effort(&self) -> Effort {
         self.effort

@@ -10,6 +10,7 @@ use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
 use super::{Budget, Phase, Upkeep};
 use crate::market::{Slot, Time};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// A part whose gap is no more than this share of its value is left alone: one of which a window
@@ -437,7 +438,7 @@ struct Changed {
 }
 
 /// What was proven of a part, until something in it changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Proof {
     offers: Vec<u32>,
     /// By how much its bound is less than that of its prices, scaled.

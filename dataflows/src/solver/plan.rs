@@ -6,10 +6,11 @@
 
 use super::market::{Candidate, Market, WindowNode};
 use crate::market::Slot;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Where an intent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Home {
     /// In no window.
     Free,

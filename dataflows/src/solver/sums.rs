@@ -7,7 +7,7 @@
 //! nothing, or as little as anybody in the group can be.
 
 /// What is kept of a tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TierSum {
     /// The worths above 0 of all who can pay, added up; scaled.
     pub sum: i128,
@@ -248,3 +248,4 @@ mod tests {
         }
     }
 }
+use serde::{Deserialize, Serialize};

@@ -8,13 +8,14 @@
 
 use super::heard::Heard;
 use crate::market::{IntentId, Tick, WindowKey, limits::MAX_GONE};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many names the queue may hold beyond twice those that are remembered.
 const SLACK: usize = 1_024;
 
 /// What is remembered of an intent that is gone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tombstone {
     /// Its versions: a cancellation wins over a put of the same one.
     heard: Heard,
@@ -25,7 +26,7 @@ struct Tombstone {
 }
 
 /// The intents that are gone.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Gone {
     tombstones: BTreeMap<IntentId, Tombstone>,
     /// When each is forgotten, in order.

@@ -5,9 +5,10 @@
 //! again itself, it is judged again.
 
 use crate::market::Outcome;
+use serde::{Deserialize, Serialize};
 
 /// A version of an intent; of two with the same number a cancellation is the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Version {
     pub(super) number: u64,
     /// Whether it takes the intent back.
@@ -15,7 +16,7 @@ pub(super) struct Version {
 }
 
 /// The versions of an intent that were heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
     counts: Version,
     refused: Option<Version>,

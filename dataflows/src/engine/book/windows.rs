@@ -1,7 +1,7 @@
 //! What windows take from the book when they lock, and give back when they end.
 
-use super::{Book, windows_of};
-use crate::flow::Lock;
+use super::{Book, site, windows_of};
+use crate::flow::{Changes, Lock};
 use crate::market::{IntentId, Tick, WindowKey};
 
 impl Book {
@@ -16,7 +16,7 @@ impl Book {
                 self.changes.intents.push((entry.intent.clone(), -1));
             }
         }
-        self.changes.locked.push((Lock { key: window.clone(), units }, 1));
+        self.hold(window, Some(units));
         let key = window.offer();
         if let Some(entry) = self.offers.get_mut(&key) {
             entry.ledger.take(units);
@@ -27,9 +27,9 @@ impl Book {
 
     /// A locked window's slot is over: its units are sold and its intents are done.
     pub fn close(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
-        let units = self.unlock(window, members);
+        self.unlock(window, members);
         self.recount(&window.offer());
-        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
+        self.hold(window, None);
         for id in members {
             if let Some(entry) = self.intents.remove(id) {
                 self.bury(tick, id.clone(), entry.heard, entry.declined);
@@ -45,8 +45,7 @@ impl Book {
             entry.ledger.take(-units);
         }
         self.recount(&window.offer());
-        self.changes.locked.push((Lock { key: window.clone(), units }, -1));
-        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, 1));
+        self.hold(window, Some(0));
         for id in members {
             let Some(entry) = self.intents.get_mut(id) else { continue };
             entry.locked_in = None;
@@ -65,7 +64,40 @@ impl Book {
 
     /// A cancelled window's slot is over.
     pub fn vacate(&mut self, window: &WindowKey) {
-        self.changes.locked.push((Lock { key: window.clone(), units: 0 }, -1));
+        self.hold(window, None);
+    }
+
+    /// The window's slot is taken, with so many units, or no longer.
+    fn hold(&mut self, window: &WindowKey, units: Option<i64>) {
+        let before = match units {
+            Some(units) => self.held.insert(window.clone(), units),
+            None => self.held.remove(window),
+        };
+        let lock = |units| Lock { key: window.clone(), units };
+        self.changes.locked.extend(before.map(|units| (lock(units), -1)));
+        self.changes.locked.extend(units.map(|units| (lock(units), 1)));
+    }
+
+    /// Everything that the dataflow has been told and not taken back, as if it all came now.
+    ///
+    /// **Cost** a copy of the book.
+    pub fn everything(&self) -> Changes {
+        let stores = self.stores.values().filter(|entry| !entry.store.paused);
+        let offers = self.offers.values().filter(|entry| !entry.offer.withdrawn);
+        let stock = self.offers.iter().filter(|(_, entry)| entry.counted != 0);
+        let intents = self.intents.values().filter(|entry| entry.locked_in.is_none());
+        let locks = self.held.iter();
+        let minute = Some(self.minute).filter(|minute| *minute > i64::MIN);
+        Changes {
+            intents: intents.map(|entry| (entry.intent.clone(), 1)).collect(),
+            stores: stores.map(|entry| ((entry.store.id.clone(), site(&entry.store)), 1)).collect(),
+            offers: offers.map(|entry| (entry.offer.as_ref().clone(), 1)).collect(),
+            stock: stock.map(|(key, entry)| (key.clone(), entry.counted as isize)).collect(),
+            locked: locks
+                .map(|(key, units)| (Lock { key: key.clone(), units: *units }, 1))
+                .collect(),
+            minute: minute.map(|minute| (minute, 1)).into_iter().collect(),
+        }
     }
 
     /// Takes a window's units out of its offer's locked ones.

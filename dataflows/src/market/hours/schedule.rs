@@ -23,12 +23,13 @@ const DAY_MS: i64 = 86_400_000;
 /// A day's opening: `[from, until)` in minutes since local midnight, sorted, at most 1440.
 type Minutes<'a> = Cow<'a, [(u16, u16)]>;
 
-/// Compiled opening hours: cheap to ask and to clone, not for the dataflow.
-#[derive(Debug, Clone)]
+/// Compiled opening hours: cheap to ask and to clone, not for the dataflow; by default always.
+#[derive(Debug, Clone, Default)]
 pub struct Schedule(Kind);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 enum Kind {
+    #[default]
     Always,
     Slots(SlotSet),
     Hours(Arc<Compiled>),

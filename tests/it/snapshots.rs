@@ -1,0 +1,119 @@
+//! A run that is stopped anywhere and restored from a snapshot decides what one decides that never
+//! was, byte for byte; and a damaged snapshot is told from a good one.
+
+use crate::support::{
+    Dice, city_log, decision_lines, for_each_seed, receipt_lines, run, small_city,
+};
+use connectors::inbound::Inbound;
+use dataflows::flow::Standings;
+use dataflows::market::Params;
+use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::scenario::City;
+use iceshop::snapshot::{Folder, Position, Snapshot};
+use iceshop::translate::Dating;
+use std::fs;
+
+fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
+    (decision_lines(&produce.decisions), receipt_lines(&produce.receipts))
+}
+
+fn add(all: &mut Produce, more: Produce) {
+    all.decisions.extend(more.decisions);
+    all.receipts.extend(more.receipts);
+}
+
+fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
+    let position = Position {
+        city: "test".into(),
+        stream_made: "2026-06-12T00:00:00Z".into(),
+        recorded: Some(true),
+        sequence,
+        decided,
+    };
+    Snapshot { position, saved: pipeline.save() }
+}
+
+/// The log in batches of any size; after some of them the run dies and is restored from a file, on
+/// another number of workers. Everything that was brought forth, and how often it died.
+fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = Folder::open(folder.path(), 2).unwrap();
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    let (mut all, mut deaths, mut next) = (Produce::default(), 0, 0);
+    while next < log.len() {
+        let until = (next + dice.roll(1, 900) as usize).min(log.len());
+        add(&mut all, pipeline.take(log[next..until].to_vec()));
+        next = until;
+        if dice.chance(60) {
+            deaths += 1;
+            let sequence = log[until - 1].sequence;
+            let made = snapshot(&mut pipeline, sequence, all.decisions.len() as u64);
+            keep.write(&made).unwrap();
+            drop(pipeline);
+            let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap().unwrap();
+            assert!(found == made, "what is read is what was written");
+            let workers = dice.roll(1, 3) as usize;
+            pipeline =
+                Pipeline::restore(&found.saved, workers, Dating::Required, Standings::default())
+                    .unwrap();
+            // Restored is as saved: nothing was lost, and nothing came.
+            assert!(pipeline.save() == found.saved, "after {sequence} on {workers} workers");
+        }
+    }
+    add(&mut all, pipeline.finish());
+    (all, deaths)
+}
+
+#[test]
+fn a_run_that_is_stopped_anywhere_decides_the_same() {
+    let mut deaths = 0;
+    for_each_seed(3, |seed| {
+        let dice = &mut Dice::new(seed);
+        let log = city_log(&City { seed, ..small_city(700) });
+        let whole = run(&Params::default(), 1, 1_000, &log);
+        assert!(whole.decisions.iter().any(|d| d.state == "closed"), "windows live");
+        let (pieces, died) = stopped(&log, dice);
+        deaths += died;
+        assert!(bytes(&pieces) == bytes(&whole), "a restored run decides something else");
+    });
+    assert!(deaths > 2, "runs were stopped");
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = Folder::open(folder.path(), 3).unwrap();
+    let log = city_log(&small_city(100));
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    for part in log.chunks(log.len() / 5 + 1) {
+        pipeline.take(part.to_vec());
+        keep.write(&snapshot(&mut pipeline, part.last().unwrap().sequence, 0)).unwrap();
+    }
+    let files = keep.list().unwrap();
+    assert_eq!(files.len(), 3, "as many are kept as asked for");
+    let (newest, before) = (&files[0].1, files[1].0);
+    let good = fs::read(newest).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 4;
+    let mut older = good.clone();
+    older[8] += 1;
+    let cases: [(&[u8], &str); 5] = [
+        (&good[..good.len() / 2], "bytes of state instead of"),
+        (&good[..20], "ends before its header"),
+        (&flipped, "checksum"),
+        (&older, "of version 2"),
+        (b"something else entirely, which is long enough to be a header", "no snapshot"),
+    ];
+    for (damaged, reason) in cases {
+        fs::write(newest, damaged).unwrap();
+        let mut told = Vec::new();
+        let found = keep.newest(|path, error| told.push((path.to_path_buf(), error.to_string())));
+        assert_eq!(found.unwrap().unwrap().position.sequence, before);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].0 == *newest && told[0].1.contains(reason), "{told:?}");
+    }
+    fs::write(newest, &good).unwrap();
+    let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap();
+    assert_eq!(found.unwrap().position.sequence, files[0].0);
+}
