@@ -5,11 +5,14 @@
 //! | [`pipeline`] | one batch of input through translation, engine and announcement |
 //! | [`files`] | a file, or the embedded city on an accelerated clock |
 //! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
+//! | [`resume`] | where a run on NATS begins: after its newest good snapshot |
 //! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
 
 pub mod files;
 
 pub mod nats;
+
+pub mod resume;
 
 pub mod pipeline;
 

@@ -113,6 +113,14 @@ impl Folder {
         Ok(all)
     }
 
+    /// Removes every snapshot.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        self.list()?.iter().try_for_each(|(_, path)| fs::remove_file(path))
+    }
+
     /// The newest snapshot that can be read, if there is any; `damaged` is told of every newer one
     /// that cannot, and why.
     ///

@@ -28,7 +28,7 @@ pub use flight::FlightSettings;
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;
-pub use source::{InputSource, Progress};
+pub use source::{InputSource, Progress, StreamState};
 pub use streams::{Row, StreamSettings, check, init};
 pub use tap::{Announced, Tap};
 

@@ -9,6 +9,7 @@ use crate::params_args::ParamArgs;
 use crate::readable::{count, span};
 use crate::run::files::{Form, Output, run_city, run_file};
 use crate::run::pipeline::Pipeline;
+use crate::run::resume::{OnRegress, Snapshots};
 use crate::run::summary::Summary;
 use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
@@ -17,6 +18,7 @@ use connectors::file::STANDARD;
 use dataflows::flow::{Profile, Standings};
 use dataflows::market::Params;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -112,6 +114,28 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 1_000, value_name = "COUNT", requires = "nats",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub in_flight: u32,
+    /// Keep snapshots in this folder, and go on after the newest one that is there
+    #[arg(long, value_name = "FOLDER", requires = "nats")]
+    pub snapshots: Option<PathBuf>,
+    /// How often a snapshot is made
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
+          requires = "snapshots")]
+    pub snapshot_every: Duration,
+    /// How many snapshots are kept
+    #[arg(long, value_name = "COUNT", default_value_t = 3, requires = "snapshots",
+          value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub snapshots_kept: u16,
+    /// What to do when the input stream was made anew, or has lost what comes after the snapshot
+    #[arg(long, value_name = "WHAT", default_value = "fail", requires = "snapshots")]
+    pub on_stream_regress: OnRegress,
+}
+
+impl RunArgs {
+    fn snapshots(&self) -> Result<Option<Snapshots>, Failure> {
+        let (keep, every) = (self.snapshots_kept as usize, self.snapshot_every);
+        let at = |path: &PathBuf| Snapshots::at(path, keep, every, self.on_stream_regress);
+        self.snapshots.as_ref().map(at).transpose()
+    }
 }
 
 /// What describes the embedded city cannot be asked for together with another input.
@@ -170,6 +194,7 @@ fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
         all_receipts: args.nats.all_receipts,
         stop_when_idle: args.nats.stop_when_idle,
         in_flight: args.nats.in_flight as usize,
+        snapshots: args.nats.snapshots()?,
     };
     block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop run").await?;

@@ -3,16 +3,25 @@
 //! ```text
 //! input stream -> reader (task) -> engine (thread) -> writer (task) -> decisions, receipts, dead letters
 //! ```
-//! At most [`BATCHES_AHEAD`] batches wait on either arrow. The run begins at the first record of
-//! the input stream; decisions that the output stream holds already are not published again.
+//! At most [`BATCHES_AHEAD`] batches wait on either arrow. The run begins after its newest
+//! snapshot, or at the first record of the input stream; decisions that the output stream holds
+//! already are not published again.
+//!
+//! A snapshot goes the way of what it has brought forth: the writer keeps it when all that came
+//! before it is acknowledged. So what a run goes on from is never ahead of its streams.
+//!
+//! Told to stop, a run ends its batches, publishes what they brought forth, keeps a last snapshot,
+//! and is gone within [`LAST_WAIT`]; told again, at once.
 //!
 //! A live stream gets a clock record when it has been quiet for a second. A recorded one (its
 //! first message carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet for
 //! [`RECORDED_QUIET`]: that ends its last tick, and lets no further time pass.
 
 use super::pipeline::{Pipeline, Produce};
+use super::resume::{self, Beginning, Snapshots};
 use super::summary::{Live, Summary, live_line};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::snapshot::{Folder, Position, Snapshot};
 use crate::translate::{Dating, outbound};
 use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
@@ -21,9 +30,10 @@ use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::{Params, Time};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 
 /// How many batches may wait for the engine, and for the writer.
 const BATCHES_AHEAD: usize = 8;
@@ -31,6 +41,11 @@ const BATCHES_AHEAD: usize = 8;
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a recorded stream must be quiet before its last tick is ended.
 const RECORDED_QUIET: Duration = Duration::from_secs(2);
+
+/// How long a run may take to end when it is told to.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+/// The exit code of a process that SIGINT ended.
+const INTERRUPTED: i32 = 130;
 
 /// What a run on NATS is asked for.
 #[derive(Debug, Clone)]
@@ -47,6 +62,8 @@ pub struct Settings {
     pub stop_when_idle: Option<Duration>,
     /// Messages published and not yet acknowledged, at most.
     pub in_flight: usize,
+    /// How snapshots are kept; none: a restart begins at the first record.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// How far the engine's thread has come, as the reader sees it.
@@ -56,7 +73,16 @@ struct Shared {
     sequence: AtomicU64,
     /// When the last tick begins, if nothing more comes, in milliseconds.
     last_tick_ms: AtomicI64,
+    /// Whether the stream is a recorded one, once that is known.
+    recorded: OnceLock<bool>,
     line: Mutex<String>,
+}
+
+/// What goes from the engine to the writer.
+enum Outgoing {
+    Produce(Produce),
+    /// The state after all that went before.
+    Snapshot(Box<Snapshot>),
 }
 
 /// Runs the engine on a city's streams until it is told to stop.
@@ -72,23 +98,44 @@ pub async fn run(
     settings: &Settings,
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
-    let mut source = InputSource::open(connection, subjects, 1, None).await?;
+    let snapshots = settings.snapshots.as_ref();
+    let beginning = resume::begin(connection, subjects, &settings.params, snapshots).await?;
+    let Position { sequence, decided, recorded, .. } = beginning.position;
+    let mut source = InputSource::open(connection, subjects, sequence + 1, recorded).await?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
-    let sink = Sink::open(connection, subjects, 0, flight).await?;
+    let sink = Sink::open(connection, subjects, decided, flight).await?;
     let (to_engine, batches) = channel(BATCHES_AHEAD);
     let (to_writer, produced) = channel(BATCHES_AHEAD);
     let shared = Arc::new(Shared::default());
+    shared.sequence.store(sequence, Ordering::Release);
+    let (ready, begun) = oneshot::channel();
     let engine = {
-        let (params, workers) = (settings.params.clone(), settings.workers);
-        let shared = shared.clone();
-        std::thread::spawn(move || work(params, workers, batches, &to_writer, &shared, started))
+        let (settings, shared) = (settings.clone(), shared.clone());
+        std::thread::spawn(move || match Work::begin(&settings, beginning, &shared, started) {
+            Ok(work) => {
+                // Whoever asked may be gone: then nothing comes, and the work ends.
+                let _ = ready.send(Ok(()));
+                Some(work.run(batches, &to_writer))
+            }
+            Err(failure) => {
+                let _ = ready.send(Err(failure));
+                None
+            }
+        })
     };
-    let writer = tokio::spawn(write(sink, produced, settings.all_receipts));
+    begun.await.expect("a panic has ended the process")?;
+    let folder = snapshots.map(|snapshots| snapshots.folder.clone());
+    let writer = tokio::spawn(write(sink, produced, settings.all_receipts, folder));
     let reader = Reader { settings, shared: &shared };
     let read = reader.read(connection, subjects, &mut source, to_engine).await;
-    let written = writer.await.expect("the writer does not panic");
+    let Ok(written) = tokio::time::timeout(LAST_WAIT, writer).await else {
+        let error = "not everything was acknowledged in 20 s; the next run goes on from the last \
+                     snapshot, or from the first record";
+        return Err(Failure::new(Kind::Unreachable, anyhow::anyhow!(error)));
+    };
+    let written = written.expect("the writer does not panic");
     let summary = engine.join().expect("a panic has ended the process");
-    read.and(written).map(|()| summary)
+    read.and(written).map(|()| summary.expect("the work began"))
 }
 
 struct Reader<'a> {
@@ -117,9 +164,18 @@ impl Reader<'_> {
                 progress = source.next_batch(self.settings.batch, WAIT, &mut batch) => {
                     progress?
                 }
-                () = &mut stop => return Ok(()),
+                () = &mut stop => {
+                    tokio::spawn(async {
+                        stop_signal().await;
+                        std::process::exit(INTERRUPTED);
+                    });
+                    return Ok(());
+                }
             };
             let now = Instant::now();
+            if let Some(recorded) = source.recorded() {
+                let _ = self.shared.recorded.set(recorded);
+            }
             if !batch.is_empty() {
                 quiet.heard(now);
                 // A recorded stream that ends with a clock record has its last tick ended already.
@@ -165,56 +221,125 @@ impl Reader<'_> {
     }
 }
 
-/// The engine's thread: a batch at a time, until nobody sends any more.
-fn work(
-    params: Params,
-    workers: usize,
-    mut batches: Receiver<Vec<Inbound>>,
-    writer: &Sender<Produce>,
-    shared: &Shared,
+/// The engine's thread.
+struct Work<'a> {
+    pipeline: Pipeline,
+    position: Position,
+    /// How often a snapshot is made, if at all.
+    every: Option<Duration>,
+    shared: &'a Shared,
     started: Instant,
-) -> Summary {
-    let mut pipeline = Pipeline::new(params, workers, Dating::Newest, Standings::default());
-    let mut shown = Instant::now();
-    while let Some(batch) = batches.blocking_recv() {
-        let last = batch.last().map_or(0, |inbound| inbound.sequence);
-        let produce = pipeline.take(batch);
-        if writer.blocking_send(produce).is_err() {
-            break;
-        }
-        shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
-        shared.sequence.store(last, Ordering::Release);
-        if shown.elapsed() >= Duration::from_millis(500) {
-            shown = Instant::now();
-            *shared.line.lock().expect("only text") = live_line(&pipeline.figures(), started);
-        }
-    }
-    Summary::of(&pipeline.figures(), started)
 }
 
-/// Publishes what the engine brings forth; returns when all of it is acknowledged.
-async fn write(
-    mut sink: Sink,
-    mut produced: Receiver<Produce>,
-    all_receipts: bool,
-) -> Result<(), Failure> {
-    while let Some(produce) = produced.recv().await {
-        for decision in &produce.decisions {
-            sink.decision(decision).await?;
-        }
-        for receipt in &produce.receipts {
-            if all_receipts || receipt.outcome != "applied" {
-                sink.receipt(receipt).await?;
+impl<'a> Work<'a> {
+    /// The engine as it was at the beginning of the run.
+    fn begin(
+        settings: &Settings,
+        beginning: Beginning,
+        shared: &'a Shared,
+        started: Instant,
+    ) -> Result<Self, Failure> {
+        let (workers, standings) = (settings.workers, Standings::default());
+        let pipeline = match beginning.snapshot {
+            None => Pipeline::new(settings.params.clone(), workers, Dating::Newest, standings),
+            Some(snapshot) => {
+                let saved = snapshot.saved;
+                Pipeline::restore(&saved, workers, Dating::Newest, standings)
+                    .map_err(|error| Failure::new(Kind::Data, error))?
+            }
+        };
+        let every = settings.snapshots.as_ref().map(|snapshots| snapshots.every);
+        Ok(Self { pipeline, position: beginning.position, every, shared, started })
+    }
+
+    /// A batch at a time, until nobody sends any more.
+    fn run(mut self, mut batches: Receiver<Vec<Inbound>>, writer: &Sender<Outgoing>) -> Summary {
+        let (mut shown, mut kept) = (Instant::now(), Instant::now());
+        let mut kept_at = self.position.sequence;
+        let mut heard = true;
+        while let Some(batch) = batches.blocking_recv() {
+            let last = batch.last().map_or(0, |inbound| inbound.sequence);
+            let produce = self.pipeline.take(batch);
+            self.position.sequence = last;
+            self.position.decided += produce.decisions.len() as u64;
+            heard = writer.blocking_send(Outgoing::Produce(produce)).is_ok();
+            if !heard {
+                break;
+            }
+            self.shared.last_tick_ms.store(self.pipeline.last_tick().0, Ordering::Release);
+            self.shared.sequence.store(last, Ordering::Release);
+            if shown.elapsed() >= Duration::from_millis(500) {
+                shown = Instant::now();
+                let line = live_line(&self.pipeline.figures(), self.started);
+                *self.shared.line.lock().expect("only text") = line;
+            }
+            if self.every.is_some_and(|every| kept.elapsed() >= every) {
+                heard = self.snapshot(writer);
+                (kept, kept_at) = (Instant::now(), last);
             }
         }
-        for letter in &produce.dead_letters {
-            sink.dead_letter(letter).await?;
+        if heard && self.every.is_some() && self.position.sequence != kept_at {
+            self.snapshot(writer);
         }
-        if produced.is_empty() {
+        Summary::of(&self.pipeline.figures(), self.started)
+    }
+
+    /// Sends the state after the last batch to the writer; false if that is gone.
+    fn snapshot(&mut self, writer: &Sender<Outgoing>) -> bool {
+        self.position.recorded = self.shared.recorded.get().copied();
+        let snapshot = Snapshot { position: self.position.clone(), saved: self.pipeline.save() };
+        writer.blocking_send(Outgoing::Snapshot(Box::new(snapshot))).is_ok()
+    }
+}
+
+/// Publishes what the engine brings forth, and keeps its snapshots; returns when all of it is
+/// acknowledged.
+async fn write(
+    mut sink: Sink,
+    mut outgoing: Receiver<Outgoing>,
+    all_receipts: bool,
+    folder: Option<Folder>,
+) -> Result<(), Failure> {
+    while let Some(out) = outgoing.recv().await {
+        match out {
+            Outgoing::Produce(produce) => publish(&mut sink, &produce, all_receipts).await?,
+            Outgoing::Snapshot(snapshot) => {
+                sink.flush().await?;
+                if let Some(folder) = folder.clone() {
+                    keep(folder, *snapshot).await;
+                }
+            }
+        }
+        if outgoing.is_empty() {
             sink.flush().await?;
         }
     }
     Ok(sink.flush().await?)
+}
+
+async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Result<(), Failure> {
+    for decision in &produce.decisions {
+        sink.decision(decision).await?;
+    }
+    for receipt in &produce.receipts {
+        if all_receipts || receipt.outcome != "applied" {
+            sink.receipt(receipt).await?;
+        }
+    }
+    for letter in &produce.dead_letters {
+        sink.dead_letter(letter).await?;
+    }
+    Ok(())
+}
+
+/// Keeps a snapshot. One that cannot be kept is no reason to stop: the one before it still is.
+async fn keep(folder: Folder, snapshot: Snapshot) {
+    let sequence = snapshot.position.sequence;
+    let written = tokio::task::spawn_blocking(move || folder.write(&snapshot)).await;
+    match written.expect("writing a file does not panic") {
+        Ok(bytes) => tracing::info!(sequence, bytes, "kept a snapshot"),
+        Err(error) => eprintln!("snapshot   of message {sequence} cannot be kept: {error}"),
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

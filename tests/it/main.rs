@@ -10,6 +10,7 @@
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
 //! | `faults` | what nobody may decide, injected, and caught by `check` |
+//! | `recovery` | the binary on a real nats-server, killed, stopped, restored |
 //! | `snapshots` | a run that is stopped and restored decides what one decides that never was |
 //! | `delivery` | the binary on a real nats-server |
 //!
@@ -25,6 +26,7 @@ mod fuzz;
 mod life_cycle;
 mod market_properties;
 mod receipts;
+mod recovery;
 mod snapshots;
 mod support;
 mod versions;

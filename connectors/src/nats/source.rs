@@ -34,6 +34,36 @@ pub struct Progress {
     pub caught_up: bool,
 }
 
+/// What the broker says of a city's input stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamState {
+    /// Its name.
+    pub stream: String,
+    /// When it was made.
+    pub made: String,
+    /// The first message that it holds; one more than the last if it holds none.
+    pub first: u64,
+    /// The last message that it has had.
+    pub last: u64,
+}
+
+impl StreamState {
+    /// The state of the city's input stream.
+    ///
+    /// # Errors
+    /// The stream is missing, or the server does not answer.
+    pub async fn of_input(
+        connection: &Connection,
+        subjects: &Subjects,
+    ) -> Result<StreamState, NatsError> {
+        let stream = subjects.in_stream();
+        let info = connection.stream_info(&stream).await?;
+        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+        let first = if info.state.messages == 0 { last + 1 } else { first };
+        Ok(StreamState { stream, made: info.created.to_string(), first, last })
+    }
+}
+
 impl InputSource {
     /// Begins at `sequence` (1: at the beginning).
     ///
