@@ -11,6 +11,7 @@ Examples:
   iceshop generate --output city.jsonl           its records, to look at
   iceshop run --input city.jsonl --output decisions.jsonl
   iceshop check --events city.jsonl --decisions decisions.jsonl
+  iceshop diff a.jsonl b.jsonl                   the first decision that differs
   iceshop solve market.json                      one line: value, bound, gap
   iceshop solve market.json --out grouping.json  and who buys with whom
   iceshop solve market.json --greedy             what the plain greedy makes of it

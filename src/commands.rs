@@ -4,6 +4,10 @@ pub mod check;
 
 pub mod city;
 
+pub mod diff;
+
+pub mod dlq;
+
 pub mod generate;
 
 pub mod nats;
@@ -41,6 +45,10 @@ pub enum Command {
     Publish(publish::Args),
     /// Print a city's decisions as they come
     Tap(tap::Args),
+    /// Name the first decision in which two decision logs differ, and what led to it
+    Diff(diff::Args),
+    /// List, show and send again what could not be decoded
+    Dlq(dlq::Args),
     /// Make or check a city's streams
     Nats(nats::Args),
     /// Solve one market from a file
@@ -60,6 +68,11 @@ impl Command {
             Command::Run(args) => run::run(args),
             Command::Publish(args) => publish::run(args),
             Command::Tap(args) => tap::run(args),
+            Command::Dlq(args) => dlq::run(args),
+            Command::Diff(args) => match diff::run(args)? {
+                true => Ok(()),
+                false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("the logs differ"))),
+            },
             Command::Nats(args) => nats::run(args),
             Command::Check(args) => match check::run(args).map_err(failed)? {
                 true => Ok(()),

@@ -5,6 +5,7 @@
 //! | [`InputSource`] | every message from a sequence on, once, in stream order |
 //! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters at least once |
 //! | [`publish_file`] | every line at least once; if `exclusive`, exactly once and in order |
+//! | [`Letters`] | every dead letter in order |
 //! | [`Tap`] | every decision in order |
 //!
 //! What nats-server 2.9.10 offers suffices.
@@ -12,6 +13,7 @@
 mod clock;
 mod connect;
 mod flight;
+mod letters;
 mod publisher;
 mod reader;
 mod sink;
@@ -25,6 +27,7 @@ use crate::file::FileError;
 pub use clock::{Clock, QUIET, Quiet};
 pub use connect::{ConnectSettings, Connection, Login, MAX_RECONNECT_DELAY, connect};
 pub use flight::FlightSettings;
+pub use letters::{Letter, Letters, send_again};
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;

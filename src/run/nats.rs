@@ -99,6 +99,7 @@ pub async fn run(
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
     let snapshots = settings.snapshots.as_ref();
+    resume::refuse_unsafe(connection, subjects).await?;
     let beginning = resume::begin(connection, subjects, &settings.params, snapshots).await?;
     let Position { sequence, decided, recorded, .. } = beginning.position;
     let mut source = InputSource::open(connection, subjects, sequence + 1, recorded).await?;

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Kind, OrFail};
 use crate::snapshot::{Folder, Position, Snapshot};
-use connectors::nats::{Connection, StreamState};
+use connectors::nats::{Connection, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::path::PathBuf;
@@ -34,6 +34,31 @@ pub(super) struct Beginning {
     pub position: Position,
     /// The state after that; none: nothing has been.
     pub snapshot: Option<Snapshot>,
+}
+
+/// What a run cannot do without, of what `iceshop nats check` compares: a stream that drops what was
+/// read or has too short a memory of ids would lose or repeat messages.
+const NEEDED: [&str; 2] = ["retention", "duplicate_window"];
+
+/// Refuses streams that would lose or repeat messages.
+///
+/// # Errors
+/// A stream is missing or unsafe, or NATS does not answer.
+pub(super) async fn refuse_unsafe(
+    connection: &Connection,
+    subjects: &Subjects,
+) -> Result<(), Failure> {
+    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
+    match rows.iter().find(|row| !row.good && NEEDED.contains(&row.field)) {
+        None => Ok(()),
+        Some(Row { stream, field, expected, actual, .. }) => {
+            let error = format!(
+                "stream {stream}: {field} is {actual}, {expected} is needed (iceshop nats \
+                 check shows all)"
+            );
+            Err(Failure::new(Kind::Config, anyhow::anyhow!(error)))
+        }
+    }
 }
 
 /// Where the run begins: after the newest snapshot that can be read, if there is any. What cannot be

@@ -323,3 +323,50 @@ fn a_reader_who_leaves_early_is_no_failure() {
         assert_eq!(status.code(), Some(0), "{command}: {errors}");
     }
 }
+
+#[test]
+fn the_first_decision_that_differs_is_named_with_its_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (events, left, right) = (path("events"), path("left"), path("right"));
+    succeed(&[
+        "generate",
+        "--intents",
+        "300",
+        "--stores",
+        "40",
+        "--products",
+        "3",
+        "--hours",
+        "2",
+        "--output",
+        &events,
+    ]);
+    succeed(&["run", "--input", &events, "--output", &left]);
+    std::fs::copy(&left, &right).unwrap();
+    let same = succeed(&["diff", &left, &right]);
+    let mut lines: Vec<String> =
+        std::fs::read_to_string(&left).unwrap().lines().map(String::from).collect();
+    assert_eq!(same, format!("{} decisions, all the same\n", lines.len()));
+
+    // A changed field, a missing line, a line too many.
+    let first: serde_json::Value = serde_json::from_str(&lines[6]).unwrap();
+    let (window, revision) = (first["window"].as_str().unwrap(), &first["revision"]);
+    let changed = lines[6].replacen("\"buyers\":", "\"buyers\":9", 1);
+    let original = std::mem::replace(&mut lines[6], changed);
+    std::fs::write(&right, lines.join("\n")).unwrap();
+    let differ = output(&["diff", &left, &right, "--events", &events]);
+    let said = String::from_utf8_lossy(&differ.stdout);
+    assert_eq!(differ.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("line 7\n"), "{said}");
+    assert!(said.contains(&format!("{window} revision {revision}")), "{said}");
+    assert!(said.contains("  group.buyers: "), "{said}");
+    lines[6] = original;
+    for (shorter, longer) in [(&left, &right), (&right, &left)] {
+        std::fs::write(longer, lines.join("\n")).unwrap();
+        std::fs::write(shorter, lines[..9].join("\n")).unwrap();
+        let differ = output(&["diff", &left, &right]);
+        let said = String::from_utf8_lossy(&differ.stdout);
+        assert!(said.starts_with("line 10\n") && said.contains("ends here"), "{said}");
+    }
+}

@@ -116,3 +116,53 @@ fn a_server_that_is_not_there_is_exit_code_4() {
     let args = ["run", "--nats", &server.url(), "--city", CITY];
     assert_eq!(output(&args).status.code(), Some(3));
 }
+
+#[test]
+fn dead_letters_are_listed_shown_and_sent_again() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let good = r#"{"at":"2026-06-12T08:00:00Z","kind":"clock"}"#;
+    std::fs::write(&path, format!("{good}\n{{nonsense\n7\n")).unwrap();
+    on(&server, &["nats", "init"]);
+    on(&server, &["publish", path.to_str().unwrap()]);
+    on(&server, &["run", "--stop-when-idle", "1"]);
+    let listed = on(&server, &["dlq", "ls"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.contains("malformed") && listed.contains("{nonsense"), "{listed}");
+    assert_eq!(on(&server, &["dlq", "ls", "--from", "2"]).lines().count(), 1);
+    assert_eq!(on(&server, &["dlq", "show", "1"]), "{nonsense");
+    // Sent again as it was it is a letter once more; mended it is a record.
+    on(&server, &["dlq", "replay", "1"]);
+    let mended = folder.path().join("mended.json");
+    std::fs::write(&mended, r#"{"kind":"clock"}"#).unwrap();
+    on(&server, &["dlq", "replay", "2", "--with", mended.to_str().unwrap()]);
+    let summary = on(&server, &["run", "--stop-when-idle", "1", "--summary", "-"]);
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["receipts"]["invalid"], 3, "{summary}");
+    assert_eq!(messages(&server)[2], 3);
+    let args = ["dlq", "show", "9", "--nats", &server.url(), "--city", CITY];
+    let missing = output(&args);
+    assert_eq!(missing.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no dead letter 9"));
+}
+
+#[test]
+fn streams_that_would_lose_or_repeat_messages_are_refused() {
+    let server = NatsServer::start();
+    let short = output(&[
+        "nats",
+        "init",
+        "--duplicate-window-s",
+        "5",
+        "--nats",
+        &server.url(),
+        "--city",
+        CITY,
+    ]);
+    assert!(short.status.success());
+    let refused = output(&["run", "--nats", &server.url(), "--city", CITY]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("duplicate_window is 5s, 120s is needed"), "{said}");
+}

@@ -68,7 +68,7 @@ pub(super) fn sum(worths: impl Iterator<Item = i64>) -> i64 {
 }
 
 /// How many cells take as long as a combination of counts.
-const COMBINATION_CELLS: usize = 16;
+const COMBINATION_CELLS: usize = 24;
 /// Combinations of counts that are tried before a table is made.
 const MOST_COMBINED: usize = 256;
 
@@ -119,8 +119,9 @@ impl Classes {
             })
             .collect();
         let wanted = main.1.iter().take_while(|n| free[**n].0 >= 0).count();
-        let mut best: Option<(i128, usize, Vec<usize>)> = None;
+        let mut best: Option<(i128, usize)> = None;
         let mut counts = vec![0; self.all.len()];
+        let mut chosen = counts.clone();
         loop {
             let (mut units, mut buyers, mut worth) = (0, 0, 0);
             for (n, class) in smaller.iter().enumerate() {
@@ -135,9 +136,10 @@ impl Classes {
                 if least <= greatest {
                     let count = wanted.clamp(least, greatest);
                     let found = (worth + sums[smaller.len()][count], buyers + count);
-                    if best.as_ref().is_none_or(|best| found > (best.0, best.1)) {
+                    if best.is_none_or(|best| found > best) {
                         counts[smaller.len()] = count;
-                        best = Some((found.0, found.1, counts.clone()));
+                        chosen.copy_from_slice(&counts);
+                        best = Some(found);
                     }
                 }
             }
@@ -148,8 +150,8 @@ impl Classes {
             counts[..n].fill(0);
             counts[n] += 1;
         }
-        let (_, _, counts) = best?;
-        Some(self.all.iter().zip(counts).flat_map(|(c, n)| c.1[..n].iter().copied()).collect())
+        best?;
+        Some(self.all.iter().zip(chosen).flat_map(|(c, n)| c.1[..n].iter().copied()).collect())
     }
 }
 

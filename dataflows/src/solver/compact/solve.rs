@@ -32,10 +32,10 @@ const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's steps of search; one of twice as many four times as
 /// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
 /// many, whose prices take long already. Shares are of so many.
-const MORE_STEPS: (u64, u64, u64) = (100, 5, 12);
-const MORE_FOR: u64 = 1_500_000;
-/// From an incumbent as many times more: nothing else of a great part is then done anew.
-const MORE_FROM_INCUMBENT: u64 = 2;
+const MORE_STEPS: (u64, u64, u64) = (100, 7, 18);
+const MORE_FOR: u64 = 2_250_000;
+/// From scratch, parts of more intents have half as many steps again.
+const FEW: usize = 200;
 const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
@@ -286,13 +286,12 @@ impl<'a> Solve<'a> {
             starts = starts.min(STARTS_FROM_INCUMBENT);
         }
         let shares = starts.min(SHARED_BY);
-        let more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
-        let most = MORE_FOR / (self.part.pairs() as u64).max(1);
-        let mut most = most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES;
-        if !self.budget.from_scratch {
-            most *= MORE_FROM_INCUMBENT;
+        let mut more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
+        if self.budget.from_scratch && size > FEW {
+            more += more / 2;
         }
-        let more = more.clamp(SHARES, most);
+        let most = MORE_FOR / (self.part.pairs() as u64).max(1);
+        let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
         let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / shares;
         let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / shares as u64;
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
