@@ -11,6 +11,7 @@
 //! | `command_line` | the binary: flags, files, figures, exit codes |
 //! | `faults` | what nobody may decide, injected, and caught by `check` |
 //! | `recovery` | the binary on a real nats-server, killed, stopped, restored |
+//! | `simulation` | engine, sink and disk in one thread, dying at any step |
 //! | `snapshots` | a run that is stopped and restored decides what one decides that never was |
 //! | `delivery` | the binary on a real nats-server |
 //!
@@ -27,6 +28,7 @@ mod life_cycle;
 mod market_properties;
 mod receipts;
 mod recovery;
+mod simulation;
 mod snapshots;
 mod support;
 mod versions;

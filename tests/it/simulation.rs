@@ -1,0 +1,253 @@
+//! A whole run simulated: its log, its engine, its sink and its disk in one thread, seeded.
+//!
+//! The log is reordered, repeated and damaged. The engine dies between any two steps; the sink
+//! refuses messages, or takes them and forgets to say so; the disk tears snapshots and flips bits of
+//! them. After every step the sink holds the beginning of what a run that never dies decides, and at
+//! the end all of it, with one outcome for every record. `ICESHOP_SEED=n` replays one simulation,
+//! `ICESHOP_CASES=n` makes that many.
+
+use crate::support::{
+    Dice, city_log, decision_lines, for_each_seed, inbounds, receipt_lines, record_lines, run,
+};
+use connectors::inbound::{Inbound, Stamp};
+use connectors::wire::Record;
+use dataflows::flow::Standings;
+use dataflows::market::Params;
+use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::scenario::City;
+use iceshop::snapshot::{Folder, Position, Snapshot};
+use iceshop::translate::Dating;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+
+/// What the engine hands to the sink, in this order.
+enum Message {
+    /// A decision, its number and its line.
+    Decision(u64, Vec<u8>),
+    /// A record's receipt.
+    Receipt((u64, Option<u32>), Vec<u8>),
+    /// The state after all that went before.
+    Snapshot(Box<Snapshot>),
+}
+
+/// The engine's process: all of it is lost when it dies.
+struct Process {
+    pipeline: Pipeline,
+    position: Position,
+    queue: VecDeque<Message>,
+}
+
+impl Process {
+    /// Starts, after the newest good snapshot if there is one.
+    fn start(disk: &Folder, world: &World, workers: usize) -> Self {
+        let found = disk.newest(|_, _| {}).unwrap();
+        let standings = Standings::default();
+        let (pipeline, position) = match found {
+            Some(Snapshot { position, saved }) => {
+                let restored = Pipeline::restore(&saved, workers, Dating::Required, standings);
+                (restored.unwrap(), position)
+            }
+            None => {
+                let pipeline =
+                    Pipeline::new(Params::default(), workers, Dating::Required, standings);
+                let position = Position {
+                    city: "simulated".into(),
+                    stream_made: "at the beginning".into(),
+                    recorded: Some(true),
+                    sequence: 0,
+                    decided: 0,
+                };
+                (pipeline, position)
+            }
+        };
+        let published = world.published.len() as u64;
+        assert!(position.decided <= published, "a snapshot is not ahead of its decisions");
+        Self { pipeline, position, queue: VecDeque::new() }
+    }
+
+    fn take(&mut self, batch: &[Inbound]) {
+        let produce = self.pipeline.take(batch.to_vec());
+        self.position.sequence = batch.last().map_or(self.position.sequence, |last| last.sequence);
+        self.hand_on(produce);
+    }
+
+    fn hand_on(&mut self, produce: Produce) {
+        for decision in produce.decisions {
+            self.position.decided += 1;
+            let line = decision_lines(&[decision]);
+            self.queue.push_back(Message::Decision(self.position.decided, line));
+        }
+        for receipt in produce.receipts {
+            let place = (receipt.sequence, receipt.index);
+            self.queue.push_back(Message::Receipt(place, receipt_lines(&[receipt])));
+        }
+    }
+
+    fn snapshot(&mut self) {
+        let (position, saved) = (self.position.clone(), self.pipeline.save());
+        self.queue.push_back(Message::Snapshot(Box::new(Snapshot { position, saved })));
+    }
+}
+
+/// What is there when the engine is not.
+struct World {
+    /// The decisions of a run that never dies.
+    expected: Vec<Vec<u8>>,
+    published: Vec<Vec<u8>>,
+    receipts: BTreeMap<(u64, Option<u32>), Vec<u8>>,
+}
+
+impl World {
+    /// Takes the first message, if it does not fail; whether it was taken and said so.
+    fn deliver(&mut self, message: &Message, disk: &Folder, dice: &mut Dice) -> bool {
+        if dice.chance(10) {
+            return false;
+        }
+        match message {
+            Message::Decision(number, line) => {
+                let n = *number as usize - 1;
+                assert!(n <= self.published.len(), "no gap before decision {number}");
+                if n == self.published.len() {
+                    assert!(self.expected.get(n) == Some(line), "decision {number} differs");
+                    self.published.push(line.clone());
+                } else {
+                    assert!(self.published[n] == *line, "decision {number} is told in two ways");
+                }
+            }
+            Message::Receipt(place, line) => {
+                let before = self.receipts.insert(*place, line.clone());
+                assert!(before.is_none_or(|before| before == *line), "{place:?} has two outcomes");
+            }
+            Message::Snapshot(snapshot) => {
+                disk.write(snapshot).unwrap();
+                if dice.chance(25) {
+                    spoil(disk, dice);
+                }
+            }
+        }
+        // Taken; that may be forgotten.
+        !dice.chance(5)
+    }
+}
+
+/// The newest snapshot is torn, or has a bit flipped.
+fn spoil(disk: &Folder, dice: &mut Dice) {
+    let newest = &disk.list().unwrap()[0].1;
+    let mut bytes = fs::read(newest).unwrap();
+    let at = dice.roll(0, bytes.len() as i64 - 1) as usize;
+    if dice.chance(50) {
+        bytes.truncate(at);
+    } else {
+        bytes[at] ^= 1 << dice.roll(0, 7);
+    }
+    fs::write(newest, bytes).unwrap();
+}
+
+/// A small city's log with records that come twice, late, or damaged.
+fn log(seed: u64, dice: &mut Dice) -> Vec<Inbound> {
+    let city = City { seed, intents: 40, stores: 10, products: 2, hours: 1, ..City::default() };
+    let mut records: Vec<(String, Record)> = city_log(&city)
+        .into_iter()
+        .map(|inbound| match (inbound.at, inbound.record) {
+            (Stamp::Text(at), Ok(record)) => (at, record),
+            _ => panic!("a city's records are good and dated"),
+        })
+        .collect();
+    for _ in 0..records.len() / 10 {
+        let (from, to) =
+            (dice.roll(0, records.len() as i64 - 1), dice.roll(0, records.len() as i64 - 1));
+        let moved = records[from as usize].clone();
+        records.insert(to as usize, moved);
+    }
+    let text = record_lines(&records);
+    let mut lines: Vec<Vec<u8>> =
+        text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect();
+    for line in &mut lines {
+        if dice.chance(3) {
+            let at = dice.roll(0, line.len() as i64 - 1) as usize;
+            line[at] = dice.roll(33, 126) as u8;
+        }
+    }
+    inbounds(&lines)
+}
+
+/// Where the first record is that the engine has not taken in.
+fn unread(log: &[Inbound], process: &Process) -> usize {
+    log.partition_point(|inbound| inbound.sequence <= process.position.sequence)
+}
+
+/// Lives through one simulation; how often the engine died, and how often it had a snapshot.
+fn simulate(seed: u64) -> (u64, u64) {
+    let dice = &mut Dice::new(seed);
+    let log = log(seed, dice);
+    let whole = run(&Params::default(), 1, 1_000, &log);
+    let expected = whole.decisions.iter().map(|d| decision_lines(std::slice::from_ref(d)));
+    let mut world =
+        World { expected: expected.collect(), published: Vec::new(), receipts: BTreeMap::new() };
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
+    let mut process = Process::start(&disk, &world, 1);
+    let (mut deaths, mut restored, mut closed) = (0, 0, false);
+    loop {
+        let next = unread(&log, &process);
+        match dice.roll(0, 99) {
+            0..=34 if next < log.len() => {
+                let until = (next + dice.roll(1, 20) as usize).min(log.len());
+                process.take(&log[next..until]);
+            }
+            35..=46 if !closed => process.snapshot(),
+            47..=54 => {
+                deaths += 1;
+                closed = false;
+                process = Process::start(&disk, &world, dice.roll(1, 2) as usize);
+                restored += (process.position.sequence > 0) as u64;
+            }
+            _ => {
+                for _ in 0..dice.roll(1, 60) {
+                    let Some(message) = process.queue.front() else { break };
+                    if world.deliver(message, &disk, dice) {
+                        process.queue.pop_front();
+                    }
+                }
+            }
+        }
+        if unread(&log, &process) == log.len() && !closed {
+            closed = true;
+            let produce = process.pipeline.finish();
+            process.hand_on(produce);
+        }
+        if closed && process.queue.is_empty() {
+            break;
+        }
+    }
+    assert!(world.published == world.expected, "all is published");
+    let outcomes = receipt_lines(&whole.receipts);
+    let mut outcomes: Vec<&[u8]> = outcomes.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut told: Vec<&[u8]> = world.receipts.values().map(Vec::as_slice).collect();
+    outcomes.sort_unstable();
+    told.sort_unstable();
+    let said = |all: &[&[u8]]| String::from_utf8_lossy(&all.concat()).into_owned();
+    let lacks = |a: &[&[u8]], b: &[&[u8]]| -> Vec<String> {
+        a.iter().filter(|line| !b.contains(line)).map(|line| said(&[line])).collect()
+    };
+    assert!(
+        told == outcomes,
+        "{:?} instead of {:?}",
+        lacks(&told, &outcomes),
+        lacks(&outcomes, &told)
+    );
+    assert_eq!(told.len(), log.len(), "every record has its one outcome");
+    (deaths, restored)
+}
+
+#[test]
+fn whatever_dies_nothing_is_lost_and_nothing_is_told_twice() {
+    let (mut deaths, mut restored) = (0, 0);
+    for_each_seed(2_000, |seed| {
+        let (died, with_a_snapshot) = simulate(seed);
+        deaths += died;
+        restored += with_a_snapshot;
+    });
+    println!("{deaths} deaths, {restored} times restored from a snapshot");
+    assert!(restored > 0, "some simulations get so far");
+}
