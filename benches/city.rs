@@ -3,7 +3,8 @@
 //! Closed loop: every record of a seeded city is handed over as fast as it is taken, translated,
 //! decided and announced in memory. Prints its parameters and one JSON line of figures; the digest
 //! is that of the decisions, so that nothing is optimised away and a change of speed can be told
-//! from a change of mind. Under `cargo test` it runs at smoke size.
+//! from a change of mind. Where most intents are live, the run is stopped once: its snapshot is
+//! written, read, and restored, each timed. Under `cargo test` it runs at smoke size.
 
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
@@ -12,6 +13,7 @@ use dataflows::market::Params;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::summary::Summary;
 use iceshop::scenario::City;
+use iceshop::snapshot::{self, Folder, Position, Snapshot};
 use iceshop::translate::Dating;
 use sha2::{Digest, Sha256};
 use std::time::Instant;
@@ -57,12 +59,47 @@ fn main() {
             digest.update(&line);
         }
     };
-    for batch in records.chunks(BATCH) {
+    for (n, batch) in records.chunks(BATCH).enumerate() {
         keep(pipeline.take(batch.to_vec()));
+        if n == records.len() / BATCH / 2 {
+            pipeline = stopped(pipeline, workers);
+        }
     }
     keep(pipeline.finish());
     let summary = Summary::of(&pipeline.figures(), started);
     println!("{}", serde_json::to_string(&summary).expect("figures are JSON"));
     let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     println!("decisions {digest}");
+}
+
+/// The pipeline after a snapshot, from which it is restored; says what that took.
+fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
+    let live = pipeline.engine().stats().live_intents;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = Folder::open(folder.path(), 1).expect("a folder of snapshots");
+    let timed = Instant::now();
+    let saved = pipeline.save();
+    let save = timed.elapsed();
+    let (city, stream_made) = (String::new(), String::new());
+    let position = Position { city, stream_made, recorded: None, sequence: 1, decided: 0 };
+    let timed = Instant::now();
+    let bytes = path.write(&Snapshot { position, saved }).expect("the disk has room");
+    let write = timed.elapsed();
+    drop(pipeline);
+    let timed = Instant::now();
+    let found = snapshot::read(&path.list().expect("a snapshot")[0].1).expect("it is whole");
+    let read = timed.elapsed();
+    let timed = Instant::now();
+    let restored = Pipeline::restore(&found.saved, workers, Dating::Required, Standings::default());
+    let restored = restored.expect("this program made it");
+    println!(
+        "snapshot: {live} live intents, {bytes} bytes, {} a live intent; saved in {:.0} ms, written \
+         in {:.0}, read in {:.0}, restored in {:.0}",
+        bytes / (live as u64).max(1),
+        save.as_secs_f64() * 1e3,
+        write.as_secs_f64() * 1e3,
+        read.as_secs_f64() * 1e3,
+        timed.elapsed().as_secs_f64() * 1e3,
+    );
+    restored
 }

@@ -15,7 +15,7 @@
 //! | `snapshots` | a run that is stopped and restored decides what one decides that never was |
 //! | `delivery` | the binary on a real nats-server |
 //!
-//! A random test prints its seed when it dies.
+//! `support` and `proxy` are what they share. A random test prints its seed when it dies.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,6 +26,7 @@ mod faults;
 mod fuzz;
 mod life_cycle;
 mod market_properties;
+mod proxy;
 mod receipts;
 mod recovery;
 mod simulation;

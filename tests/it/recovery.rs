@@ -1,6 +1,7 @@
 //! The binary, killed: what is in the streams afterwards is what an engine that was never stopped
 //! puts there, byte for byte.
 
+use crate::proxy::Proxy;
 use crate::support::{Dice, Seed, iceshop, output, succeed};
 use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
@@ -56,15 +57,22 @@ impl Town {
 
     /// What an engine is asked for: small batches and many snapshots, so that it dies between them.
     fn engine(&self) -> Vec<String> {
-        let url = self.server.url();
+        self.engine_at(&self.server.url())
+    }
+
+    fn engine_at(&self, url: &str) -> Vec<String> {
         let snapshots = self.snapshots();
-        let args = ["run", "--nats", &url, "--city", CITY, "--batch", "20", "--all-receipts"];
+        let args = ["run", "--nats", url, "--city", CITY, "--batch", "20", "--all-receipts"];
         let keep = ["--snapshot-every", "0.05", "--snapshots", snapshots.to_str().unwrap()];
         args.iter().chain(&keep).map(|arg| (*arg).to_string()).collect()
     }
 
     fn start(&self) -> Child {
-        let args = self.engine();
+        self.start_at(&self.server.url())
+    }
+
+    fn start_at(&self, url: &str) -> Child {
+        let args = self.engine_at(url);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let log = std::fs::File::create(self.folder.path().join("engine.log")).unwrap();
         iceshop(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap()
@@ -159,11 +167,7 @@ fn a_run_that_is_told_to_stop_keeps_a_snapshot_and_goes_on_after_it() {
     for name in ["-TERM", "-INT"] {
         let town = Town::build(6);
         let mut engine = town.start();
-        let asked = Instant::now();
-        while town.messages(Subjects::out_stream) < 50 {
-            assert!(asked.elapsed() < Duration::from_secs(30), "{}", town.said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        published(&town, 50);
         let asked = Instant::now();
         signal(&engine, name);
         let status = engine.wait().unwrap();
@@ -235,4 +239,52 @@ fn a_disk_that_is_full_costs_the_snapshot_and_not_the_run() {
     let said = town.finish();
     assert!(said.contains("cannot be kept"), "{said}");
     town.is_whole();
+}
+
+/// Waits until the engine has published so many decisions.
+#[track_caller]
+fn published(town: &Town, least: u64) {
+    let asked = Instant::now();
+    while town.messages(Subjects::out_stream) < least {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{}", town.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_network_that_is_cut_both_ways_loses_nothing() {
+    let town = Town::build(11);
+    let proxy = Proxy::to(&town.server.url());
+    let mut engine = town.start_at(&proxy.url());
+    for least in [30, 90] {
+        published(&town, least);
+        proxy.cut();
+        std::thread::sleep(Duration::from_millis(1_500));
+        proxy.mend();
+    }
+    published(&town, town.expected.lines().count() as u64);
+    signal(&engine, "-TERM");
+    let status = engine.wait().unwrap();
+    assert!(status.success(), "{}", town.said());
+    town.finish();
+    town.is_whole();
+}
+
+#[test]
+fn a_decision_stream_that_is_deleted_ends_the_run_aloud() {
+    let town = Town::build(12);
+    let mut engine = town.start();
+    published(&town, 30);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = connect(&ConnectSettings::new(town.server.url())).await.unwrap();
+        let stream = Subjects::new(CITY.parse().unwrap()).out_stream();
+        connection.jetstream().delete_stream(stream).await.unwrap();
+    });
+    let status = engine.wait().unwrap();
+    let said = town.said();
+    assert!(
+        !status.success() && said.contains("ICESHOP_TEST_TOWN_OUT does not exist"),
+        "{status}: {said}"
+    );
 }

@@ -68,7 +68,7 @@ pub(super) fn sum(worths: impl Iterator<Item = i64>) -> i64 {
 }
 
 /// How many cells take as long as a combination of counts.
-const COMBINATION_CELLS: usize = 24;
+const COMBINATION_CELLS: usize = 32;
 /// Combinations of counts that are tried before a table is made.
 const MOST_COMBINED: usize = 256;
 

@@ -35,7 +35,7 @@ const SHARED_BY: u32 = 3;
 const MORE_STEPS: (u64, u64, u64) = (100, 7, 18);
 const MORE_FOR: u64 = 2_250_000;
 /// From scratch, parts of more intents have half as many steps again.
-const FEW: usize = 200;
+const FEW: usize = 110;
 const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
