@@ -23,19 +23,23 @@ struct Town {
 
 impl Town {
     fn build(seed: u64) -> Self {
-        let town = Self::empty(seed);
+        Self::of(seed, 700)
+    }
+
+    fn of(seed: u64, intents: u64) -> Self {
+        let town = Self::empty(seed, intents);
         town.succeed(&["nats", "init"]);
         town.succeed(&["publish", town.events().to_str().unwrap()]);
         town
     }
 
     /// The same, before it has streams.
-    fn empty(seed: u64) -> Self {
+    fn empty(seed: u64, intents: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let events = folder.path().join("events.jsonl");
         let path = events.to_str().unwrap();
-        let seed = seed.to_string();
-        let size = ["--intents", "700", "--stores", "60", "--products", "4", "--hours", "3"];
+        let (seed, intents) = (seed.to_string(), intents.to_string());
+        let size = ["--intents", &intents, "--stores", "60", "--products", "4", "--hours", "3"];
         succeed(&[&["generate", "--seed", &seed, "--output", path], &size[..]].concat());
         let expected = succeed(&["run", "--input", path]);
         let records = std::fs::read_to_string(path).unwrap().lines().count() as u64;
@@ -123,7 +127,8 @@ fn signal(child: &Child, name: &str) {
     assert!(kill.success(), "kill {name} {pid}");
 }
 
-/// How often the engine is killed, and the server.
+/// How often the engine is killed, and the server; `ICESHOP_KILLS` and `ICESHOP_SERVER_KILLS` say
+/// otherwise.
 fn kills() -> (u64, u64) {
     let read = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     (read("ICESHOP_KILLS").unwrap_or(8), read("ICESHOP_SERVER_KILLS").unwrap_or(2))
@@ -133,8 +138,8 @@ fn kills() -> (u64, u64) {
 fn an_engine_and_a_server_that_are_killed_lose_nothing_and_say_nothing_twice() {
     let _seed = Seed(5);
     let dice = &mut Dice::new(5);
-    let mut town = Town::build(5);
     let (engines, servers) = kills();
+    let mut town = Town::of(5, 90 * engines);
     let (mut resumed, mut killed) = (0, 0);
     let mut deaths: Vec<bool> = (0..engines + servers).map(|n| n < engines).collect();
     dice.shuffle(&mut deaths);
@@ -287,4 +292,23 @@ fn a_decision_stream_that_is_deleted_ends_the_run_aloud() {
         !status.success() && said.contains("ICESHOP_TEST_TOWN_OUT does not exist"),
         "{status}: {said}"
     );
+}
+
+#[test]
+fn a_second_signal_ends_a_run_that_cannot_publish_and_loses_nothing() {
+    let mut town = Town::build(13);
+    let mut engine = town.start();
+    published(&town, 30);
+    town.server.kill();
+    signal(&engine, "-TERM");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(engine.try_wait().unwrap().is_none(), "it waits for its server: {}", town.said());
+    let asked = Instant::now();
+    signal(&engine, "-TERM");
+    let status = engine.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{}", town.said());
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    town.server.resume();
+    town.finish();
+    town.is_whole();
 }
