@@ -5,7 +5,7 @@ use crate::snapshot::{Folder, Position, Snapshot};
 use connectors::nats::{Connection, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 /// What to do when the input stream is not the one that a snapshot was made of.
@@ -82,7 +82,7 @@ pub(super) async fn begin(
     };
     let nothing = Beginning { position, snapshot: None };
     let Some(snapshots) = snapshots else { return Ok(nothing) };
-    let damaged = |path: &std::path::Path, error: anyhow::Error| {
+    let damaged = |path: &Path, error: anyhow::Error| {
         eprintln!("snapshot   {} is not used: {error:#}", path.display());
     };
     let newest = snapshots.folder.newest(damaged);
@@ -160,7 +160,7 @@ impl Snapshots {
     /// # Errors
     /// It cannot be made.
     pub fn at(
-        path: &PathBuf,
+        path: &Path,
         keep: usize,
         every: Duration,
         on_regress: OnRegress,

@@ -6,6 +6,8 @@
 //! and an upper bound after updates: as if who was taken out had left a double behind that is worth
 //! nothing, or as little as anybody in the group can be.
 
+use serde::{Deserialize, Serialize};
+
 /// What is kept of a tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TierSum {
@@ -248,4 +250,3 @@ mod tests {
         }
     }
 }
-use serde::{Deserialize, Serialize};
