@@ -14,6 +14,8 @@ pub mod nats;
 
 pub mod publish;
 
+pub mod replay;
+
 pub mod run;
 
 pub mod solve;
@@ -45,6 +47,8 @@ pub enum Command {
     Publish(publish::Args),
     /// Print a city's decisions as they come
     Tap(tap::Args),
+    /// Rebuild what was so at a past moment from the log, and print it
+    Replay(Box<replay::Args>),
     /// Name the first decision in which two decision logs differ, and what led to it
     Diff(diff::Args),
     /// List, show and send again what could not be decoded
@@ -68,6 +72,7 @@ impl Command {
             Command::Run(args) => run::run(args),
             Command::Publish(args) => publish::run(args),
             Command::Tap(args) => tap::run(args),
+            Command::Replay(args) => replay::run(args),
             Command::Dlq(args) => dlq::run(args),
             Command::Diff(args) => match diff::run(args)? {
                 true => Ok(()),

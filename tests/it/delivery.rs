@@ -166,3 +166,55 @@ fn streams_that_would_lose_or_repeat_messages_are_refused() {
     assert_eq!(refused.status.code(), Some(3), "{said}");
     assert!(said.contains("duplicate_window is 5s, 120s is needed"), "{said}");
 }
+
+/// What stands after a log's decisions: the last message of every window that is not over.
+fn standing(decisions: &str) -> Vec<String> {
+    let mut last = std::collections::BTreeMap::new();
+    for line in decisions.lines() {
+        let decision: Value = serde_json::from_str(line).unwrap();
+        last.insert(decision["window"].as_str().unwrap().to_string(), (decision, line.to_string()));
+    }
+    let stands =
+        |d: &Value| ["proposed", "locked", "active"].contains(&d["state"].as_str().unwrap());
+    let mut all: Vec<String> =
+        last.into_values().filter(|(d, _)| stands(d)).map(|(_, line)| line).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_past_moment_is_rebuilt_from_the_log() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let log = std::fs::read_to_string(&events).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    on(&server, &["nats", "init"]);
+    on(&server, &["publish", &events]);
+    for n in [lines.len() / 3, lines.len() * 2 / 3] {
+        let head = folder.path().join("head.jsonl");
+        std::fs::write(&head, lines[..n].join("\n")).unwrap();
+        let expected = standing(&succeed(&["run", "--input", head.to_str().unwrap()]));
+        assert!(expected.len() > 5, "{} windows stand", expected.len());
+        let until = n.to_string();
+        let sorted = |text: String| {
+            let mut lines: Vec<String> = text.lines().map(String::from).collect();
+            lines.sort();
+            lines
+        };
+        let file = succeed(&["replay", "--input", &events, "--until", &until, "--json"]);
+        assert!(sorted(file) == expected, "until record {n}");
+        let stream = on(&server, &["replay", "--until", &until, "--json"]);
+        assert!(sorted(stream) == expected, "until message {n}");
+        // The time of a record whose next one is later.
+        let at = |n: usize| {
+            let record: Value = serde_json::from_str(lines[n]).unwrap();
+            record["at"].as_str().unwrap().to_string()
+        };
+        let last = (n..).find(|&n| at(n) != at(n - 1)).unwrap();
+        let by_time = succeed(&["replay", "--input", &events, "--until", &at(last - 1), "--json"]);
+        let until = last.to_string();
+        let by_sequence = succeed(&["replay", "--input", &events, "--until", &until, "--json"]);
+        assert!(by_time == by_sequence && !by_time.is_empty(), "until {}", at(last - 1));
+    }
+}

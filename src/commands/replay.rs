@@ -1,0 +1,199 @@
+//! `iceshop replay`: what was so at a past moment, rebuilt from the log.
+
+use super::nats::{NatsArgs, block_on};
+use super::say;
+use crate::failure::{Failure, Kind, OrFail};
+use crate::params_args::ParamArgs;
+use crate::readable;
+use crate::run::end_on_panic;
+use crate::run::pipeline::{Pipeline, Produce};
+use crate::translate::{Dating, outbound};
+use connectors::codec::json;
+use connectors::file::FileSource;
+use connectors::inbound::{Inbound, Stamp};
+use connectors::nats::InputSource;
+use connectors::wire::Decision;
+use dataflows::flow::Standings;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  iceshop replay --input day.jsonl.zst --until 2026-06-12T13:00:00+03:00
+  iceshop replay --input day.jsonl.zst --until 42412 --json
+  iceshop replay --until 42412 --nats nats://localhost:4222 --city demo
+
+Decides the log anew up to that record, or up to the last one of that time, and prints the last
+message of every window that was proposed, locked or active then, in the order of slots. Use the
+parameters the engine ran with.";
+
+/// Records taken at a time.
+const BATCH: usize = 1_024;
+/// How long a stream must be quiet to be at its end.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// What `iceshop replay` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The log, a file; zstd is understood, - is standard input
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        conflicts_with = "nats",
+        required_unless_present = "nats"
+    )]
+    pub input: Option<String>,
+    /// Up to which record: its sequence, or a time; absent: to the end
+    #[arg(long, value_name = "TIME|SEQUENCE", value_parser = until)]
+    pub until: Option<Until>,
+    /// Print JSON lines, the bytes of the decisions
+    #[arg(long)]
+    pub json: bool,
+    /// The parameters the engine ran with.
+    #[command(flatten)]
+    pub params: ParamArgs,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: NatsArgs,
+}
+
+/// Where a replay ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// With that record.
+    Sequence(u64),
+    /// Before the first record of a later time.
+    Time(Timestamp),
+}
+
+fn until(text: &str) -> Result<Until, String> {
+    let sequence = text.parse().map(Until::Sequence);
+    let time = || text.parse().map(Until::Time);
+    sequence.or_else(|_| time()).map_err(|_| {
+        "neither a sequence, such as 42412, nor a time, such as 2026-06-12T13:00:00+03:00".into()
+    })
+}
+
+impl Until {
+    /// Whether a record comes after the end.
+    fn passed_by(self, inbound: &Inbound) -> bool {
+        match (self, &inbound.at) {
+            (Until::Sequence(last), _) => inbound.sequence > last,
+            (Until::Time(last), Stamp::Text(at)) => {
+                at.parse::<Timestamp>().is_ok_and(|at| at > last)
+            }
+            (Until::Time(last), Stamp::Nanos(nanos)) => *nanos > last.as_nanosecond(),
+            (Until::Time(_), Stamp::Absent) => false,
+        }
+    }
+}
+
+/// What was last said of every window.
+struct Replay {
+    pipeline: Pipeline,
+    until: Option<Until>,
+    last: BTreeMap<String, Vec<Decision>>,
+    sequence: u64,
+}
+
+/// Rebuilds, and prints.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    end_on_panic();
+    let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
+    let dating = if args.input.is_some() { Dating::Required } else { Dating::Newest };
+    let pipeline = Pipeline::new(params, 1, dating, Standings::default());
+    let mut replay = Replay { pipeline, until: args.until, last: BTreeMap::new(), sequence: 0 };
+    match &args.input {
+        Some(input) => replay.file(input)?,
+        None => block_on(replay.stream(&args.connect))?,
+    }
+    replay.print(args.json)
+}
+
+impl Replay {
+    fn file(&mut self, input: &str) -> Result<(), Failure> {
+        let fail = || format!("cannot read {input}");
+        let mut source = FileSource::open(input).or_fail(Kind::Data, fail)?;
+        let mut batch = Vec::new();
+        while source.read_batch(BATCH, &mut batch).or_fail(Kind::Data, fail)? > 0 {
+            if !self.take(std::mem::take(&mut batch)) {
+                return Ok(());
+            }
+        }
+        let produce = self.pipeline.finish();
+        self.note(produce);
+        Ok(())
+    }
+
+    async fn stream(&mut self, connect: &NatsArgs) -> Result<(), Failure> {
+        let (connection, subjects) = connect.connect("iceshop replay").await?;
+        let mut source = InputSource::open(&connection, &subjects, 1, None).await?;
+        loop {
+            let mut batch = Vec::new();
+            let progress = source.next_batch(BATCH, QUIET, &mut batch).await?;
+            let ended = batch.is_empty() && progress.caught_up;
+            if ended || !self.take(batch) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes in a batch, as far as the replay goes; whether it goes on.
+    fn take(&mut self, mut batch: Vec<Inbound>) -> bool {
+        let end = batch.iter().position(|i| self.until.is_some_and(|until| until.passed_by(i)));
+        batch.truncate(end.unwrap_or(batch.len()));
+        self.sequence = batch.last().map_or(self.sequence, |last| last.sequence);
+        let mut produce = self.pipeline.take(batch);
+        if end.is_some() {
+            // Nothing more comes: the tick of the last record is over.
+            let rest = self.pipeline.finish();
+            produce.decisions.extend(rest.decisions);
+        }
+        self.note(produce);
+        end.is_none()
+    }
+
+    fn note(&mut self, produce: Produce) {
+        for decision in produce.decisions {
+            let parts = self.last.entry(decision.window.clone()).or_default();
+            // Parts of one message stay together.
+            parts.retain(|part| part.revision == decision.revision);
+            parts.push(decision);
+        }
+    }
+
+    fn print(mut self, as_json: bool) -> Result<(), Failure> {
+        let stands = |d: &Decision| matches!(d.state.as_str(), "proposed" | "locked" | "active");
+        let mut all: Vec<Decision> = self.last.into_values().flatten().filter(stands).collect();
+        all.sort_by(|a, b| {
+            let key = |d: &Decision| (d.slot.from.parse::<Timestamp>().ok(), d.part);
+            key(a).0.cmp(&key(b).0).then_with(|| a.window.cmp(&b.window)).then(a.part.cmp(&b.part))
+        });
+        let mut line = Vec::new();
+        for decision in &all {
+            if as_json {
+                line.clear();
+                json::write_decision(&mut line, decision);
+                say(&String::from_utf8_lossy(&line))?;
+            } else {
+                say(&readable::line(decision))?;
+            }
+        }
+        let stats = self.pipeline.engine().stats();
+        let at = self.pipeline.newest().map_or("no time".into(), outbound::utc);
+        eprintln!(
+            "at {at}, after record {}: {} windows stand, {} intents live, gap {:.2} %",
+            self.sequence,
+            all.len(),
+            stats.live_intents,
+            stats.market.gap_ppm() as f64 / 10_000.0
+        );
+        Ok(())
+    }
+}
