@@ -32,7 +32,11 @@ The instance is one JSON object:
                 \"quantity\": 1, \"reach_m\": 1200, \"from\": 29, \"to\": 32}]}
 Ids are numbers or strings. A time is a slot's number or RFC 3339 (then params.epoch is the start of
 slot 0, 1970-01-01T00:00:00Z if absent). Optional: an intent's \"intervals\" instead of from and to,
-a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].";
+a store's \"open\", an offer's \"max_group\", params.horizon as [first, end].
+
+The bound holds for every grouping. A certificate's prices prove it by themselves but for what joint
+limits of an offer's windows and branch and bound have added: it can be less than they prove. The gap
+is in millionths of the bound, rounded up.";
 
 /// What `solve` is told.
 #[derive(Debug, clap::Args)]
