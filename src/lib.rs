@@ -23,8 +23,7 @@
 //! | [`params_args`] | the engine's parameters as flags |
 //! | [`failure`] | how a command fails, and with which exit code |
 //! | [`translate`] | wire and market: the only place that rejects input |
-//! | [`run`] | source to engine to sink: files, the embedded city, NATS; figures |
-//! | [`snapshot`] | a run's whole state in a file, and back |
+//! | [`run`] | source to engine to sink: files, the embedded city, NATS; snapshots; figures |
 //! | [`readable`] | decisions for people |
 //! | [`scenario`] | a seeded city, as records |
 //! | [`check`] | decisions held against their log; shares only the market's values with the engine |
@@ -73,8 +72,6 @@ pub mod translate;
 pub mod run;
 
 pub mod readable;
-
-pub mod snapshot;
 
 pub mod scenario;
 

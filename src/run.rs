@@ -6,6 +6,7 @@
 //! | [`files`] | a file, or the embedded city on an accelerated clock |
 //! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
 //! | [`resume`] | where a run on NATS begins: after its newest good snapshot |
+//! | [`snapshot`] | a run's whole state in a file, and back |
 //! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
 
 pub mod files;
@@ -13,6 +14,8 @@ pub mod files;
 pub mod nats;
 
 pub mod resume;
+
+pub mod snapshot;
 
 pub mod pipeline;
 

@@ -86,13 +86,10 @@ impl Side<'_> {
     fn text(&self) -> String {
         let Some(line) = &self.line else { return "ends here".into() };
         match json::read_decision(line) {
-            Ok(decision) => {
-                let wire = &decision;
-                format!(
-                    "{} revision {} {} at {}, of input {}",
-                    wire.window, wire.revision, wire.state, wire.decided_at, wire.input_sequence
-                )
-            }
+            Ok(d) => format!(
+                "{} revision {} {} at {}, of input {}",
+                d.window, d.revision, d.state, d.decided_at, d.input_sequence
+            ),
             Err(error) => format!("is no decision: {error}"),
         }
     }

@@ -171,9 +171,8 @@ impl Replay {
     fn print(mut self, as_json: bool) -> Result<(), Failure> {
         let stands = |d: &Decision| matches!(d.state.as_str(), "proposed" | "locked" | "active");
         let mut all: Vec<Decision> = self.last.into_values().flatten().filter(stands).collect();
-        all.sort_by(|a, b| {
-            let key = |d: &Decision| (d.slot.from.parse::<Timestamp>().ok(), d.part);
-            key(a).0.cmp(&key(b).0).then_with(|| a.window.cmp(&b.window)).then(a.part.cmp(&b.part))
+        all.sort_by_cached_key(|d| {
+            (d.slot.from.parse::<Timestamp>().ok(), d.window.clone(), d.part)
         });
         let mut line = Vec::new();
         for decision in &all {

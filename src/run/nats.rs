@@ -19,9 +19,9 @@
 
 use super::pipeline::{Pipeline, Produce};
 use super::resume::{self, Beginning, Snapshots};
+use super::snapshot::{Folder, Position, Snapshot};
 use super::summary::{Live, Summary, live_line};
 use crate::failure::{Failure, Kind};
-use crate::snapshot::{Folder, Position, Snapshot};
 use crate::translate::{Dating, outbound};
 use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};

@@ -25,7 +25,7 @@ pub struct Produce {
 }
 
 /// What a receipt needs of a record that the engine has not judged yet.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
     index: Option<u32>,
     kind: Cow<'static, str>,
@@ -38,7 +38,7 @@ pub struct Saved {
     /// The parameters that it decides by.
     pub params: Params,
     newest: Option<Time>,
-    open: Vec<u8>,
+    open: BTreeMap<(u64, u32), Open>,
     engine: Vec<u8>,
 }
 
@@ -78,12 +78,11 @@ impl Pipeline {
         let start = |params: &Params| Flow::watched(params, workers, standings);
         let engine = Engine::restore(&saved.engine, start)?;
         let params = saved.params.clone();
-        let open = bincode::deserialize(&saved.open).map_err(|e| Unreadable(e.to_string()))?;
         Ok(Self {
             translator: Translator::at(params.clone(), dating, saved.newest),
             announcer: Announcer::new(params.slot),
             engine,
-            open,
+            open: saved.open.clone(),
             figures: Figures::default(),
         })
     }
@@ -95,7 +94,7 @@ impl Pipeline {
         Saved {
             params: self.engine.params().clone(),
             newest: self.translator.newest(),
-            open: bincode::serialize(&self.open).expect("memory takes every byte"),
+            open: self.open.clone(),
             engine: self.engine.save(),
         }
     }

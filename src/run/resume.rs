@@ -1,7 +1,7 @@
 //! Where a run on NATS begins: at its newest good snapshot, or at the first record.
 
+use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
-use crate::snapshot::{Folder, Position, Snapshot};
 use connectors::nats::{Connection, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;

@@ -2,24 +2,19 @@
 //! was, byte for byte; and a damaged snapshot is told from a good one.
 
 use crate::support::{
-    Dice, city_log, decision_lines, for_each_seed, receipt_lines, run, small_city,
+    Dice, city_log, decision_lines, extend, for_each_seed, receipt_lines, run, small_city,
 };
 use connectors::inbound::Inbound;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
 use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::run::snapshot::{Folder, Position, Snapshot};
 use iceshop::scenario::City;
-use iceshop::snapshot::{Folder, Position, Snapshot};
 use iceshop::translate::Dating;
 use std::fs;
 
 fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
     (decision_lines(&produce.decisions), receipt_lines(&produce.receipts))
-}
-
-fn add(all: &mut Produce, more: Produce) {
-    all.decisions.extend(more.decisions);
-    all.receipts.extend(more.receipts);
 }
 
 fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
@@ -42,7 +37,7 @@ fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
     let (mut all, mut deaths, mut next) = (Produce::default(), 0, 0);
     while next < log.len() {
         let until = (next + dice.roll(1, 900) as usize).min(log.len());
-        add(&mut all, pipeline.take(log[next..until].to_vec()));
+        extend(&mut all, pipeline.take(log[next..until].to_vec()));
         next = until;
         if dice.chance(60) {
             deaths += 1;
@@ -60,7 +55,7 @@ fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
             assert!(pipeline.save() == found.saved, "after {sequence} on {workers} workers");
         }
     }
-    add(&mut all, pipeline.finish());
+    extend(&mut all, pipeline.finish());
     (all, deaths)
 }
 

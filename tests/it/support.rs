@@ -109,7 +109,8 @@ pub(crate) fn run(params: &Params, workers: usize, batch: usize, log: &[Inbound]
     all
 }
 
-fn extend(all: &mut Produce, more: Produce) {
+/// Appends what came later.
+pub(crate) fn extend(all: &mut Produce, more: Produce) {
     all.decisions.extend(more.decisions);
     all.receipts.extend(more.receipts);
     all.dead_letters.extend(more.dead_letters);

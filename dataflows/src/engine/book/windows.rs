@@ -27,7 +27,7 @@ impl Book {
 
     /// A locked window's slot is over: its units are sold and its intents are done.
     pub fn close(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
-        self.unlock(window, members);
+        self.unlock(window);
         self.recount(&window.offer());
         self.hold(window, None);
         for id in members {
@@ -40,7 +40,7 @@ impl Book {
     /// A locked window cannot be honoured: its units and buyers are back; its slot stays taken, by
     /// nobody, until [`Book::vacate`].
     pub fn cancel_window(&mut self, tick: Tick, window: &WindowKey, members: &[IntentId]) {
-        let units = self.unlock(window, members);
+        let units = self.unlock(window);
         if let Some(entry) = self.offers.get_mut(&window.offer()) {
             entry.ledger.take(-units);
         }
@@ -101,9 +101,8 @@ impl Book {
     }
 
     /// Takes a window's units out of its offer's locked ones.
-    fn unlock(&mut self, window: &WindowKey, members: &[IntentId]) -> i64 {
-        let units = members.iter().filter_map(|id| self.intents.get(id));
-        let units = units.map(|entry| entry.intent.quantity as i64).sum();
+    fn unlock(&mut self, window: &WindowKey) -> i64 {
+        let units = self.held.get(window).copied().unwrap_or(0);
         if let Some(entry) = self.offers.get_mut(&window.offer()) {
             entry.locked -= units;
         }

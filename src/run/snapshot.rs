@@ -10,7 +10,7 @@
 //! A file is written under another name, synchronised, renamed, and its folder synchronised: a name
 //! that can be read has all its bytes, unless the disk has changed them, which the checksum says.
 
-use crate::run::pipeline::Saved;
+use super::pipeline::Saved;
 use anyhow::{Context, bail};
 use dataflows::saved::STATE_VERSION;
 use serde::{Deserialize, Serialize};
