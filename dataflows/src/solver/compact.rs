@@ -26,6 +26,8 @@ pub(crate) mod plan;
 
 mod moves;
 
+mod chain;
+
 mod merge;
 
 pub(crate) mod search;

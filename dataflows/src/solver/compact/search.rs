@@ -40,6 +40,10 @@ impl Dice {
 /// One in so many windows that are forced open takes no more buyers than its tier asks for: more
 /// would break up the windows that they come from.
 const JUST: usize = 3;
+/// One step in so many fills windows by chains of exchanges; and so many other windows are tried
+/// where buyers have come free.
+const CHAINED: usize = 6;
+const CHAINED_NEXT: usize = 2;
 
 /// The best grouping that a search has seen.
 struct Best {
@@ -174,7 +178,9 @@ impl Plan<'_> {
                 order[dice.below(below)]
             };
             let mut freed = Vec::new();
-            let shaken = if dice.below(3) > 0 {
+            let shaken = if dice.below(CHAINED) == 0 {
+                self.exchange(w, dice, &mut freed)
+            } else if dice.below(3) > 0 {
                 self.force_open(w, dice, prices, &mut freed)
             } else {
                 self.take_down(w, dice, &mut freed)
@@ -238,6 +244,34 @@ impl Plan<'_> {
             return false;
         }
         self.open(w, group, freed).is_ok()
+    }
+
+    /// Fills the window by chains, often in place of another that its buyers are in; then others
+    /// that those who have come free could be in.
+    fn exchange(&mut self, w: u32, dice: &mut Dice, freed: &mut Vec<u32>) -> bool {
+        let near = self.part.cands_of(w);
+        let home = self.home[near[dice.below(near.len())].intent as usize];
+        let closes = dice.below(3) > 0;
+        if closes && home != FREE && home != w && !self.is_held(home) {
+            self.close(home, freed);
+        }
+        let tiers = self.part.offer_of(w).tiers.len();
+        if !self.fill_by_chains(w, dice.below(tiers), freed) {
+            return false;
+        }
+        for _ in 0..CHAINED_NEXT {
+            freed.retain(|&i| self.home[i as usize] == FREE);
+            let Some(&i) = freed.get(dice.below(freed.len())) else { break };
+            let places = &self.part.places[i as usize];
+            let next = places[dice.below(places.len())].0;
+            let (mark, before) = (self.mark(), freed.len());
+            let tiers = self.part.offer_of(next).tiers.len();
+            if self.is_open(next) || !self.fill_by_chains(next, dice.below(tiers), freed) {
+                self.roll_back(mark);
+                freed.truncate(before);
+            }
+        }
+        true
     }
 
     /// Closes the window, or one of its rivals, and some of their neighbours.

@@ -1,0 +1,166 @@
+//! Chains of exchanges: a window is filled up although hardly anybody is free who could be in it.
+//!
+//! A buyer leaves another window for it, somebody takes the seat left there, and so on, until a
+//! buyer who is free takes the last seat, or a window is reached that can spare one. Where tiers
+//! ask for many buyers a market's worth is in how many windows are full, and the last one is often
+//! full only so: taking buyers from full windows alone would break those up.
+
+use super::plan::{FREE, Plan};
+
+/// The most windows that a chain passes through.
+const LONGEST: usize = 5;
+
+/// How a seat in a window came to be left.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    window: u32,
+    /// The link of the window that its buyer went to, and the candidate there.
+    via: usize,
+    cand: u32,
+    /// What the chain has gained so far.
+    gain: i64,
+}
+
+/// How a chain ends best.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    gain: i64,
+    /// The link of the last seat, and the candidate who takes it.
+    via: usize,
+    cand: u32,
+}
+
+impl Plan<'_> {
+    /// Fills the window with as many buyers as the tier asks for, each of whom can pay it, by
+    /// chains that leave every other window at its tier; `freed` gets who had to leave. False if
+    /// there are too few.
+    ///
+    /// **Cost** for every buyer, the candidates of the windows that buyers of it are in.
+    pub(crate) fn fill_by_chains(&mut self, w: u32, tier: usize, freed: &mut Vec<u32>) -> bool {
+        let least = self.part.offer_of(w).tiers[tier].min_buyers as usize;
+        if (self.part.windows[w as usize].caps[tier] as usize) < least {
+            return false;
+        }
+        let price = self.price(w, tier);
+        let (stay, leave): (Vec<u32>, Vec<u32>) =
+            self.members[w as usize].iter().partition(|&&n| self.cand(n).pays(price));
+        if stay.len() >= least || leave.iter().any(|&n| self.cand(n).bound_here) {
+            return false;
+        }
+        if !leave.is_empty() {
+            freed.extend(leave.iter().map(|&n| self.cand(n).intent));
+            self.set(w, stay);
+        }
+        while self.members[w as usize].len() < least {
+            if !self.extend_by_chain(w, price) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Brings one more buyer to the window, by the chain that gains most.
+    fn extend_by_chain(&mut self, w: u32, price: i64) -> bool {
+        let mut links = vec![Link { window: w, via: 0, cand: 0, gain: 0 }];
+        let mut best: Option<End> = None;
+        let mut from = 0;
+        for _ in 0..LONGEST {
+            let until = links.len();
+            for via in from..until {
+                let price = if via == 0 { price } else { self.own_price(links[via].window) };
+                self.follow_link(via, price, &mut links, until, &mut best);
+            }
+            from = until;
+        }
+        best.is_some_and(|end| self.apply(&links, end))
+    }
+
+    /// Looks for who could take the seat that was left at the link's window.
+    fn follow_link(
+        &mut self,
+        via: usize,
+        price: i64,
+        links: &mut Vec<Link>,
+        known: usize,
+        best: &mut Option<End>,
+    ) {
+        let Link { window, gain, .. } = links[via];
+        let places = {
+            let window = &self.part.windows[window as usize];
+            window.first..window.end
+        };
+        self.work += places.len() as u64;
+        for cand in places {
+            let c = self.cand(cand);
+            let home = self.home[c.intent as usize];
+            if home == window || home == links[0].window || !c.pays(price) {
+                continue;
+            }
+            let mut gain = gain + c.at(price);
+            let mut last = home == FREE;
+            if !last {
+                let Some(own) = self.seat_of(c.intent, home) else { continue };
+                gain -= self.cand(own).at(self.own_price(home));
+                last = self.can_spare(home);
+            }
+            if last {
+                if best.is_none_or(|b| gain > b.gain) {
+                    *best = Some(End { gain, via, cand });
+                }
+                continue;
+            }
+            let link = Link { window: home, via, cand, gain };
+            match links.iter().position(|link| link.window == home) {
+                None => links.push(link),
+                Some(other) if other >= known && links[other].gain < gain => links[other] = link,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Moves everybody along the chain; false if stock does not allow it.
+    fn apply(&mut self, links: &[Link], end: End) -> bool {
+        let mut moves = vec![(links[end.via].window, end.cand)];
+        let mut at = end.via;
+        while at > 0 {
+            let Link { via, cand, .. } = links[at];
+            moves.push((links[via].window, cand));
+            at = via;
+        }
+        for &(to, n) in moves.iter().rev() {
+            let i = self.cand(n).intent;
+            let home = self.home[i as usize];
+            if home != FREE {
+                let left = self.members[home as usize].iter().copied();
+                let left = left.filter(|&m| self.cand(m).intent != i).collect();
+                self.set(home, left);
+            }
+            let mut members = self.members[to as usize].clone();
+            members.insert(members.partition_point(|m| *m < n), n);
+            self.set(to, members);
+        }
+        moves.iter().all(|&(to, _)| {
+            let offer = self.part.windows[to as usize].offer as usize;
+            self.used[offer] <= self.part.offers[offer].stock
+        })
+    }
+
+    /// The price that the window's group pays.
+    fn own_price(&self, w: u32) -> i64 {
+        self.price(w, self.tier[w as usize] as usize)
+    }
+
+    /// Whether the window stays at its tier with a buyer less.
+    fn can_spare(&self, w: u32) -> bool {
+        let least = self.part.offer_of(w).tiers[self.tier[w as usize] as usize].min_buyers;
+        self.members[w as usize].len() > least as usize
+    }
+
+    /// The intent's candidate in the window that it is in, unless it accepted it.
+    fn seat_of(&self, i: u32, home: u32) -> Option<u32> {
+        let places = &self.part.places[i as usize];
+        let at = places.binary_search_by_key(&home, |place| place.0).ok()?;
+        let n = places[at].1;
+        (!self.cand(n).bound_here).then_some(n)
+    }
+}
