@@ -199,5 +199,5 @@ impl Row {
 }
 
 fn solve(instance: &Instance, percent: u32) -> Certificate {
-    Solution::of(instance, Budget::percent(percent), false, &mut |_, _, _| {}).proof()
+    Solution::of(instance, Budget::percent(percent), false, &mut |_, _| {}).proof()
 }

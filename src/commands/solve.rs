@@ -4,10 +4,11 @@ use super::files::distinct;
 use super::progress::spinner;
 use crate::commands::say;
 use crate::failure::{Failure, Kind, OrFail};
-use crate::instance::{Instance, Solution};
+use crate::instance::{Id, Instance, Solution};
+use crate::readable::percent;
 use connectors::file::STANDARD;
 use dataflows::market::Certificate;
-use dataflows::solver::{Budget, Phase, SCALE};
+use dataflows::solver::{Budget, Phase, SCALE, Step};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::io::{Read, Write};
@@ -55,7 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub budget: u32,
-    /// Print the course of value and bound to standard error, a line for every phase of every part
+    /// Print the course of every market's value and bound to standard error, a line for every phase
+    /// of every part, and what they come to
     #[arg(long)]
     pub trace: bool,
     /// Open, again and again, the window worth most to buyers who are free, and nothing else
@@ -94,9 +96,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bar =
         if args.trace { ProgressBar::hidden() } else { spinner("{spinner} {elapsed}  {msg}") };
     let mut course = Course { started, shown: args.trace, bar };
-    let solution =
-        Solution::of(&instance, budget, args.greedy, &mut |p, v, b| course.note(p, v, b));
-    course.bar.finish_and_clear();
+    let solution = Solution::of(&instance, budget, args.greedy, &mut |product, step| {
+        course.note(product, step)
+    });
+    course.end(solution.proof());
     let elapsed_us = started.elapsed().as_micros() as u64;
     if let Some(path) = &args.out {
         write(path, "out", &solution.grouping())?;
@@ -132,19 +135,34 @@ struct Course {
 }
 
 impl Course {
-    fn note(&mut self, phase: Phase, value: i64, bound: i128) {
+    fn note(&mut self, product: &Id, step: Step) {
         if !self.shown && self.bar.is_hidden() {
             return;
         }
-        let word = match phase {
+        let phase = match step.phase {
             Phase::Construct => "construct",
             Phase::Prices => "prices",
             Phase::Search => "search",
             Phase::Branches => "branches",
         };
-        let bound = bound.div_euclid(i128::from(SCALE)) as i64;
-        let gap = Certificate { value, bound }.gap_ppm() as f64 / 10_000.0;
-        let step = format!("{word:<9}  value {value}  bound {bound}  gap {gap:.2} %");
+        let (part, parts) = step.part;
+        let bound = step.bound.div_euclid(i128::from(SCALE)) as i64;
+        let what = format!("{product} {part}/{parts} {phase:<9}");
+        self.tell(&what, Certificate { value: step.value, bound });
+    }
+
+    /// What all markets come to.
+    fn end(&self, proof: Certificate) {
+        self.bar.finish_and_clear();
+        if self.shown {
+            self.tell("in all", proof);
+        }
+    }
+
+    fn tell(&self, what: &str, proof: Certificate) {
+        let Certificate { value, bound } = proof;
+        let gap = percent(proof.gap_ppm());
+        let step = format!("{what}  value {value}  bound {bound}  gap {gap}");
         if !self.shown {
             self.bar.set_message(step);
             return;

@@ -1,10 +1,12 @@
 //! An instance's JSON as it is typed; what its values mean is checked in [`super`].
 //!
-//! Unknown fields are ignored: an instance may carry notes.
+//! Unknown fields are passed over, with a warning that names them: an instance may carry notes, and a
+//! field may be misspelt.
 
 use dataflows::market::Invalid;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The whole file.
@@ -157,12 +159,23 @@ impl Visitor<'_> for NumberOrText {
 /// What is wrong with a text that is no such document: the field, the value there, the reason.
 pub(super) fn parse(text: &[u8]) -> Result<Document, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(text);
-    let document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    // By name alone: a list of a thousand offers says it once.
+    let mut unknown = BTreeSet::new();
+    let mut note = |path: serde_ignored::Path<'_>| {
+        let path = path.to_string();
+        let names = path.split('.').filter(|name| name.parse::<usize>().is_err());
+        unknown.insert(names.collect::<Vec<_>>().join("."));
+    };
+    let noted = serde_ignored::Deserializer::new(&mut json, &mut note);
+    let document = serde_path_to_error::deserialize(noted).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
         refusal(text, &field, &inner)
     })?;
     json.end().map_err(|error| refusal(text, "instance", &error))?;
+    for field in &unknown {
+        tracing::warn!("instance: {field}: not a field of an instance, passed over");
+    }
     Ok(document)
 }
 

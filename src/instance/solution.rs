@@ -2,7 +2,7 @@
 
 use super::{Id, Instance, Product};
 use dataflows::market as m;
-use dataflows::solver::{Budget, Market, Phase, SCALE};
+use dataflows::solver::{Budget, Market, SCALE, Step};
 use serde::Serialize;
 
 /// One window of a grouping.
@@ -47,12 +47,13 @@ pub struct Solution<'a> {
 }
 
 impl<'a> Solution<'a> {
-    /// Solves every product's market with that budget; `greedy`: by the plain greedy alone.
+    /// Solves every product's market with that budget; `greedy`: by the plain greedy alone. `watch`
+    /// is told of every step in the market of a product.
     pub fn of(
         instance: &'a Instance,
         budget: Budget,
         greedy: bool,
-        watch: &mut dyn FnMut(Phase, i64, i128),
+        watch: &mut dyn FnMut(&Id, Step),
     ) -> Self {
         let solve = |product: &Product| {
             let mut market = Market::new(instance.params.clone());
@@ -66,7 +67,7 @@ impl<'a> Solution<'a> {
                 market = market.greedy_market();
                 market.tighten_bound(budget.price_rounds);
             } else {
-                market.solve_watched(budget, watch);
+                market.solve_watched(budget, &mut |step| watch(&product.name, step));
             }
             market
         };

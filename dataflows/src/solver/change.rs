@@ -27,14 +27,17 @@ impl Market {
             if same_terms && old.locked == placed.locked {
                 return self.restock(o, placed.stock);
             }
+            let same_frame = old.place == placed.place
+                && old.opening == placed.opening
+                && old.cell == placed.cell
+                && old.locked == placed.locked
+                && old.offer.lead_minutes == placed.offer.lead_minutes;
+            if same_frame {
+                return self.change_terms(o, placed);
+            }
             let groups = self.take_offer(o);
             self.insert_offer(placed);
-            for (slot, members) in groups {
-                self.readmit(o, slot, &members);
-                let free = |i: &u32| self.hot[*i as usize].home == Home::Free;
-                let lost: Vec<u32> = members.into_iter().filter(free).collect();
-                self.awake.extend(lost);
-            }
+            self.readmit_all(o, groups);
         } else {
             self.insert_offer(placed);
         }
@@ -77,7 +80,6 @@ impl Market {
         self.by_store.insert(placed.offer.key.store.clone(), o);
         self.offer_cells.entry(placed.cell).or_default().push(o);
         let first_open = self.first_open(&placed.offer);
-        let (cell, place) = (placed.cell, placed.place);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
             schedule: placed.opening.schedule(),
@@ -93,8 +95,19 @@ impl Market {
             open_until: first_open,
         });
         self.unprove(o);
+        self.connect_near(o);
+        self.roomy.insert(o);
+        self.await_accepted(o);
+    }
+
+    /// Makes candidates of the intents around that are none yet and can be.
+    pub(crate) fn connect_near(&mut self, o: u32) {
+        let PlacedOffer { cell, place, .. } = self.offer(o).placed;
+        let mut known: Vec<u32> = self.offer(o).candidates.iter().map(|c| c.intent).collect();
+        known.sort_unstable();
         for i in self.near(cell, self.longest_reach_m, &self.intent_cells, self.by_id.len()) {
-            if !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m)
+            if known.binary_search(&i).is_err()
+                && !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m)
                 && self.connect(o, i)
             {
                 // The offer may join two parts.
@@ -103,7 +116,10 @@ impl Market {
                 }
             }
         }
-        self.roomy.insert(o);
+    }
+
+    /// Who accepted a window of the offer waits for repair to seat them there.
+    pub(crate) fn await_accepted(&mut self, o: u32) {
         let store = self.store(o).clone();
         let accepted: Vec<Slot> =
             self.pins.keys().filter(|pin| pin.1 == store).map(|pin| pin.0).collect();
@@ -113,14 +129,7 @@ impl Market {
     /// Removes the offer and everything that refers to it; returns the groups it had.
     fn take_offer(&mut self, o: u32) -> Vec<(Slot, Vec<u32>)> {
         self.unprove(o);
-        let mut groups = Vec::new();
-        for n in 0..self.offer(o).windows.len() {
-            let slot = self.offer(o).windows[n].slot;
-            let members = self.disband(o, slot);
-            if !members.is_empty() {
-                groups.push((slot, members));
-            }
-        }
+        let groups = self.disband_all(o);
         let node = self.offers[o as usize].take().expect("an index in use");
         let store = &node.placed.offer.key.store;
         let changed = std::mem::take(&mut self.changed);

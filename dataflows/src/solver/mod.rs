@@ -14,6 +14,8 @@ mod market;
 
 mod change;
 
+mod terms;
+
 mod pairs;
 
 mod plan;
@@ -105,6 +107,19 @@ pub enum Phase {
     Branches,
 }
 
+/// How far a solve has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The part of the market that was worked on, from 1, and how many there are.
+    pub part: (usize, usize),
+    /// What was done there.
+    pub phase: Phase,
+    /// The market's value, in minor units.
+    pub value: i64,
+    /// Its bound, in 1/[`SCALE`] of a minor unit.
+    pub bound: i128,
+}
+
 impl Budget {
     /// No work.
     pub const NONE: Self = Self { price_rounds: 0, search_steps: 0, nodes: 0, from_scratch: false };
@@ -155,14 +170,18 @@ impl Market {
 
     /// Solves the whole market from whatever it has: both greedies, improvement, prices.
     pub fn solve(&mut self, budget: Budget) {
-        self.solve_watched(budget, &mut |_, _, _| {});
+        self.solve_watched(budget, &mut |_| {});
     }
 
     /// The same; `watch` is told how far the market is whenever a phase of one of its parts is over.
-    pub fn solve_watched(&mut self, budget: Budget, watch: &mut dyn FnMut(Phase, i64, i128)) {
+    pub fn solve_watched(&mut self, budget: Budget, watch: &mut dyn FnMut(Step)) {
         self.refresh();
-        for part in self.components() {
-            self.solve_part(&part, budget, SEED, watch);
+        let parts = self.components();
+        for (n, offers) in parts.iter().enumerate() {
+            let part = (n + 1, parts.len());
+            self.solve_part(offers, budget, SEED, &mut |phase, value, bound| {
+                watch(Step { part, phase, value, bound });
+            });
         }
         self.dirty.clear();
         debug_assert_eq!(self.verify(), Ok(self.value));

@@ -38,7 +38,8 @@ impl Market {
         true
     }
 
-    fn pair(&self, o: u32, i: u32) -> Option<Candidate> {
+    /// The candidate that the intent would be; none if R6 does not hold, or no price can suit it.
+    pub(crate) fn pair(&self, o: u32, i: u32) -> Option<Candidate> {
         let offer = self.offer(o);
         let intent = &self.node(i).intent;
         let price = offer.deepest_price()?;
@@ -94,7 +95,7 @@ impl Market {
     }
 
     /// The windows of the offer that count the intent.
-    fn met(&self, o: u32, i: u32) -> Vec<Slot> {
+    pub(crate) fn met(&self, o: u32, i: u32) -> Vec<Slot> {
         let hot = &self.hot[i as usize];
         let offer = self.offer(o);
         let first = offer.windows.partition_point(|w| w.slot < hot.from);
