@@ -1,5 +1,7 @@
 //! The subcommands, one file each: typed arguments in, effects and a typed failure out.
 
+pub mod bench;
+
 pub mod check;
 
 pub mod city;
@@ -60,6 +62,8 @@ pub enum Command {
     /// Groups the buyers of an instance and prints one line of JSON to stdout: the grouping's
     /// value, an upper bound on every grouping's value, and the gap between them.
     Solve(solve::Args),
+    /// Measure the engine under a load that does not wait for it
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -85,6 +89,7 @@ impl Command {
             },
             Command::Generate(args) => generate::run(args).map_err(failed),
             Command::Solve(args) => solve::run(args),
+            Command::Bench(args) => bench::run(args),
         }
     }
 }

@@ -75,6 +75,8 @@ pub mod readable;
 
 pub mod scenario;
 
+pub mod bench;
+
 pub mod check;
 
 pub mod instance;

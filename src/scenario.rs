@@ -7,6 +7,7 @@
 //! Invariant: equal cities give equal records on every machine. All draws and places are integers
 //! (a cosine and roots use the basic operations of IEEE 754 only), and no clock is read.
 
+mod crowd;
 mod dice;
 mod records;
 mod supply;
@@ -16,7 +17,7 @@ mod town;
 mod wish;
 
 use connectors::wire;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What a city is like; [`City::records`] makes it happen.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,13 @@ pub struct City {
     pub timezone: String,
     /// Whether now and then many want one product near one place within minutes.
     pub burst: bool,
+    /// How many intents are there when it starts, as if they had come in the hours before: all of
+    /// them are put in the first minute, and demand begins after it.
+    pub crowd: usize,
+    /// How long its buyers take.
+    pub stay: Stay,
+    /// How many then want the most wanted product near one store from noon to one, within a minute.
+    pub rush: usize,
 }
 
 impl Default for City {
@@ -54,7 +62,30 @@ impl Default for City {
             centre: (41.0369, 28.985),
             timezone: "Europe/Istanbul".to_string(),
             burst: true,
+            crowd: 0,
+            stay: Stay::default(),
+            rush: 0,
         }
+    }
+}
+
+/// How long buyers take, in minutes: the least and the most, the lower half more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stay {
+    /// From the wish until there is time for it.
+    pub ahead: (u32, u32),
+    /// How long there is time for it.
+    pub long: (u32, u32),
+}
+
+impl Stay {
+    /// People who decide shortly before, and are in the market for about half an hour.
+    pub const SHORT: Self = Self { ahead: (20, 50), long: (30, 60) };
+}
+
+impl Default for Stay {
+    fn default() -> Self {
+        Self { ahead: (20, 180), long: (40, 240) }
     }
 }
 
@@ -68,7 +99,14 @@ pub struct Dated {
 }
 
 impl City {
-    /// The city's records, ordered by time: stores and offers, then `hours` of demand and change.
+    /// When the crowd is there: what comes before opens the city, what comes after happens in it.
+    pub fn opened(&self) -> Timestamp {
+        let opening = SignedDuration::from_secs(if self.crowd > 0 { 60 } else { 0 });
+        self.start.saturating_add(opening).unwrap_or(self.start)
+    }
+
+    /// The city's records, ordered by time: stores and offers, the crowd and the rush if there are
+    /// any, then `hours` of demand and change.
     ///
     /// **Contract** ids are valid, versions rise, and whatever a record refers to is there: an edit
     /// or a cancellation comes while its intent lives. What would fall after the last hour is left

@@ -3,7 +3,8 @@
 //! `classes` solves seeded markets of every class from scratch and holds gaps, proofs and times
 //! against their bars; `updates` times single updates in cities of growing size; `drift` holds a
 //! grouping that was maintained through thousands of updates against one from scratch. Without a
-//! section, all three run; under `cargo test` they do so at smoke size.
+//! section, all three run; under `cargo test` they do so at smoke size. `write FOLDER` writes the
+//! markets of `classes` instead, for other solvers.
 
 mod city;
 mod classes;
@@ -20,6 +21,11 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let bench = args.iter().any(|arg| arg == "--bench");
     let seeds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(SEEDS);
+    if let Some(at) = args.iter().position(|arg| arg == "write") {
+        let folder = args.get(at + 1).expect("write FOLDER");
+        quality::write(std::path::Path::new(folder), seeds);
+        return;
+    }
     let named = |section: &str| args.iter().any(|arg| arg == section);
     let all = !["classes", "updates", "drift"].into_iter().any(named);
     if all || named("classes") {

@@ -198,6 +198,19 @@ impl Row {
     }
 }
 
+/// Writes the markets to files, one each: `city-20-0.json` is the first of its class and size.
+pub(crate) fn write(folder: &std::path::Path, seeds: u64) {
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    let sizes = SIZES.iter().map(|size| size.0);
+    for (class, size) in classes::CLASSES.iter().flat_map(|c| sizes.clone().map(move |s| (*c, s))) {
+        for seed in 0..seeds {
+            let path = folder.join(format!("{class}-{size}-{seed}.json"));
+            let text = classes::market(class, size, seed).to_string();
+            std::fs::write(&path, text).expect("the file can be written");
+        }
+    }
+}
+
 fn solve(instance: &Instance, percent: u32) -> Certificate {
     Solution::of(instance, Budget::percent(percent), false, &mut |_, _| {}).proof()
 }

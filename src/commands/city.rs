@@ -73,6 +73,7 @@ impl From<&CityArgs> for City {
             centre: args.centre,
             timezone: args.timezone.clone(),
             burst: !args.no_burst,
+            ..City::default()
         }
     }
 }

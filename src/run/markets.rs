@@ -40,6 +40,13 @@ pub struct Steps {
     pub branches: u64,
 }
 
+impl Steps {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.construct + self.prices + self.search + self.branches
+    }
+}
+
 impl MarketFigures {
     /// All markets together.
     pub fn total(standings: &BTreeMap<ProductId, Standing>) -> Self {

@@ -5,8 +5,8 @@ use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
-use dataflows::flow::{Flow, Profile, Standings};
-use dataflows::market::{Outcome, Params, Time};
+use dataflows::flow::{Flow, Profile, Standing, Standings};
+use dataflows::market::{Outcome, Params, ProductId, Time};
 use dataflows::saved::Unreadable;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -215,6 +215,11 @@ impl Pipeline {
         figures.standings = self.engine.standings();
         figures.newest = self.newest();
         figures
+    }
+
+    /// How the markets stood when they were last settled.
+    pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
+        self.engine.standings()
     }
 
     /// The engine, to be read between batches.

@@ -158,11 +158,23 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn record(&mut self, took: Duration) {
+    /// Takes in one.
+    pub fn record(&mut self, took: Duration) {
         let micros = (took.as_nanos() as f64 / 1_000.0).max(0.1);
         *self.buckets.entry((micros.log2() * 10.0 + 100.0) as u32).or_default() += 1;
         self.count += 1;
         self.longest = self.longest.max(took);
+    }
+
+    /// The longest.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Every bucket that holds any: its middle in microseconds, and how many.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let middle = |bucket: u32| ((bucket as f64 + 0.5 - 100.0) / 10.0).exp2();
+        self.buckets.iter().map(move |(bucket, count)| (middle(*bucket), *count))
     }
 
     /// The duration that this share of all did not exceed, in microseconds, to about 7 %.
@@ -429,7 +441,7 @@ pub fn live_line(figures: &Figures, started: Instant) -> String {
 }
 
 /// CPU time of this process so far, in milliseconds, from /proc; 0 where there is none.
-fn cpu_ms() -> u64 {
+pub fn cpu_ms() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |n: usize| fields.get(n).and_then(|t| t.parse::<u64>().ok()).unwrap_or(0);
@@ -438,7 +450,7 @@ fn cpu_ms() -> u64 {
 }
 
 /// Memory resident now, in KiB, from /proc; 0 where there is none.
-fn rss_kib() -> u64 {
+pub fn rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     of_status(&status, "VmRSS:")
 }

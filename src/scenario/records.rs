@@ -3,11 +3,12 @@
 //! Invariant: what is given out is ordered by time, and within one instant by its making; a
 //! change comes after what it changes.
 
+use super::crowd::Opening;
 use super::dice::{Dice, Weights, zipf};
 use super::supply::{self, Supply};
 use super::town::{Spot, Town};
 use super::wish::{Want, Wish};
-use super::{City, Dated};
+use super::{City, Dated, Stay};
 use connectors::wire::{self, Record};
 use jiff::{Timestamp, tz};
 use std::collections::{BTreeMap, VecDeque};
@@ -47,12 +48,18 @@ enum Happening {
 
 /// What the iterator knows.
 pub(super) struct Records {
-    town: Town,
-    supply: Supply,
-    wanted: Weights,
-    dice: Dice,
+    pub(super) town: Town,
+    pub(super) supply: Supply,
+    pub(super) wanted: Weights,
+    pub(super) dice: Dice,
+    /// When demand begins.
     start_ms: i64,
+    /// Intents in all.
     intents: u64,
+    /// Of them, those of demand.
+    demanded: u64,
+    pub(super) opening: Opening,
+    pub(super) stay: Stay,
     bursts: bool,
     burst: Option<Burst>,
     /// Demand before each minute; the last is the whole.
@@ -74,13 +81,17 @@ impl Records {
     pub(super) fn new(city: &City) -> Self {
         let town = Town::new(city, &mut Dice::new(city.seed, 1));
         let supply = Supply::draw(city, &town, &mut Dice::new(city.seed, 2));
+        let opening = Opening::of(city);
         let mut records = Self {
             wanted: Weights::new(zipf(supply.products.len())),
             town,
             supply,
             dice: Dice::new(city.seed, 3),
-            start_ms: city.start.as_millisecond(),
-            intents: city.intents as u64,
+            start_ms: opening.demand_from_ms(),
+            intents: (city.intents + city.crowd + city.rush) as u64,
+            demanded: city.intents as u64,
+            opening,
+            stay: city.stay,
             bursts: city.burst,
             burst: None,
             demand: demand(city),
@@ -91,16 +102,16 @@ impl Records {
             later: BTreeMap::new(),
             ready: VecDeque::new(),
         };
-        records.open();
+        records.open(city.start.as_millisecond());
         records
     }
 
     /// Puts stores and offers.
-    fn open(&mut self) {
+    fn open(&mut self, at_ms: i64) {
         let stores = std::mem::take(&mut self.supply.stores);
         let offers = self.supply.shelves.iter().map(|shelf| Record::Offer(shelf.offer.clone()));
         let records = stores.into_iter().map(Record::Store).chain(offers);
-        self.ready = records.filter_map(|record| dated(self.start_ms, record)).collect();
+        self.ready = records.filter_map(|record| dated(at_ms, record)).collect();
     }
 
     /// Makes the next minute.
@@ -132,7 +143,12 @@ impl Records {
             }
         }
         self.minute += 1;
-        let after = self.later.split_off(&(from_ms + MINUTE_MS, 0));
+        self.give_out(from_ms + MINUTE_MS);
+    }
+
+    /// Gives out what is due before that time.
+    pub(super) fn give_out(&mut self, until_ms: i64) {
+        let after = self.later.split_off(&(until_ms, 0));
         let now = std::mem::replace(&mut self.later, after);
         self.ready.extend(now.into_iter().filter_map(|((at_ms, _), record)| dated(at_ms, record)));
     }
@@ -140,7 +156,7 @@ impl Records {
     /// How many intents are put before that minute.
     fn due(&self, minute: usize) -> u64 {
         let total = self.demand[self.demand.len() - 1].max(1);
-        (u128::from(self.intents) * u128::from(self.demand[minute]) / u128::from(total)) as u64
+        (u128::from(self.demanded) * u128::from(self.demand[minute]) / u128::from(total)) as u64
     }
 
     /// Now and then, many begin to want what one store near them has.
@@ -156,7 +172,7 @@ impl Records {
         }
     }
 
-    /// Puts a wish, and plans what its buyer will change before it begins: so long it surely lives.
+    /// Somebody wants something.
     fn wish(&mut self, at_ms: i64) {
         let (product, spot) = match &self.burst {
             Some(burst) if self.dice.percent(BURST_SHARE) => {
@@ -164,16 +180,30 @@ impl Records {
             }
             _ => (self.wanted.draw(&mut self.dice), self.town.buyer(&mut self.dice)),
         };
+        let wish = self.draw_wish(at_ms, product, spot);
+        self.put(at_ms, wish);
+    }
+
+    /// Draws what the next buyer wants, at that time.
+    pub(super) fn draw_wish(&mut self, at_ms: i64, product: usize, spot: Spot) -> Wish {
         let want = Want {
             product: &self.supply.products[product].id,
             list_price: self.supply.products[product].list_price,
             place: self.town.degrees(spot),
             buyers: self.intents * 3 / 4 + 1,
+            stay: self.stay,
         };
         self.put += 1;
-        let mut wish = Wish::draw(&mut self.dice, self.put, at_ms, &want);
+        Wish::draw(&mut self.dice, self.put, at_ms, &want)
+    }
+
+    /// Puts a wish, and plans what its buyer will change before it begins: so long it surely lives.
+    pub(super) fn put(&mut self, at_ms: i64, mut wish: Wish) {
         self.keep(at_ms, Record::Intent(wish.intent.clone()));
         let mut since_ms = at_ms + 10_000;
+        if wish.from_s * 1_000 <= since_ms {
+            return;
+        }
         if self.dice.percent(EDITED) {
             since_ms = self.dice.between(since_ms, wish.from_s * 1_000);
             wish.edit(&mut self.dice);
@@ -244,6 +274,7 @@ impl Iterator for Records {
     type Item = Dated;
 
     fn next(&mut self) -> Option<Dated> {
+        while self.ready.is_empty() && self.fill_opening() {}
         while self.ready.is_empty() && self.minute + 1 < self.demand.len() {
             self.fill();
         }

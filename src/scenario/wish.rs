@@ -1,5 +1,6 @@
 //! One buyer's wish: when, for how much, how far.
 
+use super::Stay;
 use super::dice::Dice;
 use connectors::wire;
 use jiff::Timestamp;
@@ -25,14 +26,17 @@ pub(super) struct Want<'a> {
     pub(super) place: (f64, f64),
     /// How many buyers there are, about.
     pub(super) buyers: u64,
+    /// How long they take.
+    pub(super) stay: Stay,
 }
 
 impl Wish {
     /// Draws the n-th wish, at an instant in milliseconds.
     pub(super) fn draw(dice: &mut Dice, number: usize, at_ms: i64, want: &Want<'_>) -> Self {
         // Whole minutes, as people say it.
-        let from_s = (at_ms / 60_000 + dice.rather_low(20, 180)) * 60;
-        let long_s = dice.rather_low(40, 240) * 60;
+        let mut draw = |(least, most): (u32, u32)| dice.rather_low(least.into(), most.into());
+        let from_s = (at_ms / 60_000 + draw(want.stay.ahead)) * 60;
+        let long_s = draw(want.stay.long) * 60;
         let mut available = vec![(from_s, from_s + long_s)];
         // Each of two intervals is long enough for a whole slot.
         if long_s >= 80 * 60 && dice.percent(20) {
@@ -64,6 +68,14 @@ impl Wish {
             cancel: None,
         };
         Self { intent, from_s, until_s }
+    }
+
+    /// The same wish at another time.
+    pub(super) fn between(mut self, from_s: i64, until_s: i64) -> Self {
+        self.intent.available = Some(vec![[instant(from_s), instant(until_s)]]);
+        self.intent.expires = None;
+        (self.from_s, self.until_s) = (from_s, until_s);
+        self
     }
 
     /// Changes its mind: a higher budget, a longer way, or a later end.

@@ -4,10 +4,10 @@
 //! work is paid for by updates and by time: each update and each minute of logical time gives a
 //! market some credit, which the next settling uses up, parts that lock soon first, then those with
 //! the greatest gap. Time pays for markets where little happens to be grouped as well as they can
-//! be; where much happens, updates do, so that work does not grow faster than they come. Prices have at most half of it, and
-//! a part that need not lock soon waits until there is enough for all its rounds of prices and as
-//! much search: many small attempts find less than a long one. What credit does not reach is shed
-//! until the next time.
+//! be; where much happens, updates do, so that work does not grow faster than they come. Prices have
+//! at most half of it, and a part that need not lock soon waits until there is enough for all its
+//! rounds of prices and as much search: many small attempts find less than a long one. What credit
+//! does not reach is shed until the next time.
 
 use super::Phase;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,17 @@ impl Effort {
     /// All steps.
     pub fn total(&self) -> u64 {
         self.steps.iter().sum()
+    }
+
+    /// What was done since another was all.
+    pub fn less(&self, before: &Effort) -> Effort {
+        let mut less = *self;
+        for (steps, before) in less.steps.iter_mut().zip(before.steps) {
+            *steps = steps.saturating_sub(before);
+        }
+        less.solved = less.solved.saturating_sub(before.solved);
+        less.shed = less.shed.saturating_sub(before.shed);
+        less
     }
 
     /// Adds another's.

@@ -59,7 +59,8 @@ impl Plan<'_> {
         true
     }
 
-    /// Brings one more buyer to the window, by the chain that gains most.
+    /// Brings one more buyer to the window, by the shortest chain; of those by the one that gains
+    /// most.
     fn extend_by_chain(&mut self, w: u32, price: i64) -> bool {
         let mut links = vec![Link { window: w, via: 0, cand: 0, gain: 0 }];
         let mut best: Option<End> = None;
@@ -69,6 +70,9 @@ impl Plan<'_> {
             for via in from..until {
                 let price = if via == 0 { price } else { self.own_price(links[via].window) };
                 self.follow_link(via, price, &mut links, until, &mut best);
+            }
+            if best.is_some() {
+                break;
             }
             from = until;
         }

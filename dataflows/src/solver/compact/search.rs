@@ -1,8 +1,8 @@
 //! Search: parts of a grouping are taken down and built again, guided by prices and chance.
 //!
 //! A step forces one window open, with each buyer costing a share of its dual price instead of
-//! what it is worth where it is, or takes some neighbouring windows down; what that sets free is
-//! grouped anew and improved. A step that loses little is kept for a while, less and less of it as
+//! what it is worth where it is, or fills one by exchanges, or takes some neighbouring windows down;
+//! what that sets free is grouped anew and improved. A step that loses little is kept for a while, less and less of it as
 //! the search goes on; the best grouping seen is what remains. Steps are counted, never timed, and
 //! chance is a function of the seed.
 
@@ -40,9 +40,7 @@ impl Dice {
 /// One in so many windows that are forced open takes no more buyers than its tier asks for: more
 /// would break up the windows that they come from.
 const JUST: usize = 3;
-/// One step in so many fills windows by chains of exchanges; and so many other windows are tried
-/// where buyers have come free.
-const CHAINED: usize = 6;
+/// How many other windows a step of exchanges tries to fill where buyers have come free.
 const CHAINED_NEXT: usize = 2;
 
 /// The best grouping that a search has seen.
@@ -135,14 +133,16 @@ impl Plan<'_> {
         (worth > 0).then_some((key, group))
     }
 
-    /// Searches for `steps` steps; the objective and its ties never get worse. Ends early when the
-    /// value reaches `enough`: then nothing is left to gain.
+    /// Searches for `steps` steps, of which one in so many fills windows by exchanges; the objective
+    /// and its ties never get worse. Ends early when the value reaches `enough`: then nothing is left
+    /// to gain.
     pub(crate) fn search(
         &mut self,
         (steps, work): (u32, u64),
         seed: u64,
         (prices, demand): (&Prices, &Demand),
         enough: i64,
+        one_in: usize,
     ) {
         let count = self.part.windows.len();
         if count == 0 || steps == 0 {
@@ -178,7 +178,7 @@ impl Plan<'_> {
                 order[dice.below(below)]
             };
             let mut freed = Vec::new();
-            let shaken = if dice.below(CHAINED) == 0 {
+            let shaken = if dice.below(one_in) == 0 {
                 self.exchange(w, dice, &mut freed)
             } else if dice.below(3) > 0 {
                 self.force_open(w, dice, prices, &mut freed)
@@ -251,13 +251,24 @@ impl Plan<'_> {
     fn exchange(&mut self, w: u32, dice: &mut Dice, freed: &mut Vec<u32>) -> bool {
         let near = self.part.cands_of(w);
         let home = self.home[near[dice.below(near.len())].intent as usize];
-        let closes = dice.below(3) > 0;
-        if closes && home != FREE && home != w && !self.is_held(home) {
+        let may_close = home != FREE && home != w && !self.is_held(home);
+        let closes = may_close && dice.below(2) > 0;
+        if closes {
             self.close(home, freed);
         }
-        let tiers = self.part.offer_of(w).tiers.len();
-        if !self.fill_by_chains(w, dice.below(tiers), freed) {
-            return false;
+        let tier = self.some_tier(w, dice);
+        let (mark, before) = (self.mark(), freed.len());
+        if !self.fill_by_chains(w, tier, freed) {
+            if closes || !may_close {
+                return false;
+            }
+            // Somebody has to make room.
+            self.roll_back(mark);
+            freed.truncate(before);
+            self.close(home, freed);
+            if !self.fill_by_chains(w, tier, freed) {
+                return false;
+            }
         }
         for _ in 0..CHAINED_NEXT {
             freed.retain(|&i| self.home[i as usize] == FREE);
@@ -265,13 +276,24 @@ impl Plan<'_> {
             let places = &self.part.places[i as usize];
             let next = places[dice.below(places.len())].0;
             let (mark, before) = (self.mark(), freed.len());
-            let tiers = self.part.offer_of(next).tiers.len();
-            if self.is_open(next) || !self.fill_by_chains(next, dice.below(tiers), freed) {
+            let tier = self.some_tier(next, dice);
+            if self.is_open(next) || !self.fill_by_chains(next, tier, freed) {
                 self.roll_back(mark);
                 freed.truncate(before);
             }
         }
         true
+    }
+
+    /// A tier of the window: the deepest that it can reach, or any.
+    fn some_tier(&self, w: u32, dice: &mut Dice) -> usize {
+        let tiers = &self.part.offer_of(w).tiers;
+        if dice.below(2) == 0 {
+            return dice.below(tiers.len());
+        }
+        let caps = &self.part.windows[w as usize].caps;
+        let reached = tiers.iter().zip(caps).take_while(|(tier, cap)| tier.min_buyers <= **cap);
+        reached.count().saturating_sub(1)
     }
 
     /// Closes the window, or one of its rivals, and some of their neighbours.

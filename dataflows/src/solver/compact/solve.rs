@@ -51,6 +51,13 @@ const WARM_PATIENCE: u32 = 3;
 const STRENGTHENED: usize = 300;
 const STRENGTHENING: (u32, u32) = (3, 20);
 const CUTTINGS: u32 = 4;
+/// One step of search in so many fills windows by chains of exchanges.
+const CHAINED: usize = 6;
+/// A part of more intents is not branched while its gap is more than one in so many: it is searched
+/// on by exchanges alone, so many times, each with the steps of that.
+const BRANCHED: usize = 50;
+const HOPELESS: i128 = 30;
+const SEARCHES_ON: u32 = 2;
 /// The share of the gap that competing for buyers has to close.
 const WORTH_COMPETING: i128 = 10;
 
@@ -133,8 +140,13 @@ impl<'a> Solve<'a> {
         watch(Phase::Search, self.plan.total().value, self.bound);
         self.tighten(self.budget.price_rounds / 2);
         watch(Phase::Prices, self.plan.total().value, self.bound);
-        self.strengthen();
-        self.branch();
+        if self.is_hopeless() {
+            self.search_on(seed);
+            watch(Phase::Search, self.plan.total().value, self.bound);
+        } else {
+            self.strengthen();
+            self.branch();
+        }
         let step = (self.grain * SCALE) as i128;
         self.bound = self.bound.div_euclid(step) * step;
         watch(Phase::Branches, self.plan.total().value, self.bound);
@@ -307,10 +319,45 @@ impl<'a> Solve<'a> {
                 run.follow(&self.demand);
             }
             let guide = (&self.prices, &self.demand);
-            run.search((steps, work), seed.wrapping_add(n as u64), guide, enough);
+            let seed = seed.wrapping_add(n as u64);
+            run.search((steps, work), seed, guide, enough, CHAINED);
             self.effort.spend(Phase::Search, (run.work - start.work) * SEARCH_WEIGHT);
             self.plan.better_of(&run);
         }
+    }
+
+    /// Whether the gap is too great for branch and bound to close.
+    fn is_hopeless(&self) -> bool {
+        let value = self.plan.total().value as i128 * SCALE as i128;
+        self.budget.from_scratch
+            && self.part.intents.len() > BRANCHED
+            && self.bound - value > self.bound / HOPELESS
+    }
+
+    /// Searches on by exchanges instead of branching.
+    fn search_on(&mut self, seed: u64) {
+        let mut left = self.left(self.branch_work() * SEARCHES_ON as u64);
+        let share = left / SEARCHES_ON as u64;
+        let enough = self.bound.div_euclid(SCALE as i128) as i64;
+        for n in 0..SEARCHES_ON {
+            let mut run = self.plan.clone();
+            if n == 0 {
+                run.follow(&self.demand);
+            }
+            let guide = (&self.prices, &self.demand);
+            let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
+            run.search((u32::MAX, share.min(left) / SEARCH_WEIGHT), seed, guide, enough, 1);
+            let steps = (run.work - self.plan.work) * SEARCH_WEIGHT;
+            left = left.saturating_sub(steps);
+            self.effort.spend(Phase::Search, steps);
+            self.plan.better_of(&run);
+        }
+    }
+
+    /// What branch and bound may cost, in steps.
+    fn branch_work(&self) -> u64 {
+        let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
+        self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size
     }
 
     fn branch(&mut self) {
@@ -318,8 +365,7 @@ impl<'a> Solve<'a> {
         if self.is_proven() || self.budget.nodes == 0 || !few || !self.follows() {
             return;
         }
-        let size = (self.part.intents.len() as u64).clamp(NODES_FOR.1, NODES_FOR.2);
-        let work = self.left(self.budget.nodes as u64 * NODE_WORK * NODES_FOR.0 / size);
+        let work = self.left(self.branch_work());
         let (bound, steps) = self.part.close(&mut self.plan, &self.relaxed, self.grain, work);
         self.effort.spend(Phase::Branches, steps);
         self.bound = self.bound.min(bound);

@@ -1,0 +1,121 @@
+//! `iceshop bench`: how fast and how well the engine does under a load that does not wait for it.
+//!
+//! Open loop: record number n of the measured part is due n / rate after its start, whether the
+//! engine is ready or not, and its latency runs from then until the decisions of its tick have been
+//! handed to the sink, as JSON, in memory. So a stall is counted for every record that it kept
+//! waiting (no coordinated omission). What is decoded and decided is what a run on NATS decodes and
+//! decides; only the network is left out.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`workload`] | what is offered: a standing city, a rush at noon, or a trace |
+//! | [`open_loop`] | offers it at a rate, and measures |
+//! | [`report`] | JSON and a table |
+//! | [`picture`] | latencies, throughput and gap as SVG |
+
+pub mod open_loop;
+
+pub mod picture;
+
+pub mod report;
+
+pub mod workload;
+
+use crate::failure::Failure;
+use crate::run::pipeline::Pipeline;
+use crate::run::summary::{Summary, cpu_ms, rss_kib};
+use crate::translate::Dating;
+use dataflows::flow::Standings;
+use dataflows::market::Params;
+use jiff::Timestamp;
+use open_loop::{Offered, Rig};
+use report::{Load, Report};
+use std::time::{Duration, Instant};
+use workload::{Kind, Workload};
+
+/// A tick is so long by the clock, in milliseconds, however fast logical time passes.
+const TICK_MS: f64 = 10.0;
+/// A rate is sustained if its p99 stays below this, in milliseconds.
+const SUSTAINED_P99_MS: f64 = 250.0;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is offered.
+    pub kind: Kind,
+    /// At which rates, one after the other, in records a second.
+    pub rates: Vec<f64>,
+    /// How long at each of them.
+    pub each: Duration,
+    /// Worker threads of the dataflow.
+    pub workers: usize,
+    /// What decisions depend on; the tick is chosen by the first rate.
+    pub params: Params,
+    /// When it begins.
+    pub began: Timestamp,
+}
+
+/// Loads, then offers at every rate in turn.
+///
+/// # Errors
+/// The trace cannot be read, or ends before anything was measured.
+pub fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Failure> {
+    let mut workload = Workload::open(&settings.kind)?;
+    let tick_ms = tick_ms(&settings.kind, settings.rates[0]);
+    let params = Params { tick_ms, ..settings.params.clone() };
+    let (workers, standings) = (settings.workers, Standings::default());
+    let mut rig = Rig::new(Pipeline::new(params.clone(), workers, Dating::Required, standings));
+    let load = load(&mut workload, &mut rig)?;
+    tell(&load.text());
+    let mut offered: Vec<Offered> = Vec::new();
+    for &rate in &settings.rates {
+        let lines = workload.measured((rate * settings.each.as_secs_f64()).ceil() as usize)?;
+        if lines.is_empty() {
+            break;
+        }
+        let done = rig.offer(&lines, rate);
+        tell(&done.text());
+        let behind = done.latency_ms(0.99) > SUSTAINED_P99_MS;
+        offered.push(done);
+        if behind {
+            // What is late now would be counted against the next rate.
+            break;
+        }
+    }
+    let engine = Summary::of(&rig.pipeline.figures(), Instant::now());
+    Ok(Report::new(settings, &params, load, offered, engine, rig.digest()))
+}
+
+/// The tick that lasts [`TICK_MS`] at that rate.
+fn tick_ms(kind: &Kind, rate: f64) -> i64 {
+    let speed = rate / kind.logical_rate().max(1e-6);
+    (TICK_MS * speed).round().clamp(1.0, 60_000.0) as i64
+}
+
+/// Takes in what stands before anything is measured, as fast as that goes.
+fn load(workload: &mut Workload, rig: &mut Rig) -> Result<Load, Failure> {
+    let before_kib = rss_kib();
+    let (mut taken, mut cpu, mut records) = (Duration::ZERO, 0, 0);
+    loop {
+        let lines = workload.opening()?;
+        if lines.is_empty() {
+            break;
+        }
+        records += lines.len() as u64;
+        let (started, began) = (Instant::now(), cpu_ms());
+        rig.take(&lines);
+        taken += started.elapsed();
+        cpu += cpu_ms() - began;
+    }
+    let stats = rig.pipeline.engine().stats();
+    Ok(Load {
+        records,
+        seconds: taken.as_secs_f64(),
+        cpu_seconds: cpu as f64 / 1e3,
+        live_intents: stats.live_intents,
+        value: stats.market.value,
+        gap_ppm: stats.market.gap_ppm(),
+        bytes_per_live_intent: rss_kib().saturating_sub(before_kib) * 1_024
+            / (stats.live_intents as u64).max(1),
+    })
+}
