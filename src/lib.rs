@@ -27,6 +27,7 @@
 //! | [`readable`] | decisions for people |
 //! | [`scenario`] | a seeded city, as records |
 //! | [`check`] | decisions held against their log; shares only the market's values with the engine |
+//! | [`bench`] | the engine under a load that does not wait for it |
 //! | [`instance`] | a market in a file: parsed, solved, its grouping and certificate |
 //!
 //! # The way of one event

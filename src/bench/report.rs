@@ -185,8 +185,9 @@ impl Report {
     pub fn markdown(&self) -> String {
         let Setting { workload, machine, version, began, workers, tick_ms } = &self.setting;
         let mut page = format!(
-            "{workload}\n\n{began}, {machine}, iceshop {version}, {workers} workers, ticks of {tick_ms} ms \
-             of logical time\n\n"
+            "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {tick_ms} \
+             ms of logical time\n\n",
+            if *workers == 1 { "one worker".into() } else { format!("{workers} workers") },
         );
         let Load { records, seconds, cpu_seconds, live_intents, gap_ppm, .. } = &self.load;
         let _ = write!(

@@ -56,7 +56,7 @@ enum Source {
         /// What comes before belongs to the opening.
         opened: Timestamp,
         /// The first record after it.
-        next: Option<Dated>,
+        next: Option<Box<Dated>>,
     },
     Trace {
         lines: Box<Lines>,
@@ -100,7 +100,7 @@ impl Workload {
                         Some(dated) if dated.at < *opened || opens(&dated) => {
                             made.push(line(&dated))
                         }
-                        Some(dated) => *next = Some(dated),
+                        Some(dated) => *next = Some(Box::new(dated)),
                         None => break,
                     }
                 }
@@ -121,7 +121,8 @@ impl Workload {
     pub fn measured(&mut self, count: usize) -> Result<Vec<Vec<u8>>, Failure> {
         match &mut self.0 {
             Source::City { records, next, .. } => {
-                let all = next.take().into_iter().chain(records.by_ref());
+                let first = next.take().map(|dated| *dated);
+                let all = first.into_iter().chain(records.by_ref());
                 Ok(all.take(count).map(|dated| line(&dated)).collect())
             }
             Source::Trace { lines, path, .. } => read(lines, path, count),

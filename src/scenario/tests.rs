@@ -138,3 +138,34 @@ fn a_burst_wants_one_product() {
     };
     assert!(most_wanted(true) > most_wanted(false));
 }
+
+#[test]
+fn a_crowd_is_there_within_a_minute_and_a_rush_wants_the_same_at_noon() {
+    let city = City { crowd: 700, rush: 90, stay: Stay::SHORT, intents: 300, hours: 2, ..small() };
+    let opened = city.opened();
+    let (mut crowd, mut rush, mut later) = (0, 0, 0);
+    let mut last = city.start;
+    for Dated { at, record } in city.records() {
+        assert!(at >= last, "{at} after {last}");
+        last = at;
+        let Record::Intent(wire::Intent { version: 1, product, available, cancel: None, .. }) =
+            record
+        else {
+            continue;
+        };
+        let available = available.expect("a put says when");
+        let until: Timestamp = available.last().expect("some time")[1].parse().expect("a time");
+        assert!(until > at, "{until} at {at}");
+        if at < opened {
+            crowd += 1;
+            assert!(until.as_second() > at.as_second() + 2_400, "{until} at {at}");
+        } else if at < opened + SignedDuration::from_mins(1) {
+            rush += 1;
+            assert_eq!(product.as_deref(), Some("latte"));
+            assert_eq!(available, [["2026-06-12T09:00:00Z", "2026-06-12T10:00:00Z"]]);
+        } else {
+            later += 1;
+        }
+    }
+    assert_eq!((crowd, rush, later), (700, 90, 300));
+}
