@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz};
 const MINUTE_MS: i64 = 60_000;
 /// How much time is left at least, in milliseconds: a window can still be made.
 const LEFT_MS: i64 = 45 * MINUTE_MS;
-/// How often somebody is drawn anew who has less.
+/// How often somebody is drawn until one has; the last of them comes just now.
 const TRIES: usize = 8;
 /// How far from the store a rush comes from, in metres, about.
 const RUSH_SPREAD_M: i64 = 300;
@@ -87,18 +87,18 @@ impl Records {
 
     /// Somebody who came a while ago.
     fn standing(&mut self, at_ms: i64) -> Wish {
-        let mut tries = 0;
-        loop {
+        for tries in (0..TRIES).rev() {
             let (product, spot) =
                 (self.wanted.draw(&mut self.dice), self.town.buyer(&mut self.dice));
-            // Whoever came earlier is in a window, or gone.
-            let ago_ms = self.dice.below(self.stay.ahead.1 as u64 * MINUTE_MS as u64) as i64;
+            // Whoever came earlier is in a window, or gone. Whoever comes now has time.
+            let within_ms = if tries > 0 { self.stay.ahead.1 as u64 * MINUTE_MS as u64 } else { 1 };
+            let ago_ms = self.dice.below(within_ms) as i64;
             let wish = self.draw_wish(at_ms - ago_ms, product, spot);
-            tries += 1;
-            if wish.until_s * 1_000 > at_ms + LEFT_MS || tries == TRIES {
+            if wish.until_s * 1_000 > at_ms + LEFT_MS || tries == 0 {
                 return wish;
             }
         }
+        unreachable!("the last try returns")
     }
 
     /// Somebody who wants what everybody wants.
