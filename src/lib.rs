@@ -25,6 +25,7 @@
 //! | [`translate`] | wire and market: the only place that rejects input |
 //! | [`run`] | source to engine to sink: files, the embedded city, NATS; snapshots; figures |
 //! | [`readable`] | decisions for people |
+//! | [`drawing`] | what pictures are made of |
 //! | [`scenario`] | a seeded city, as records |
 //! | [`check`] | decisions held against their log; shares only the market's values with the engine |
 //! | [`bench`] | the engine under a load that does not wait for it |
@@ -73,6 +74,8 @@ pub mod translate;
 pub mod run;
 
 pub mod readable;
+
+pub mod drawing;
 
 pub mod scenario;
 

@@ -17,6 +17,7 @@ mod town;
 mod wish;
 
 use connectors::wire;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 
 /// What a city is like; [`City::records`] makes it happen.
@@ -103,6 +104,11 @@ impl City {
     pub fn opened(&self) -> Timestamp {
         let opening = SignedDuration::from_secs(if self.crowd > 0 { 60 } else { 0 });
         self.start.saturating_add(opening).unwrap_or(self.start)
+    }
+
+    /// Its time zone; UTC if there is none of that name.
+    fn zone(&self) -> TimeZone {
+        TimeZoneDatabase::bundled().get(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 
     /// The city's records, ordered by time: stores and offers, the crowd and the rush if there are

@@ -13,7 +13,7 @@ use std::io;
 
 pub use lines::{Lines, Progress, TextLine};
 pub use sink::LineSink;
-pub use source::FileSource;
+pub use source::{FileSource, inbound};
 
 /// The name that means standard input or standard output.
 pub const STANDARD: &str = "-";

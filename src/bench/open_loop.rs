@@ -1,11 +1,11 @@
 //! Records offered at a rate, whether the engine is ready or not.
 
 use crate::readable::{count, percent, span};
+use crate::run::markets::MarketFigures;
 use crate::run::pipeline::{Pipeline, Produce};
 use crate::run::summary::{Histogram, cpu_ms};
 use connectors::codec::json;
-use connectors::inbound::{Inbound, Stamp};
-use dataflows::solver::Effort;
+use connectors::file::{TextLine, inbound};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,9 @@ pub struct Rig {
     sequence: u64,
     line: Vec<u8>,
     digest: Sha256,
-    /// Decisions, buyers who were moved or set free by one, and decisions' bytes.
+    /// Decisions, and buyers who were moved or set free by one.
     decisions: u64,
     left: u64,
-    bytes: u64,
 }
 
 /// What became of one rate.
@@ -30,9 +29,9 @@ pub struct Rig {
 pub struct Offered {
     /// Records a second.
     pub rate: f64,
-    /// Records offered, and those of which the decisions came before the last of them was.
+    /// Records offered.
     pub records: u64,
-    /// How many of them were decided while it lasted.
+    /// Those of them that were decided while it lasted: their latency is known.
     pub measured: u64,
     /// From the first record's time until the last one was taken.
     pub took: Duration,
@@ -44,12 +43,14 @@ pub struct Offered {
     pub longest: Duration,
     /// Second by second.
     pub seconds: Vec<Second>,
-    /// Decisions, and how many buyers they moved or set free.
+    /// Decisions made.
     pub decisions: u64,
     /// Buyers who left a window for another, or for none.
     pub left: u64,
-    /// What was done in the background, and what was shed.
-    pub effort: Effort,
+    /// Parts of markets that were solved again.
+    pub solved: u64,
+    /// Those that were not, since the credit of their market was used up.
+    pub shed: u64,
 }
 
 /// A second of it.
@@ -66,16 +67,14 @@ pub struct Second {
 impl Rig {
     pub(super) fn new(pipeline: Pipeline) -> Self {
         let (line, digest) = (Vec::new(), Sha256::new());
-        Self { pipeline, sequence: 0, line, digest, decisions: 0, left: 0, bytes: 0 }
+        Self { pipeline, sequence: 0, line, digest, decisions: 0, left: 0 }
     }
 
     /// Decodes lines and takes them in; what that brought forth is in the sink.
     pub(super) fn take(&mut self, lines: &[Vec<u8>]) -> Produce {
         let batch = lines.iter().map(|bytes| {
-            let json::Line { at, record } = json::read_record(bytes);
             self.sequence += 1;
-            let at = at.map_or(Stamp::Absent, Stamp::Text);
-            Inbound { sequence: self.sequence, index: None, at, record, raw: None }
+            inbound(TextLine { number: self.sequence, bytes, length: bytes.len() as u64 })
         });
         let batch = batch.collect();
         let produce = self.pipeline.take(batch);
@@ -85,7 +84,6 @@ impl Rig {
             self.digest.update(&self.line);
             self.decisions += 1;
             self.left += decision.left.len() as u64;
-            self.bytes += self.line.len() as u64;
         }
         produce
     }
@@ -97,7 +95,7 @@ impl Rig {
 
     /// Offers the lines, so many a second.
     pub(super) fn offer(&mut self, lines: &[Vec<u8>], rate: f64) -> Offered {
-        let (first, cpu, effort) = (self.sequence + 1, cpu_ms(), self.effort());
+        let (first, cpu, before) = (self.sequence + 1, cpu_ms(), self.markets());
         let (decisions, left) = (self.decisions, self.left);
         let (mut latency, mut seconds) = (Histogram::default(), Vec::new());
         let (mut next, mut measured, mut longest) = (0, 0, Duration::ZERO);
@@ -125,6 +123,7 @@ impl Rig {
             }
             second.gap_ppm = self.pipeline.engine().market().gap_ppm();
         }
+        let markets = self.markets();
         Offered {
             rate,
             records: lines.len() as u64,
@@ -136,14 +135,14 @@ impl Rig {
             seconds,
             decisions: self.decisions - decisions,
             left: self.left - left,
-            effort: self.effort().less(&effort),
+            solved: markets.solved - before.solved,
+            shed: markets.shed - before.shed,
         }
     }
 
-    fn effort(&self) -> Effort {
-        let mut all = Effort::default();
-        self.pipeline.standings().values().for_each(|standing| all.add(&standing.effort));
-        all
+    /// All markets together.
+    fn markets(&self) -> MarketFigures {
+        MarketFigures::total(&self.pipeline.standings())
     }
 }
 

@@ -2,16 +2,17 @@
 
 use super::open_loop::{Offered, Second};
 use super::report::Report;
-use crate::readable::count;
+use crate::drawing::{BLUE, curve, label, rule};
+use crate::readable::{count, span};
 use svg::Document;
-use svg::node::element::{Line, Polyline, Rectangle, Text};
+use svg::node::element::Rectangle;
 
 /// The picture's width, the height of each of its panels, and the margin, in pixels.
 const WIDTH: f64 = 960.0;
 const PANEL: f64 = 220.0;
 const MARGIN: f64 = 56.0;
 /// A colour for each rate in turn.
-const COLOURS: [&str; 5] = ["#2266aa", "#cc6622", "#228844", "#aa2266", "#666666"];
+const COLOURS: [&str; 5] = [BLUE, "#cc6622", "#228844", "#aa2266", "#666666"];
 
 /// Latency histograms of all rates, and records decided and gap by the second.
 pub fn draw(report: &Report) -> String {
@@ -57,7 +58,7 @@ fn histograms(mut picture: Document, offered: &[Offered]) -> Document {
     }
     for exponent in least.ceil() as i32..=most.floor() as i32 {
         let us = 10f64.powi(exponent);
-        let text = crate::readable::span(std::time::Duration::from_secs_f64(us / 1e6));
+        let text = span(std::time::Duration::from_secs_f64(us / 1e6));
         picture = picture.add(label(across(us) - 14.0, floor + 16.0, text));
     }
     picture.add(label(
@@ -70,32 +71,15 @@ fn histograms(mut picture: Document, offered: &[Offered]) -> Document {
 /// A value by the second.
 fn course(mut picture: Document, top: f64, name: &str, values: &[f64]) -> Document {
     let most = values.iter().copied().fold(0.0, f64::max).max(1e-9);
-    let span = (values.len().saturating_sub(1)).max(1) as f64;
+    let steps = (values.len().saturating_sub(1)).max(1) as f64;
     let y = |value: f64| top + PANEL - MARGIN / 2.0 - value / most * (PANEL - 1.5 * MARGIN);
-    let x = |n: usize| MARGIN + n as f64 / span * (WIDTH - 2.0 * MARGIN);
+    let x = |n: usize| MARGIN + n as f64 / steps * (WIDTH - 2.0 * MARGIN);
     for level in [0.0, most / 2.0, most] {
-        let rule = Line::new()
-            .set("x1", MARGIN)
-            .set("x2", WIDTH - MARGIN)
-            .set("y1", y(level))
-            .set("y2", y(level))
-            .set("stroke", "#ddd");
+        let rule = rule((MARGIN, WIDTH - MARGIN), y(level));
         let text = if most < 100.0 { format!("{level:.1}") } else { count(level as u64) };
         picture = picture.add(rule).add(label(4.0, y(level) + 4.0, text));
     }
-    let points: Vec<String> = values
-        .iter()
-        .enumerate()
-        .map(|(n, value)| format!("{:.1},{:.1}", x(n), y(*value)))
-        .collect();
-    let line = Polyline::new()
-        .set("points", points.join(" "))
-        .set("fill", "none")
-        .set("stroke", COLOURS[0]);
+    let line = curve(values.iter().enumerate().map(|(n, value)| (x(n), y(*value))));
     let title = format!("{name}, over {} seconds", values.len());
     picture.add(line).add(label(MARGIN, top + 20.0, title))
-}
-
-fn label(x: f64, y: f64, text: String) -> Text {
-    Text::new(text).set("x", x).set("y", y).set("font-family", "sans-serif").set("font-size", 12)
 }

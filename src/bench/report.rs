@@ -67,9 +67,9 @@ pub struct Row {
     pub offered_per_s: f64,
     /// Records a second, as decided.
     pub decided_per_s: f64,
-    /// Records offered, and those whose latency was measured.
+    /// Records offered.
     pub records: u64,
-    /// Those decided before the last one was taken.
+    /// Those decided while the rate lasted: their latency is known.
     pub measured: u64,
     /// Latency from a record's time to its decisions in the sink, in milliseconds.
     pub p50_ms: f64,
@@ -118,8 +118,8 @@ impl From<&Offered> for Row {
             gap_at_end_ppm,
             decisions: offered.decisions,
             left: offered.left,
-            solved: offered.effort.solved,
-            shed: offered.effort.shed,
+            solved: offered.solved,
+            shed: offered.shed,
             seconds: offered.seconds.iter().map(|s| (s.done, ms(s.worst), s.gap_ppm)).collect(),
         }
     }

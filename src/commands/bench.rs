@@ -1,6 +1,6 @@
 //! `iceshop bench`: the engine under a load that does not wait for it.
 
-use super::files::distinct;
+use super::files::{distinct, save};
 use super::say;
 use crate::bench::workload::Kind as Workload;
 use crate::bench::{self, Settings, picture};
@@ -182,11 +182,4 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
     };
     let workers = args.workers as usize;
     Settings { kind, rates, each, workers, params, began: Timestamp::now() }
-}
-
-fn save(path: &str, text: &str) -> Result<(), Failure> {
-    if path == STANDARD {
-        return say(text);
-    }
-    std::fs::write(path, format!("{text}\n")).or_fail(Kind::Data, || format!("cannot write {path}"))
 }

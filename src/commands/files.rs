@@ -1,6 +1,8 @@
-//! Files that one command line names twice: whoever writes one of them destroys the other.
+//! Files that a command line names: results are written to them; whoever writes one that is named
+//! twice destroys the other.
 
-use crate::failure::{Failure, Kind};
+use super::say;
+use crate::failure::{Failure, Kind, OrFail};
 use connectors::file::STANDARD;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,4 +54,15 @@ fn place(path: &str) -> Option<Place> {
             Some(Place::New(folder.join(typed.file_name()?)))
         }
     }
+}
+
+/// Writes a text to a file, or to standard output.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn save(path: &str, text: &str) -> Result<(), Failure> {
+    if path == STANDARD {
+        return say(text);
+    }
+    std::fs::write(path, format!("{text}\n")).or_fail(Kind::Data, || format!("cannot write {path}"))
 }

@@ -1,9 +1,8 @@
 //! `iceshop run`: the engine, from a file, from NATS, or on the embedded city.
 
 use super::city::CityArgs;
-use super::files::distinct;
+use super::files::{distinct, save};
 use super::nats::{NatsArgs, block_on};
-use super::say;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::readable::{count, span};
@@ -250,12 +249,4 @@ fn report(summary: &Summary, path: Option<&str>) -> Result<(), Failure> {
     eprint!("{}", summary.text());
     let Some(path) = path else { return Ok(()) };
     save(path, &serde_json::to_string_pretty(summary).expect("figures are JSON"))
-}
-
-/// Writes a text to a file, or to standard output.
-fn save(path: &str, text: &str) -> Result<(), Failure> {
-    if path == STANDARD {
-        return say(text);
-    }
-    std::fs::write(path, format!("{text}\n")).or_fail(Kind::Data, || format!("cannot write {path}"))
 }

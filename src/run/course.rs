@@ -1,8 +1,8 @@
 //! Value and bound of all markets over logical time, and a picture of them.
 
+use crate::drawing::{curve, label, rule};
 use dataflows::market::{Certificate, Time};
 use svg::Document;
-use svg::node::element::{Line, Polyline, Text};
 
 /// How far apart kept points are, in milliseconds of logical time.
 const APART_MS: i64 = 60_000;
@@ -49,20 +49,10 @@ impl Course {
         let span = self.points.last().map_or(1, |p| p.0.0 - first).max(1) as f64;
         let x = |at: Time| MARGIN + (at.0 - first) as f64 / span * (SIZE.0 - 2.0 * MARGIN);
         let y = |gap: f64| SIZE.1 - MARGIN - gap / most * (SIZE.1 - 2.0 * MARGIN);
-        let path: Vec<String> = self
-            .points
-            .iter()
-            .map(|(at, market)| format!("{:.1},{:.1}", x(*at), y(gap(market))))
-            .collect();
         let mut picture = Document::new().set("viewBox", (0, 0, SIZE.0, SIZE.1));
         for n in 0..=4 {
             let level = most * n as f64 / 4.0;
-            let rule = Line::new()
-                .set("x1", MARGIN)
-                .set("x2", SIZE.0 - MARGIN)
-                .set("y1", y(level))
-                .set("y2", y(level))
-                .set("stroke", "#ddd");
+            let rule = rule((MARGIN, SIZE.0 - MARGIN), y(level));
             picture = picture.add(rule).add(label(4.0, y(level) + 4.0, format!("{level:.1} %")));
         }
         for (at, _) in self.points.iter().step_by((self.points.len() / 6).max(1)) {
@@ -74,16 +64,9 @@ impl Course {
             "Certified gap of all markets; {:.2} % in the mean over time",
             self.gap_ppm() as f64 / 10_000.0
         );
-        let line = Polyline::new()
-            .set("points", path.join(" "))
-            .set("fill", "none")
-            .set("stroke", "#2266aa");
+        let line = curve(self.points.iter().map(|(at, market)| (x(*at), y(gap(market)))));
         picture.add(line).add(label(MARGIN, MARGIN / 2.0, title)).to_string()
     }
-}
-
-fn label(x: f64, y: f64, text: String) -> Text {
-    Text::new(text).set("x", x).set("y", y).set("font-family", "sans-serif").set("font-size", 12)
 }
 
 #[cfg(test)]

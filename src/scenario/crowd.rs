@@ -4,11 +4,10 @@
 //! have time left; it is put within a minute, so that a city of any size is there at once.
 
 use super::City;
-use super::records::Records;
+use super::records::{MINUTE_MS, Records};
 use super::wish::Wish;
-use jiff::{Timestamp, tz};
+use jiff::Timestamp;
 
-const MINUTE_MS: i64 = 60_000;
 /// How much time is left at least, in milliseconds: a window can still be made.
 const LEFT_MS: i64 = 45 * MINUTE_MS;
 /// How often somebody is drawn until one has; the last of them comes just now.
@@ -64,7 +63,7 @@ impl Opening {
 
 /// The first noon after the city's start, by its clock, in seconds since 1970.
 fn noon(city: &City) -> i64 {
-    let zone = tz::TimeZoneDatabase::bundled().get(&city.timezone).unwrap_or(tz::TimeZone::UTC);
+    let zone = city.zone();
     let today = zone.to_datetime(city.start).date();
     let days = [Some(today), today.tomorrow().ok()].into_iter().flatten();
     let noons = days.filter_map(|day| day.at(12, 0, 0, 0).to_zoned(zone.clone()).ok());
@@ -85,20 +84,24 @@ impl Records {
         until_ms.inspect(|at_ms| self.give_out(*at_ms + 1)).is_some()
     }
 
-    /// Somebody who came a while ago.
+    /// Somebody who came a while ago, and has time left.
     fn standing(&mut self, at_ms: i64) -> Wish {
-        for tries in (0..TRIES).rev() {
-            let (product, spot) =
-                (self.wanted.draw(&mut self.dice), self.town.buyer(&mut self.dice));
-            // Whoever came earlier is in a window, or gone. Whoever comes now has time.
-            let within_ms = if tries > 0 { self.stay.ahead.1 as u64 * MINUTE_MS as u64 } else { 1 };
-            let ago_ms = self.dice.below(within_ms) as i64;
-            let wish = self.draw_wish(at_ms - ago_ms, product, spot);
-            if wish.until_s * 1_000 > at_ms + LEFT_MS || tries == 0 {
+        // Whoever came earlier is in a window, or gone.
+        let within_ms = self.stay.ahead.1 as u64 * MINUTE_MS as u64;
+        for _ in 1..TRIES {
+            let wish = self.came_within(at_ms, within_ms);
+            if wish.until_s * 1_000 > at_ms + LEFT_MS {
                 return wish;
             }
         }
-        unreachable!("the last try returns")
+        self.came_within(at_ms, 1)
+    }
+
+    /// Somebody who came within so many milliseconds.
+    fn came_within(&mut self, at_ms: i64, within_ms: u64) -> Wish {
+        let (product, spot) = (self.wanted.draw(&mut self.dice), self.town.buyer(&mut self.dice));
+        let ago_ms = self.dice.below(within_ms) as i64;
+        self.draw_wish(at_ms - ago_ms, product, spot)
     }
 
     /// Somebody who wants what everybody wants.

@@ -10,11 +10,11 @@ use super::town::{Spot, Town};
 use super::wish::{Want, Wish};
 use super::{City, Dated, Stay};
 use connectors::wire::{self, Record};
-use jiff::{Timestamp, tz};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Milliseconds in a minute.
-const MINUTE_MS: i64 = 60_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
 /// How much is wanted in each hour of the day: a little breakfast, lunch, and evening.
 const DEMAND: [u64; 24] =
     [5, 3, 2, 1, 1, 2, 4, 9, 14, 12, 12, 19, 28, 24, 14, 12, 14, 21, 30, 32, 25, 16, 10, 7];
@@ -284,7 +284,7 @@ impl Iterator for Records {
 
 /// Demand before each minute of the city, by the local hour; the last entry is the whole.
 fn demand(city: &City) -> Vec<u64> {
-    let zone = tz::TimeZoneDatabase::bundled().get(&city.timezone).unwrap_or(tz::TimeZone::UTC);
+    let zone = city.zone();
     let start_ms = city.start.as_millisecond();
     let mut total = 0;
     let mut before = vec![0];

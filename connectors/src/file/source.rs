@@ -55,8 +55,8 @@ impl FileSource {
     }
 }
 
-/// Reads the record of a line.
-fn inbound(line: TextLine<'_>) -> Inbound {
+/// Reads the record of a line; the line's number is its sequence.
+pub fn inbound(line: TextLine<'_>) -> Inbound {
     let (at, record) = if line.is_too_long() {
         (None, Err(too_long(line.bytes, line.length)))
     } else {

@@ -20,19 +20,14 @@ impl Market {
     pub fn put_offer(&mut self, placed: PlacedOffer) {
         if let Some(&o) = self.by_store.get(&placed.offer.key.store) {
             let old = &self.offer(o).placed;
-            let same_terms = old.offer == placed.offer
-                && old.place == placed.place
-                && old.opening == placed.opening
-                && old.cell == placed.cell;
-            if same_terms && old.locked == placed.locked {
-                return self.restock(o, placed.stock);
-            }
             let same_frame = old.place == placed.place
                 && old.opening == placed.opening
                 && old.cell == placed.cell
-                && old.locked == placed.locked
-                && old.offer.lead_minutes == placed.offer.lead_minutes;
-            if same_frame {
+                && old.locked == placed.locked;
+            if same_frame && old.offer == placed.offer {
+                return self.restock(o, placed.stock);
+            }
+            if same_frame && old.offer.lead_minutes == placed.offer.lead_minutes {
                 return self.change_terms(o, placed);
             }
             let groups = self.take_offer(o);

@@ -43,17 +43,6 @@ impl Effort {
         self.steps.iter().sum()
     }
 
-    /// What was done since another was all.
-    pub fn less(&self, before: &Effort) -> Effort {
-        let mut less = *self;
-        for (steps, before) in less.steps.iter_mut().zip(before.steps) {
-            *steps = steps.saturating_sub(before);
-        }
-        less.solved = less.solved.saturating_sub(before.solved);
-        less.shed = less.shed.saturating_sub(before.shed);
-        less
-    }
-
     /// Adds another's.
     pub fn add(&mut self, other: &Effort) {
         for (steps, more) in self.steps.iter_mut().zip(other.steps) {

@@ -134,6 +134,13 @@ impl Market {
         members.iter().map(|c| c.intent).collect()
     }
 
+    /// Empties the offer's windows; returns who was in them.
+    pub(crate) fn disband_all(&mut self, o: u32) -> Vec<(Slot, Vec<u32>)> {
+        let open = self.offer(o).windows.iter().filter(|w| !w.members.is_empty());
+        let open: Vec<Slot> = open.map(|w| w.slot).collect();
+        open.into_iter().map(|slot| (slot, self.disband(o, slot))).collect()
+    }
+
     /// Takes the intent out of its window, which may be left below its tier.
     pub(crate) fn leave(&mut self, i: u32) {
         if let Home::In(o, slot) = self.hot[i as usize].home {
@@ -163,6 +170,16 @@ impl Market {
         }
         self.seat(o, slot, members);
         self.dirty.insert((slot, o));
+    }
+
+    /// Puts whole groups back, as far as they still fit; who does not looks for another window.
+    pub(crate) fn readmit_all(&mut self, o: u32, groups: Vec<(Slot, Vec<u32>)>) {
+        for (slot, members) in groups {
+            self.readmit(o, slot, &members);
+            let free = |i: &u32| self.hot[*i as usize].home == Home::Free;
+            let lost: Vec<u32> = members.into_iter().filter(free).collect();
+            self.awake.extend(lost);
+        }
     }
 
     /// Whether the intent's buyer accepted a window (R8).

@@ -5,8 +5,6 @@
 
 use super::PlacedOffer;
 use super::market::{Candidate, Market};
-use super::plan::Home;
-use crate::market::Slot;
 
 impl Market {
     /// Gives the offer other terms; its windows keep the members who still fit.
@@ -18,7 +16,6 @@ impl Market {
         self.unprove(o);
         let groups = self.disband_all(o);
         let more = self.lets_in_more(o, &placed);
-        self.uncover(o, |_, _| true);
         let stay_bonus = self.params.stay_bonus(placed.offer.list_price);
         let offer = self.offer_mut(o);
         let stock = placed.stock.max(0) - offer.placed.stock.max(0);
@@ -26,6 +23,7 @@ impl Market {
         for window in &mut offer.windows {
             window.visit_value = offer.placed.offer.visit_value_at(window.slot);
             window.sums.clear();
+            window.cover = None;
         }
         let stale = offer.windows.iter().map(|w| (w.slot, o)).collect::<Vec<_>>();
         self.dual += stock as i128 * self.offer(o).price as i128;
@@ -37,23 +35,6 @@ impl Market {
         self.roomy.insert(o);
         self.await_accepted(o);
         self.readmit_all(o, groups);
-    }
-
-    /// Empties the offer's windows; returns who was in them.
-    pub(crate) fn disband_all(&mut self, o: u32) -> Vec<(Slot, Vec<u32>)> {
-        let open = self.offer(o).windows.iter().filter(|w| !w.members.is_empty());
-        let open: Vec<Slot> = open.map(|w| w.slot).collect();
-        open.into_iter().map(|slot| (slot, self.disband(o, slot))).collect()
-    }
-
-    /// Puts them back, as far as they still fit; who does not looks for another window.
-    pub(crate) fn readmit_all(&mut self, o: u32, groups: Vec<(Slot, Vec<u32>)>) {
-        for (slot, members) in groups {
-            self.readmit(o, slot, &members);
-            let free = |i: &u32| self.hot[*i as usize].home == Home::Free;
-            let lost: Vec<u32> = members.into_iter().filter(free).collect();
-            self.awake.extend(lost);
-        }
     }
 
     /// Whether somebody could be a candidate by the new terms who could not by the old.

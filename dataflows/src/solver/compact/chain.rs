@@ -6,9 +6,12 @@
 //! full only so: taking buyers from full windows alone would break those up.
 
 use super::plan::{FREE, Plan};
+use super::search::Dice;
 
 /// The most windows that a chain passes through.
 const LONGEST: usize = 5;
+/// How many other windows a step of exchanges tries to fill where buyers have come free.
+const CHAINED_NEXT: usize = 2;
 
 /// How a seat in a window came to be left.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +34,62 @@ struct End {
 }
 
 impl Plan<'_> {
+    /// Fills the window by chains, often in place of another that its buyers are in; then others
+    /// that those who have come free could be in.
+    pub(crate) fn exchange(&mut self, w: u32, dice: &mut Dice, freed: &mut Vec<u32>) -> bool {
+        let near = self.part.cands_of(w);
+        let home = self.home[near[dice.below(near.len())].intent as usize];
+        let may_close = home != FREE && home != w && !self.is_held(home);
+        let closes = may_close && dice.below(2) > 0;
+        if closes {
+            self.close(home, freed);
+        }
+        let tier = self.some_tier(w, dice);
+        let (mark, before) = (self.mark(), freed.len());
+        if !self.fill_by_chains(w, tier, freed) {
+            if closes || !may_close {
+                return false;
+            }
+            // Somebody has to make room.
+            self.roll_back(mark);
+            freed.truncate(before);
+            self.close(home, freed);
+            if !self.fill_by_chains(w, tier, freed) {
+                return false;
+            }
+        }
+        for _ in 0..CHAINED_NEXT {
+            freed.retain(|&i| self.home[i as usize] == FREE);
+            let Some(&i) = freed.get(dice.below(freed.len())) else { break };
+            let places = &self.part.places[i as usize];
+            let next = places[dice.below(places.len())].0;
+            let (mark, before) = (self.mark(), freed.len());
+            let tier = self.some_tier(next, dice);
+            if self.is_open(next) || !self.fill_by_chains(next, tier, freed) {
+                self.roll_back(mark);
+                freed.truncate(before);
+            }
+        }
+        true
+    }
+
+    /// A tier of the window: the deepest that it can reach, or any.
+    fn some_tier(&self, w: u32, dice: &mut Dice) -> usize {
+        let tiers = &self.part.offer_of(w).tiers;
+        if dice.below(2) == 0 {
+            return dice.below(tiers.len());
+        }
+        let caps = &self.part.windows[w as usize].caps;
+        let reached = tiers.iter().zip(caps).take_while(|(tier, cap)| tier.min_buyers <= **cap);
+        reached.count().saturating_sub(1)
+    }
+
     /// Fills the window with as many buyers as the tier asks for, each of whom can pay it, by
     /// chains that leave every other window at its tier; `freed` gets who had to leave. False if
     /// there are too few.
     ///
     /// **Cost** for every buyer, the candidates of the windows that buyers of it are in.
-    pub(crate) fn fill_by_chains(&mut self, w: u32, tier: usize, freed: &mut Vec<u32>) -> bool {
+    fn fill_by_chains(&mut self, w: u32, tier: usize, freed: &mut Vec<u32>) -> bool {
         let least = self.part.offer_of(w).tiers[tier].min_buyers as usize;
         if (self.part.windows[w as usize].caps[tier] as usize) < least {
             return false;
@@ -139,9 +192,7 @@ impl Plan<'_> {
                 let left = left.filter(|&m| self.cand(m).intent != i).collect();
                 self.set(home, left);
             }
-            let mut members = self.members[to as usize].clone();
-            members.insert(members.partition_point(|m| *m < n), n);
-            self.set(to, members);
+            self.join(to, n);
         }
         moves.iter().all(|&(to, _)| {
             let offer = self.part.windows[to as usize].offer as usize;
@@ -158,13 +209,5 @@ impl Plan<'_> {
     fn can_spare(&self, w: u32) -> bool {
         let least = self.part.offer_of(w).tiers[self.tier[w as usize] as usize].min_buyers;
         self.members[w as usize].len() > least as usize
-    }
-
-    /// The intent's candidate in the window that it is in, unless it accepted it.
-    fn seat_of(&self, i: u32, home: u32) -> Option<u32> {
-        let places = &self.part.places[i as usize];
-        let at = places.binary_search_by_key(&home, |place| place.0).ok()?;
-        let n = places[at].1;
-        (!self.cand(n).bound_here).then_some(n)
     }
 }

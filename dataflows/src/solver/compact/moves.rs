@@ -126,9 +126,7 @@ impl Plan<'_> {
             }
         }
         let Some((_, w, n)) = best else { return false };
-        let mut members = self.members[w as usize].clone();
-        members.insert(members.partition_point(|m| *m < n), n);
-        self.set(w, members);
+        self.join(w, n);
         true
     }
 

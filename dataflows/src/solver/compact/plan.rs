@@ -145,6 +145,13 @@ impl<'a> Plan<'a> {
         self.log.push((w, old));
     }
 
+    /// Seats a candidate of the window there too, who is free.
+    pub(crate) fn join(&mut self, w: u32, n: u32) {
+        let mut members = self.members[w as usize].clone();
+        members.insert(members.partition_point(|m| *m < n), n);
+        self.set(w, members);
+    }
+
     fn put(&mut self, w: u32, members: Vec<u32>) -> Vec<u32> {
         debug_assert!(members.is_sorted());
         let at = w as usize;
@@ -323,7 +330,7 @@ impl<'a> Plan<'a> {
         costs: impl Fn(u32) -> i64,
     ) -> Option<(i64, Vec<u32>)> {
         self.list(w, |plan, home, c| {
-            let stuck = home != w && plan.is_bound(c.intent, home);
+            let stuck = home != w && plan.seat_of(c.intent, home).is_none();
             (!stuck).then(|| costs(c.intent))
         });
         let offer = self.part.offer_of(w);
@@ -367,10 +374,11 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn is_bound(&self, i: u32, w: u32) -> bool {
-        self.members[w as usize].iter().any(|&n| {
-            let c = self.cand(n);
-            c.intent == i && c.bound_here
-        })
+    /// The intent's candidate in the window that it is in, unless it accepted it.
+    pub(crate) fn seat_of(&self, i: u32, home: u32) -> Option<u32> {
+        let places = &self.part.places[i as usize];
+        let at = places.binary_search_by_key(&home, |place| place.0).ok()?;
+        let n = places[at].1;
+        (!self.cand(n).bound_here).then_some(n)
     }
 }

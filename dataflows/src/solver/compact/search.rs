@@ -1,10 +1,10 @@
 //! Search: parts of a grouping are taken down and built again, guided by prices and chance.
 //!
 //! A step forces one window open, with each buyer costing a share of its dual price instead of
-//! what it is worth where it is, or fills one by exchanges, or takes some neighbouring windows down;
-//! what that sets free is grouped anew and improved. A step that loses little is kept for a while, less and less of it as
-//! the search goes on; the best grouping seen is what remains. Steps are counted, never timed, and
-//! chance is a function of the seed.
+//! what it is worth where it is, or fills one by exchanges, or takes some neighbouring windows
+//! down; what that sets free is grouped anew and improved. A step that loses little is kept for a
+//! while, less and less of it as the search goes on; the best grouping seen is what remains. Steps
+//! are counted, never timed, and chance is a function of the seed.
 
 use super::dual::{Demand, Prices};
 use super::plan::{FREE, Plan};
@@ -40,8 +40,6 @@ impl Dice {
 /// One in so many windows that are forced open takes no more buyers than its tier asks for: more
 /// would break up the windows that they come from.
 const JUST: usize = 3;
-/// How many other windows a step of exchanges tries to fill where buyers have come free.
-const CHAINED_NEXT: usize = 2;
 
 /// The best grouping that a search has seen.
 struct Best {
@@ -244,56 +242,6 @@ impl Plan<'_> {
             return false;
         }
         self.open(w, group, freed).is_ok()
-    }
-
-    /// Fills the window by chains, often in place of another that its buyers are in; then others
-    /// that those who have come free could be in.
-    fn exchange(&mut self, w: u32, dice: &mut Dice, freed: &mut Vec<u32>) -> bool {
-        let near = self.part.cands_of(w);
-        let home = self.home[near[dice.below(near.len())].intent as usize];
-        let may_close = home != FREE && home != w && !self.is_held(home);
-        let closes = may_close && dice.below(2) > 0;
-        if closes {
-            self.close(home, freed);
-        }
-        let tier = self.some_tier(w, dice);
-        let (mark, before) = (self.mark(), freed.len());
-        if !self.fill_by_chains(w, tier, freed) {
-            if closes || !may_close {
-                return false;
-            }
-            // Somebody has to make room.
-            self.roll_back(mark);
-            freed.truncate(before);
-            self.close(home, freed);
-            if !self.fill_by_chains(w, tier, freed) {
-                return false;
-            }
-        }
-        for _ in 0..CHAINED_NEXT {
-            freed.retain(|&i| self.home[i as usize] == FREE);
-            let Some(&i) = freed.get(dice.below(freed.len())) else { break };
-            let places = &self.part.places[i as usize];
-            let next = places[dice.below(places.len())].0;
-            let (mark, before) = (self.mark(), freed.len());
-            let tier = self.some_tier(next, dice);
-            if self.is_open(next) || !self.fill_by_chains(next, tier, freed) {
-                self.roll_back(mark);
-                freed.truncate(before);
-            }
-        }
-        true
-    }
-
-    /// A tier of the window: the deepest that it can reach, or any.
-    fn some_tier(&self, w: u32, dice: &mut Dice) -> usize {
-        let tiers = &self.part.offer_of(w).tiers;
-        if dice.below(2) == 0 {
-            return dice.below(tiers.len());
-        }
-        let caps = &self.part.windows[w as usize].caps;
-        let reached = tiers.iter().zip(caps).take_while(|(tier, cap)| tier.min_buyers <= **cap);
-        reached.count().saturating_sub(1)
     }
 
     /// Closes the window, or one of its rivals, and some of their neighbours.

@@ -306,24 +306,43 @@ impl<'a> Solve<'a> {
         let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
         let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / shares;
         let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / shares as u64;
-        let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let start = self.plan.clone();
         for n in 0..starts {
             if self.is_proven() {
                 return;
             }
             let work = self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT;
-            let mut run = start.clone();
-            if n > 0 && n + 1 == starts {
-                // From elsewhere, in case the incumbent is no place to start from.
-                run.follow(&self.demand);
-            }
-            let guide = (&self.prices, &self.demand);
-            let seed = seed.wrapping_add(n as u64);
-            run.search((steps, work), seed, guide, enough, CHAINED);
-            self.effort.spend(Phase::Search, (run.work - start.work) * SEARCH_WEIGHT);
-            self.plan.better_of(&run);
+            // From elsewhere once, in case the incumbent is no place to start from.
+            let anew = n > 0 && n + 1 == starts;
+            self.search_from(
+                start.clone(),
+                anew,
+                (steps, work),
+                seed.wrapping_add(n as u64),
+                CHAINED,
+            );
         }
+    }
+
+    /// One search from there, or from what the windows ask for; returns the steps that it took.
+    fn search_from(
+        &mut self,
+        mut run: Plan<'a>,
+        anew: bool,
+        limits: (u32, u64),
+        seed: u64,
+        one_in: usize,
+    ) -> u64 {
+        let begun = run.work;
+        if anew {
+            run.follow(&self.demand);
+        }
+        let enough = self.bound.div_euclid(SCALE as i128) as i64;
+        run.search(limits, seed, (&self.prices, &self.demand), enough, one_in);
+        let steps = (run.work - begun) * SEARCH_WEIGHT;
+        self.effort.spend(Phase::Search, steps);
+        self.plan.better_of(&run);
+        steps
     }
 
     /// Whether the gap is too great for branch and bound to close.
@@ -338,19 +357,11 @@ impl<'a> Solve<'a> {
     fn search_on(&mut self, seed: u64) {
         let mut left = self.left(self.branch_work() * SEARCHES_ON as u64);
         let share = left / SEARCHES_ON as u64;
-        let enough = self.bound.div_euclid(SCALE as i128) as i64;
         for n in 0..SEARCHES_ON {
-            let mut run = self.plan.clone();
-            if n == 0 {
-                run.follow(&self.demand);
-            }
-            let guide = (&self.prices, &self.demand);
+            let limits = (u32::MAX, share.min(left) / SEARCH_WEIGHT);
             let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
-            run.search((u32::MAX, share.min(left) / SEARCH_WEIGHT), seed, guide, enough, 1);
-            let steps = (run.work - self.plan.work) * SEARCH_WEIGHT;
-            left = left.saturating_sub(steps);
-            self.effort.spend(Phase::Search, steps);
-            self.plan.better_of(&run);
+            left =
+                left.saturating_sub(self.search_from(self.plan.clone(), n == 0, limits, seed, 1));
         }
     }
 
