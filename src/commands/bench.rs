@@ -133,6 +133,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ("--json", args.json.as_deref()),
         ("--svg", args.svg.as_deref()),
     ])?;
+    if args.params.tick_ms != ParamArgs::default().tick_ms {
+        let error = format!("--tick-ms {}: the first rate decides the tick", args.params.tick_ms);
+        return Err(Failure::new(Kind::Usage, anyhow::anyhow!(error)));
+    }
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
     let settings = settings(args, params);
     let report = bench::run(&settings, &mut |line| eprintln!("{line}"))?;

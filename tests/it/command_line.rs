@@ -400,6 +400,8 @@ fn a_bench_measures_every_record_and_decides_the_same() {
         bench(&["--seconds", "1", "--seed", "8"])["decisions_sha256"]
     );
 
+    fails(&["bench", "--tick-ms", "50"], 2, "--tick-ms 50: the first rate decides the tick");
+
     let page = succeed(&["bench", "--intents", "50", "--stores", "9", "--seconds", "0.2"]);
     assert!(page.contains("| offered/s | decided/s | p50 ms |"), "{page}");
 }
