@@ -35,8 +35,6 @@ use workload::{Kind, Workload};
 
 /// A tick is so long by the clock, in milliseconds, however fast logical time passes.
 const TICK_MS: f64 = 10.0;
-/// A rate is sustained if its p99 stays below this, in milliseconds.
-const SUSTAINED_P99_MS: f64 = 250.0;
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -47,6 +45,8 @@ pub struct Settings {
     pub rates: Vec<f64>,
     /// How long at each of them.
     pub each: Duration,
+    /// A rate is sustained if its p99 stays below this; the first that is not is the last.
+    pub sustained_p99: Duration,
     /// Worker threads of the dataflow.
     pub workers: usize,
     /// What decisions depend on; the tick is chosen by the first rate.
@@ -75,10 +75,9 @@ pub fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Fa
         }
         let done = rig.offer(&lines, rate);
         tell(&done.text());
-        let behind = done.latency_ms(0.99) > SUSTAINED_P99_MS;
+        let behind = done.latency.quantile(0.99) >= settings.sustained_p99;
         offered.push(done);
         if behind {
-            // What is late now would be counted against the next rate.
             break;
         }
     }

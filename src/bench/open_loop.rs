@@ -156,11 +156,6 @@ fn nth(seconds: &mut Vec<Second>, n: usize) -> &mut Second {
 }
 
 impl Offered {
-    /// A quantile of the latency, in milliseconds.
-    pub fn latency_ms(&self, share: f64) -> f64 {
-        self.latency.quantile_us(share) / 1e3
-    }
-
     /// CPU seconds of 100,000 records.
     pub fn cpu_s_per_100k(&self) -> f64 {
         self.cpu_s * 1e5 / self.records.max(1) as f64
@@ -175,7 +170,7 @@ impl Offered {
 
     /// For people, one line.
     pub fn text(&self) -> String {
-        let ms = |share| span(Duration::from_secs_f64(self.latency_ms(share) / 1e3));
+        let ms = |share| span(self.latency.quantile(share));
         format!(
             "offered   {} records/s for {}: p50 {} p99 {} p99.9 {} max {}, {:.2} CPU s per 100,000, \
              gap {} in the mean",

@@ -45,13 +45,16 @@ pub struct Args {
     /// How many lines of the trace stand before anything is measured
     #[arg(long, value_name = "COUNT", default_value_t = 50_000, requires = "trace")]
     pub standing: usize,
-    /// Rates to offer, in records a second, one after the other; a rate that is not kept up with is
-    /// the last
+    /// Rates to offer, in records a second, one after the other
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = rate)]
     pub rates: Vec<f64>,
     /// How long each rate is offered
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     pub seconds: Option<Duration>,
+    /// A rate is sustained if its p99 stays below this; the first that is not is the last
+    #[arg(long, value_name = "MS", default_value_t = 250,
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub p99_ms: u64,
     /// Live intents that stand before anything is measured
     #[arg(long, value_name = "COUNT", conflicts_with = "trace")]
     pub intents: Option<usize>,
@@ -184,6 +187,6 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
             })
         }
     };
-    let workers = args.workers as usize;
-    Settings { kind, rates, each, workers, params, began: Timestamp::now() }
+    let (workers, sustained_p99) = (args.workers as usize, Duration::from_millis(args.p99_ms));
+    Settings { kind, rates, each, sustained_p99, workers, params, began: Timestamp::now() }
 }

@@ -177,18 +177,18 @@ impl Histogram {
         self.buckets.iter().map(move |(bucket, count)| (middle(*bucket), *count))
     }
 
-    /// The duration that this share of all did not exceed, in microseconds, to about 7 %.
-    pub fn quantile_us(&self, share: f64) -> f64 {
+    /// The duration that this share of all did not exceed, to about 7 %.
+    pub fn quantile(&self, share: f64) -> Duration {
         let rank = (self.count as f64 * share).ceil() as u64;
         let mut seen = 0;
         for (bucket, count) in &self.buckets {
             seen += count;
             if seen >= rank {
                 let edge = ((*bucket as f64 + 1.0 - 100.0) / 10.0).exp2();
-                return edge.min(self.longest.as_nanos() as f64 / 1_000.0);
+                return Duration::from_secs_f64(edge / 1e6).min(self.longest);
             }
         }
-        0.0
+        Duration::ZERO
     }
 }
 
@@ -295,8 +295,8 @@ impl Summary {
             wall_ms: wall.as_millis() as u64,
             cpu_ms: cpu_ms(),
             updates_per_s: (figures.records as f64 / wall.as_secs_f64().max(1e-6)) as u64,
-            tick_p50_us: figures.ticks.quantile_us(0.5) as u64,
-            tick_p99_us: figures.ticks.quantile_us(0.99) as u64,
+            tick_p50_us: figures.ticks.quantile(0.5).as_micros() as u64,
+            tick_p99_us: figures.ticks.quantile(0.99).as_micros() as u64,
             tick_max_us: figures.ticks.longest.as_micros() as u64,
             translate_ms: figures.translate.wall.as_millis() as u64,
             engine_ms: figures.engine.wall.as_millis() as u64,
@@ -421,7 +421,7 @@ pub fn live_line(figures: &Figures, started: Instant) -> String {
     // Whole seconds: a clock whose digits come and go is hard to read.
     let clock = newest.get(..19).map(|clock| format!("{clock}Z")).unwrap_or_default();
     let rate = figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6);
-    let tick = |share: f64| span(Duration::from_secs_f64(figures.ticks.quantile_us(share) / 1e6));
+    let tick = |share: f64| span(figures.ticks.quantile(share));
     format!(
         "{clock}  {} live intents  windows {} forming {} proposed {} locked {} active {} closed  \
          {} buyers grouped  value {}  gap {}  {} updates/s  tick p50 {} p99 {}",
