@@ -13,7 +13,7 @@ mod gone;
 mod heard;
 
 use super::ledger::Ledger;
-use crate::flow::{Changes, Site};
+use crate::flow::{Changes, Clock, Site};
 use crate::market::{
     BuyerId, Intent, IntentId, Invalid, Offer, OfferKey, Outcome, Params, ProductId, Put, Slot,
     StockChange, Store, StoreId, Tick, Time, WindowKey,
@@ -83,7 +83,8 @@ pub struct Book {
     held: BTreeMap<WindowKey, i64>,
     leaving: BTreeMap<Tick, Vec<IntentId>>,
     live: usize,
-    minute: i64,
+    /// How far the dataflow's time has come.
+    clock: Option<Clock>,
     changes: Changes,
     /// Intents that were removed at this tick, and why.
     removed: Vec<(IntentId, Removal)>,
@@ -106,7 +107,7 @@ impl Book {
             held: BTreeMap::new(),
             leaving: BTreeMap::new(),
             live: 0,
-            minute: i64::MIN,
+            clock: None,
             changes: Changes::default(),
             removed: Vec::new(),
             edited: Vec::new(),
@@ -361,16 +362,14 @@ impl Book {
         id.rsplit_once('_').is_some_and(|(offer, _)| self.names.contains_key(offer))
     }
 
-    /// Time has come to `tick`: the minute moves on in the dataflow.
+    /// Time has come to `tick`: it moves on in the dataflow.
     pub fn tell(&mut self, tick: Tick) {
         let before = self.params.start(tick).plus_ms(-self.params.tick_ms);
-        let minute = before.0.div_euclid(60_000);
-        if minute > self.minute {
-            if self.minute > i64::MIN {
-                self.changes.minute.push((self.minute, -1));
-            }
-            self.changes.minute.push((minute, 1));
-            self.minute = minute;
+        if self.clock.is_none_or(|clock| before > clock.at) {
+            let now = Clock { at: before, live: self.live as u64 };
+            let was = self.clock.replace(now);
+            self.changes.clock.extend(was.map(|clock| (clock, -1)));
+            self.changes.clock.push((now, 1));
         }
     }
 

@@ -17,6 +17,8 @@ pub mod records;
 
 mod markets;
 
+mod shard;
+
 pub mod reference;
 
 mod station;
@@ -27,10 +29,11 @@ mod profile;
 
 mod standing;
 
-pub use markets::{LATER, NOW, SETTLED_EVERY_MINUTES, SavedMarkets, Shards};
+pub use markets::{SavedMarkets, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
-pub use records::{Changes, Lock, Output, Site};
+pub use records::{Changes, Clock, Lock, Output, Site};
+pub use shard::{LATER, NOW, SETTLED_EVERY_MINUTES};
 pub use standing::{Standing, Standings};
 pub use station::Station;
 
@@ -60,8 +63,8 @@ pub struct Inputs<'s> {
     pub stock: VecCollection<'s, T, OfferKey, isize>,
     /// Locked windows and the units that they hold.
     pub locked: VecCollection<'s, T, Lock, isize>,
-    /// The minute up to which windows lock.
-    pub minute: VecCollection<'s, T, i64, isize>,
+    /// How far time has come.
+    pub clock: VecCollection<'s, T, Clock, isize>,
 }
 
 /// The collections that go out.
@@ -80,7 +83,7 @@ pub fn build<'s>(
         VecCollection<'s, T, (Key, MarketInput), isize>,
     ) -> VecCollection<'s, T, Output, isize>,
 ) -> Outputs<'s> {
-    let Inputs { intents, stores, offers, stock, locked, minute } = inputs;
+    let Inputs { intents, stores, offers, stock, locked, clock } = inputs;
 
     // Key in: intent; key out: (product, cell, slot); state: one count per key.
     let demand = intents
@@ -116,11 +119,11 @@ pub fn build<'s>(
     let wishes = intents.map(|intent| {
         (Key::Product(intent.product.clone()), MarketInput::Intent(Box::new(intent)))
     });
-    let minutes = minute.flat_map(move |minute| {
-        (0..workers as u64).map(move |w| (Key::Worker(w), MarketInput::Minute(minute)))
+    let clocks = clock.flat_map(move |clock| {
+        (0..workers as u64).map(move |w| (Key::Worker(w), MarketInput::Clock(clock)))
     });
 
-    let inputs = placed.concatenate([left, taken, wishes, minutes]);
+    let inputs = placed.concatenate([left, taken, wishes, clocks]);
     Outputs { decided: markets(inputs), demand }
 }
 

@@ -2,7 +2,7 @@
 //! in the changes of one tick.
 
 use crate::market::{
-    Cell, Certificate, Intent, Offer, OfferKey, Opening, Position, ProductId, Slot, StoreId,
+    Cell, Certificate, Intent, Offer, OfferKey, Opening, Position, ProductId, Slot, StoreId, Time,
     WindowKey,
 };
 use crate::solver::GroupedWindow;
@@ -28,6 +28,15 @@ pub struct Lock {
     pub units: i64,
 }
 
+/// How far time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Clock {
+    /// Windows that lock in its minute or before take no more part.
+    pub at: Time,
+    /// Live intents in all markets: what there is to do is shared out by them.
+    pub live: u64,
+}
+
 /// Where a record goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
@@ -40,8 +49,8 @@ pub enum Key {
 /// What a market is told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MarketInput {
-    /// Windows that lock at this minute (since 1970) or before take no more part.
-    Minute(i64),
+    /// Time has come on.
+    Clock(Clock),
     /// An offer that stands, at its store.
     Offer(Offer, Site),
     /// Units left over by locked windows.
@@ -74,8 +83,8 @@ pub struct Changes {
     pub stock: Vec<(OfferKey, isize)>,
     /// Locked windows.
     pub locked: Vec<(Lock, isize)>,
-    /// The minute up to which windows lock.
-    pub minute: Vec<(i64, isize)>,
+    /// How far time has come.
+    pub clock: Vec<(Clock, isize)>,
 }
 
 impl Changes {
@@ -86,7 +95,7 @@ impl Changes {
             && self.offers.is_empty()
             && self.stock.is_empty()
             && self.locked.is_empty()
-            && self.minute.is_empty()
+            && self.clock.is_empty()
     }
 
     /// How many records change.
@@ -96,6 +105,6 @@ impl Changes {
             + self.offers.len()
             + self.stock.len()
             + self.locked.len()
-            + self.minute.len()
+            + self.clock.len()
     }
 }

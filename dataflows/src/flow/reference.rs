@@ -21,7 +21,7 @@ fn markets<'s>(
     params: Params,
 ) -> VecCollection<'s, T, Output, isize> {
     let minute = inputs.clone().flat_map(|(key, record)| match (key, record) {
-        (Key::Worker(_), MarketInput::Minute(m)) => Some(((), m)),
+        (Key::Worker(_), MarketInput::Clock(clock)) => Some(((), clock)),
         _ => None,
     });
     let products = inputs.flat_map(|(key, record)| match key {
@@ -33,7 +33,7 @@ fn markets<'s>(
         .clone()
         .map(|(product, _)| ((), product))
         .distinct()
-        .join_map(minute, |_, product, m| (product.clone(), MarketInput::Minute(*m)));
+        .join_map(minute, |_, product, m| (product.clone(), MarketInput::Clock(*m)));
     products
         .concat(everywhere)
         .reduce_named("ReferenceMarkets", move |product, records, out| {
@@ -55,7 +55,7 @@ pub fn from_scratch<'a>(params: &Params, records: impl Iterator<Item = &'a Marke
     let (mut offers, mut intents, mut minute) = (Vec::new(), Vec::new(), None);
     for record in records {
         match record {
-            MarketInput::Minute(m) => minute = minute.max(Some(*m)),
+            MarketInput::Clock(clock) => minute = minute.max(Some(clock.at.minute())),
             MarketInput::Stock(store, units) => {
                 stock.insert(store, *units);
             }
@@ -67,7 +67,7 @@ pub fn from_scratch<'a>(params: &Params, records: impl Iterator<Item = &'a Marke
         }
     }
     if let Some(minute) = minute {
-        market.advance(Time(minute * 60_000));
+        market.advance(Time::of_minute(minute));
     }
     for (offer, site) in offers {
         let store = &offer.key.store;

@@ -33,7 +33,7 @@ pub struct Station {
     offers: InputSession<T, Offer, isize>,
     stock: InputSession<T, OfferKey, isize>,
     locked: InputSession<T, super::Lock, isize>,
-    minute: InputSession<T, i64, isize>,
+    clock: InputSession<T, super::Clock, isize>,
     probe: ProbeHandle<T>,
     decided: Rc<RefCell<Vec<(Output, isize)>>>,
     demand: DemandTrace,
@@ -58,14 +58,14 @@ impl Station {
             let mut offers = InputSession::new();
             let mut stock = InputSession::new();
             let mut locked = InputSession::new();
-            let mut minute = InputSession::new();
+            let mut clock = InputSession::new();
             let inputs = Inputs {
                 intents: intents.to_collection(scope),
                 stores: stores.to_collection(scope),
                 offers: offers.to_collection(scope),
                 stock: stock.to_collection(scope),
                 locked: locked.to_collection(scope),
-                minute: minute.to_collection(scope),
+                clock: clock.to_collection(scope),
             };
             let outputs = match shape {
                 Shape::Incremental => {
@@ -85,7 +85,7 @@ impl Station {
                 .probe_with(&probe);
             let demand = outputs.demand.trace;
             let (decided, probe, shards) = (decided.clone(), probe.clone(), shards.clone());
-            Self { intents, stores, offers, stock, locked, minute, probe, decided, demand, shards }
+            Self { intents, stores, offers, stock, locked, clock, probe, decided, demand, shards }
         })
     }
 
@@ -97,7 +97,7 @@ impl Station {
         changes.offers.into_iter().for_each(|(r, d)| self.offers.update(r, d));
         changes.stock.into_iter().for_each(|(r, d)| self.stock.update(r, d));
         changes.locked.into_iter().for_each(|(r, d)| self.locked.update(r, d));
-        changes.minute.into_iter().for_each(|(r, d)| self.minute.update(r, d));
+        changes.clock.into_iter().for_each(|(r, d)| self.clock.update(r, d));
     }
 
     /// Says that no more changes of that tick or an earlier one come.
@@ -108,7 +108,7 @@ impl Station {
         self.offers.flush();
         self.stock.flush();
         self.locked.flush();
-        self.minute.flush();
+        self.clock.flush();
         // A trace that is held back holds every update for ever.
         let frontier = Antichain::from_elem(tick.0);
         self.demand.set_logical_compaction(frontier.borrow());
@@ -121,7 +121,7 @@ impl Station {
         self.offers.advance_to(time);
         self.stock.advance_to(time);
         self.locked.advance_to(time);
-        self.minute.advance_to(time);
+        self.clock.advance_to(time);
     }
 
     /// Whether the tick's decisions are still incomplete here.

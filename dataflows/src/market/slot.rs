@@ -29,6 +29,16 @@ impl Time {
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0 + ms)
     }
+
+    /// The minute that it lies in, since 1970.
+    pub fn minute(self) -> i64 {
+        self.0.div_euclid(60_000)
+    }
+
+    /// The instant at which a minute since 1970 begins.
+    pub fn of_minute(minute: i64) -> Self {
+        Self(minute * 60_000)
+    }
 }
 
 /// Logical time: an instant divided by the engine's tick length, rounded down.

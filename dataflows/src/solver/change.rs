@@ -142,6 +142,7 @@ impl Market {
         }
         self.touched.remove(&o);
         self.unsolved.remove(&o);
+        self.agenda.drop(o);
         self.roomy.remove(&o);
         for window in &node.windows {
             self.dirty.remove(&(window.slot, o));

@@ -1,9 +1,11 @@
 //! A part of a market in flat arrays, to be solved from scratch.
 //!
-//! The offers of a part, and the intents that they could serve, are closed: no other offer can
-//! serve those intents, so the part is solved and proven alone. Windows that cannot raise the
-//! optimum are left out: a slot whose candidates all could be in another slot of the same offer,
-//! at no less worth, where the greatest group holds everybody, is never needed.
+//! Where no other offer can serve the intents of a part's offers, the part is closed: it is solved
+//! and proven alone. Else it is a region: only searched, at the market's prices, and intents that
+//! are in a window elsewhere stay there.
+//! Windows that cannot raise the optimum are left out: a slot whose candidates all could be in
+//! another slot of the same offer, at no less worth, where the greatest group holds everybody, is
+//! never needed.
 //!
 //! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `cuts`
 //! make it stronger, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
@@ -36,7 +38,8 @@ pub(crate) mod exact;
 
 pub(crate) mod solve;
 
-use super::market::Market;
+use super::market::{self, Market};
+use super::plan::Home;
 use crate::market::{Slot, Tier};
 
 /// An offer.
@@ -111,16 +114,18 @@ pub(crate) struct Compact {
     pub cands: Vec<Cand>,
     /// Of every intent: the windows that it could be in, and its candidate there.
     pub places: Vec<Vec<(u32, u32)>>,
+    /// By intent: whether an offer elsewhere can serve it too.
+    pub shared: Vec<bool>,
+    /// By intent: whether it is in a window of such an offer, and stays there.
+    pub away: Vec<bool>,
 }
 
 impl Compact {
     /// The part of the market that consists of those offers, in the order of stores.
     ///
-    /// **Contract** the offers are closed: no intent of theirs has a candidate elsewhere.
     /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
     pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
         let mut compact = Self::default();
-        let mut numbers = vec![0; market.intents.len()];
         let mut ids: Vec<u32> = offers
             .iter()
             .flat_map(|&o| market.offer(o).candidates.iter().map(|c| c.intent))
@@ -128,10 +133,10 @@ impl Compact {
         ids.sort_unstable();
         ids.dedup();
         ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
-        for (n, &i) in ids.iter().enumerate() {
-            numbers[i as usize] = n as u32;
-        }
+        let mut numbers: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
+        numbers.sort_unstable();
         compact.intents = ids;
+        compact.look_outside(market, offers);
         let mut windows: Vec<(Window, Vec<Cand>)> = Vec::new();
         for &o in offers {
             compact.add_offer(market, o, &numbers, &mut windows);
@@ -152,11 +157,29 @@ impl Compact {
         compact
     }
 
+    /// Notes who could be served elsewhere, and who is.
+    fn look_outside(&mut self, market: &Market, offers: &[u32]) {
+        let mut inside = offers.to_vec();
+        inside.sort_unstable();
+        let outside = |o: &u32| inside.binary_search(o).is_err();
+        for &i in &self.intents {
+            let shared = market.node(i).edges.iter().any(outside);
+            let home = market.hot[i as usize].home;
+            self.shared.push(shared);
+            self.away.push(shared && matches!(home, Home::In(o, _) if outside(&o)));
+        }
+    }
+
+    /// Whether no other offer can serve the part's intents.
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.shared.contains(&true)
+    }
+
     fn add_offer(
         &mut self,
         market: &Market,
         o: u32,
-        numbers: &[u32],
+        numbers: &[(u32, u32)],
         windows: &mut Vec<(Window, Vec<Cand>)>,
     ) {
         let offer = market.offer(o);
@@ -187,17 +210,25 @@ impl Compact {
             return;
         }
         let number = self.offers.len() as u32;
+        let number_of = |c: &market::Candidate| {
+            let at = numbers.binary_search_by_key(&c.intent, |entry| entry.0);
+            numbers[at.expect("every candidate is listed")].1
+        };
+        let listed: Vec<(&market::Candidate, u32)> = {
+            let able = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
+            able.map(|(c, _)| (c, number_of(c))).collect()
+        };
         let mut all: Vec<(Window, Vec<Cand>)> = Vec::new();
         for node in &offer.windows {
             let slot = node.slot;
-            let listed = offer.candidates.iter().zip(&able).filter(|(c, able)| {
-                **able && c.in_time(slot) && market.eligible(o, c.intent, slot)
-            });
-            let cands: Vec<Cand> = listed
-                .map(|(c, _)| {
+            let inside = listed
+                .iter()
+                .filter(|(c, _)| c.in_time(slot) && market.eligible(o, c.intent, slot));
+            let cands: Vec<Cand> = inside
+                .map(|&(c, number)| {
                     let extra = node.visit_value + market.bonus(o, c.intent, slot);
                     Cand {
-                        intent: numbers[c.intent as usize],
+                        intent: number,
                         quantity: c.quantity,
                         base: c.base + extra,
                         limit: c.limit,
@@ -216,7 +247,7 @@ impl Compact {
         }
         windows.extend(useful(all, tiers[0].min_buyers as usize, offer.max_group()));
         let windows = Vec::new();
-        let scarce = most < able.iter().filter(|able| **able).count();
+        let scarce = most < listed.len();
         self.offers.push(Offer { o, stock, cap, most, scarce, tiers: tiers.to_vec(), windows });
     }
 

@@ -12,6 +12,7 @@ use super::part::Proof;
 use super::plan::Home;
 use super::price::UNPRICED;
 use super::sums::TierSum;
+use super::upkeep::Agenda;
 use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
 use crate::market::{SlotSet, StoreId, Tier, Time, hours::Schedule};
 use serde::{Deserialize, Serialize};
@@ -243,6 +244,8 @@ pub struct Market {
     pub(crate) proven: i128,
     /// Offers that have changed since their part was last solved.
     pub(crate) unsolved: BTreeSet<u32>,
+    /// What is to be solved again, in order.
+    pub(crate) agenda: Agenda,
     /// Updates since parts were last solved again; each pays for some of that.
     pub(crate) updates: u64,
     /// Steps that are paid for and not used.
@@ -284,6 +287,7 @@ impl Market {
             proofs: BTreeMap::new(),
             proven: 0,
             unsolved: BTreeSet::new(),
+            agenda: Agenda::default(),
             updates: 0,
             credit: 0,
             effort: Effort::default(),

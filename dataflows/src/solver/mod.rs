@@ -36,6 +36,10 @@ mod compact;
 
 mod part;
 
+mod region;
+
+mod upkeep;
+
 mod effort;
 
 pub mod feasible;
@@ -48,6 +52,7 @@ mod tests;
 pub use effort::Effort;
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
+pub use upkeep::{Due, WHOLE};
 
 use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, Time, WindowKey};
 use compact::search::Greedy;
@@ -188,13 +193,12 @@ impl Market {
         debug_assert_eq!(self.audit(), Ok(()));
     }
 
-    /// Improves and proves, within counted budgets, the parts that have changed since that was last
-    /// done.
+    /// Improves and proves, within counted budgets, what has changed since that was last done.
     ///
     /// **Contract** nothing has changed since the last refresh.
     pub fn settle_down(&mut self, upkeep: Upkeep) {
-        self.settle_parts(upkeep, SEED);
-        self.dirty.clear();
+        self.plan_upkeep(upkeep);
+        self.keep_up((upkeep.now, upkeep.later), Due::ALL);
     }
 
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.

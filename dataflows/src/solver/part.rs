@@ -1,21 +1,16 @@
-//! Parts of a market, each solved and proven alone, and taken back into the market.
+//! Parts of a market, each solved and proven alone, and taken back into the market; and regions of
+//! great parts, which are searched alone.
 
 use super::compact::Compact;
 use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
-use super::effort::{MOST_SAVED, STEPS_A_MINUTE, STEPS_AN_UPDATE};
 use super::market::Market;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
-use super::{Budget, Phase, Upkeep};
-use crate::market::{Slot, Time};
+use super::{Budget, Phase};
+use crate::market::Slot;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
-
-/// A part whose gap is no more than this share of its value is left alone: one of which a window
-/// locks soon, and any other.
-const ENOUGH: (i128, i128) = (400, 100);
 
 impl Market {
     /// The offers of the market, by connected components, each in the order of stores.
@@ -31,7 +26,7 @@ impl Market {
     }
 
     /// The offers connected with `o`, in the order of stores.
-    fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
+    pub(crate) fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
         seen[o as usize] = true;
         let mut offers = vec![o];
         let mut next = 0;
@@ -64,7 +59,7 @@ impl Market {
     }
 
     /// The same within so many steps; returns those taken.
-    fn solve_within(
+    pub(crate) fn solve_within(
         &mut self,
         allowance: u64,
         offers: &[u32],
@@ -92,6 +87,30 @@ impl Market {
         effort.total()
     }
 
+    /// Searches a region for a better grouping, at the market's prices, within so many steps; returns
+    /// those taken.
+    ///
+    /// **Contract** nothing is dirty, stale or fresh.
+    pub(crate) fn search_region(
+        &mut self,
+        allowance: u64,
+        offers: &[u32],
+        budget: Budget,
+        seed: u64,
+    ) -> u64 {
+        let part = Compact::of(self, offers);
+        let budget = Budget { price_rounds: 0, nodes: 0, ..budget };
+        let mut solve =
+            Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
+        solve.run(seed, &mut |_, _, _| {});
+        if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
+            self.adopt(&part, &solve.plan);
+        }
+        self.effort.add(&solve.effort);
+        self.effort.solved += 1;
+        solve.effort.total()
+    }
+
     /// Tightens the bound of a part by rounds of prices, and leaves its grouping as it is.
     pub(crate) fn tighten_part(&mut self, offers: &[u32], rounds: u32) {
         let part = Compact::of(self, offers);
@@ -106,73 +125,11 @@ impl Market {
     fn take_proof(&mut self, offers: &[u32], part: &Compact, solve: &Solve<'_>) {
         self.set_part_prices(offers, part, &solve.prices);
         self.note_proof(offers, solve.bound);
-    }
-
-    /// Solves again the parts that have changed since they were: those with a window that locks
-    /// soon first, then the others, the greatest gap first, while the market's credit lasts.
-    ///
-    /// **Contract** nothing is dirty, stale or fresh.
-    pub(crate) fn settle_parts(&mut self, upkeep: Upkeep, seed: u64) {
-        let Upkeep { minutes, soon, now, later } = upkeep;
-        let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
-        let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
-        self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
-        let mut parts = self.changed_parts(soon);
-        parts.retain(|part| {
-            let (budget, enough) = if part.urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
-            budget != Budget::NONE && part.gap >= SCALE as i128 + part.value / enough
-        });
-        for Changed { urgent, offers, .. } in parts {
-            let least = if urgent { 1 } else { self.steps_of(&offers, later) };
-            if self.credit < least.min(MOST_SAVED) {
-                self.effort.shed += 1;
-                self.unsolved.extend(offers);
-                continue;
-            }
-            let budget = if urgent { now } else { later };
-            let used = self.solve_within(self.credit, &offers, budget, seed, &mut |_, _, _| {});
-            self.credit = self.credit.saturating_sub(used);
+        // They are as solved as they will be until something changes.
+        for o in offers {
+            self.unsolved.remove(o);
+            self.touched.remove(o);
         }
-    }
-
-    /// Steps that all rounds of prices of a part take, and as many for search.
-    fn steps_of(&self, offers: &[u32], budget: Budget) -> u64 {
-        let pairs = |o: &u32| {
-            let offer = self.offer(*o);
-            offer.windows.iter().map(|w| w.eligible as u64).sum::<u64>()
-                * offer.tiers().len() as u64
-        };
-        2 * budget.price_rounds as u64 * offers.iter().map(pairs).sum::<u64>()
-    }
-
-    /// The parts that have changed since they were solved: those that lock before `soon` first, then
-    /// by gap, then by their first stores. They count as unchanged from now on.
-    fn changed_parts(&mut self, soon: Time) -> Vec<Changed> {
-        let mut seen = vec![false; self.offers.len()];
-        let mut unsolved: Vec<u32> = std::mem::take(&mut self.unsolved).into_iter().collect();
-        unsolved.retain(|&o| self.offers[o as usize].is_some());
-        unsolved.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
-        let mut parts = Vec::new();
-        for o in unsolved {
-            if !seen[o as usize] {
-                let offers = self.component(o, &mut seen);
-                let urgent = offers.iter().any(|&o| self.locks_before(o, soon));
-                let value = self.value_in(&offers) as i128 * SCALE as i128;
-                let gap = self.dual_of(&offers) - value;
-                parts.push(Changed { urgent, gap, value, offers });
-            }
-        }
-        parts.sort_by_key(|part| (Reverse(part.urgent), Reverse(part.gap)));
-        parts
-    }
-
-    /// Whether a window of the offer that may open, or is open, locks before `soon`.
-    fn locks_before(&self, o: u32, soon: Time) -> bool {
-        let offer = self.offer(o);
-        let until = self.first_open_at(&offer.placed.offer, soon);
-        let least = offer.tiers()[0].min_buyers;
-        let mut windows = offer.windows.iter().take_while(|w| w.slot < until);
-        windows.any(|w| w.eligible >= least)
     }
 
     fn prices_of(&self, part: &Compact) -> Prices {
@@ -236,7 +193,12 @@ impl Market {
     }
 
     /// Takes the grouping over: every group in the earliest slot that can hold it at no less.
+    ///
+    /// Who is in no window any more, and could be served elsewhere, is awake.
     fn adopt(&mut self, part: &Compact, plan: &Plan<'_>) {
+        let shared = part.intents.iter().zip(&part.shared).filter(|(_, shared)| **shared);
+        let grouped = |i: &&u32| self.hot[**i as usize].home != Home::Free;
+        let shared: Vec<u32> = shared.map(|(i, _)| i).filter(grouped).copied().collect();
         for offer in &part.offers {
             for n in 0..self.offer(offer.o).windows.len() {
                 let slot = self.offer(offer.o).windows[n].slot;
@@ -260,11 +222,12 @@ impl Market {
             let group = group.collect();
             self.seat(o, slot, group);
         }
+        let free = |i: &u32| self.hot[*i as usize].home == Home::Free;
+        self.awake.extend(shared.into_iter().filter(free));
         debug_assert_eq!(
             plan.home.iter().filter(|h| **h != FREE).count(),
-            part.intents
-                .iter()
-                .filter(|&&i| matches!(self.hot[i as usize].home, Home::In(..)))
+            (part.intents.iter().zip(&part.away))
+                .filter(|&(&i, away)| !away && self.hot[i as usize].home != Home::Free)
                 .count()
         );
     }
@@ -300,7 +263,6 @@ impl Market {
         }
         // Offers that can open no window have terms too.
         for &o in offers {
-            self.unsolved.remove(&o);
             self.offer_mut(o).windows.iter_mut().for_each(|window| window.cover = None);
         }
         for window in &part.windows {
@@ -330,11 +292,6 @@ impl Market {
         let optimal = bound.div_euclid(SCALE as i128) <= self.value_in(offers) as i128;
         self.proven += less;
         self.proofs.insert(offers[0], Proof { offers: offers.to_vec(), less, optimal });
-        // They are as solved as they will be until something changes.
-        offers.iter().for_each(|o| {
-            self.unsolved.remove(o);
-            self.touched.remove(o);
-        });
     }
 
     /// How much of the objective is in parts whose grouping is proven to be optimal.
@@ -346,7 +303,7 @@ impl Market {
     }
 
     /// The offers' part of the objective.
-    fn value_in(&self, offers: &[u32]) -> i64 {
+    pub(crate) fn value_in(&self, offers: &[u32]) -> i64 {
         offers.iter().flat_map(|&o| &self.offer(o).windows).map(|w| w.value).sum()
     }
 
@@ -388,18 +345,10 @@ impl Market {
     }
 
     /// The part's share of the bound by prices, scaled.
-    fn dual_of(&self, offers: &[u32]) -> i128 {
-        let mut intents: Vec<u32> = Vec::new();
-        let mut dual = 0;
-        for &o in offers {
-            let offer = self.offer(o);
-            dual += offer.placed.stock.max(0) as i128 * offer.price as i128;
-            dual += offer.windows.iter().map(|w| w.term as i128).sum::<i128>();
-            intents.extend(offer.candidates.iter().map(|c| c.intent));
-        }
-        intents.sort_unstable();
-        intents.dedup();
-        dual + intents.iter().map(|&i| self.price_of(i) as i128).sum::<i128>()
+    pub(crate) fn dual_of(&self, offers: &[u32]) -> i128 {
+        let terms: i128 = offers.iter().map(|&o| self.terms_of(o)).sum();
+        let prices = self.intents_near(offers).into_iter().map(|i| self.price_of(i) as i128);
+        terms + prices.sum::<i128>()
     }
 
     /// The objective of the offer's part may rise by that much (scaled), whatever is proven of it.
@@ -425,16 +374,6 @@ impl Market {
             }
         }
     }
-}
-
-/// A part that has changed since it was solved.
-struct Changed {
-    /// Whether one of its windows locks soon.
-    urgent: bool,
-    /// Its bound by prices less its value, and that; scaled.
-    gap: i128,
-    value: i128,
-    offers: Vec<u32>,
 }
 
 /// What was proven of a part, until something in it changes.

@@ -87,7 +87,6 @@ impl Book {
         let stock = self.offers.iter().filter(|(_, entry)| entry.counted != 0);
         let intents = self.intents.values().filter(|entry| entry.locked_in.is_none());
         let locks = self.held.iter();
-        let minute = Some(self.minute).filter(|minute| *minute > i64::MIN);
         Changes {
             intents: intents.map(|entry| (entry.intent.clone(), 1)).collect(),
             stores: stores.map(|entry| ((entry.store.id.clone(), site(&entry.store)), 1)).collect(),
@@ -96,7 +95,7 @@ impl Book {
             locked: locks
                 .map(|(key, units)| (Lock { key: key.clone(), units: *units }, 1))
                 .collect(),
-            minute: minute.map(|minute| (minute, 1)).into_iter().collect(),
+            clock: self.clock.map(|clock| (clock, 1)).into_iter().collect(),
         }
     }
 

@@ -150,7 +150,8 @@ impl Plan<'_> {
         for cand in places {
             let c = self.cand(cand);
             let home = self.home[c.intent as usize];
-            if home == window || home == links[0].window || !c.pays(price) {
+            let away = self.part.away[c.intent as usize];
+            if home == window || home == links[0].window || away || !c.pays(price) {
                 continue;
             }
             let mut gain = gain + c.at(price);

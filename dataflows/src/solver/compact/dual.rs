@@ -131,7 +131,9 @@ impl Compact {
     ) -> Option<i128> {
         self.reset(demand);
         self.levy(prices, demand);
+        // Those who are elsewhere are paid for there.
         let mut total: i128 = prices.u.iter().map(|u| *u as i128).sum();
+        total -= self.away_sum(prices);
         total += prices.v[self.offers.len()..].iter().map(|v| *v as i128).sum::<i128>();
         for (n, offer) in self.offers.iter().enumerate() {
             let v = prices.v[n];
@@ -154,6 +156,12 @@ impl Compact {
             *asked = cut.groups.iter().filter(picked).count() as i64;
         }
         Some(total)
+    }
+
+    /// The prices of intents that are in windows elsewhere.
+    fn away_sum(&self, prices: &Prices) -> i128 {
+        let each = prices.u.iter().zip(&self.away);
+        each.map(|(&u, &away)| if away { u as i128 } else { 0 }).sum()
     }
 
     /// Sums up what each group pays for the cuts that it is in.

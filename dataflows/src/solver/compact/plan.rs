@@ -248,6 +248,9 @@ impl<'a> Plan<'a> {
         self.work += (window.end - window.first) as u64;
         for n in window.first..window.end {
             let c = self.cand(n);
+            if self.part.away[c.intent as usize] {
+                continue;
+            }
             let home = self.home[c.intent as usize];
             let cost =
                 if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };

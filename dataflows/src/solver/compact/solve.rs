@@ -61,6 +61,19 @@ const SEARCHES_ON: u32 = 2;
 /// The share of the gap that competing for buyers has to close.
 const WORTH_COMPETING: i128 = 10;
 
+/// Steps of search of a part of so many intents and (candidate, tier) pairs, and the candidates that
+/// they may look at.
+pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u64) {
+    let mut more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
+    if budget.from_scratch && size > FEW {
+        more += more / 2;
+    }
+    let most = MORE_FOR / pairs.max(1);
+    let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
+    let steps = budget.search_steps as u64 * more / SHARES;
+    (steps as u32, steps * STEP_WORK)
+}
+
 /// The relaxation that branch and bound works with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relaxed {
@@ -233,7 +246,8 @@ impl<'a> Solve<'a> {
     fn strengthen(&mut self) {
         self.relaxed.prices = self.prices.clone();
         let few = self.part.intents.len() <= STRENGTHENED;
-        if self.is_proven() || self.budget.nodes == 0 || !few || self.left(1) == 0 {
+        let narrow = few && self.part.is_closed();
+        if self.is_proven() || self.budget.nodes == 0 || !narrow || self.left(1) == 0 {
             return;
         }
         self.cut();
@@ -298,14 +312,8 @@ impl<'a> Solve<'a> {
             starts = starts.min(STARTS_FROM_INCUMBENT);
         }
         let shares = starts.min(SHARED_BY);
-        let mut more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
-        if self.budget.from_scratch && size > FEW {
-            more += more / 2;
-        }
-        let most = MORE_FOR / (self.part.pairs() as u64).max(1);
-        let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
-        let steps = (self.budget.search_steps as u64 * more / SHARES) as u32 / shares;
-        let work = self.budget.search_steps as u64 * STEP_WORK * more / SHARES / shares as u64;
+        let (steps, work) = search_limits(self.budget, size, self.part.pairs() as u64);
+        let (steps, work) = (steps / shares, work / shares as u64);
         let start = self.plan.clone();
         for n in 0..starts {
             if self.is_proven() {
@@ -373,7 +381,8 @@ impl<'a> Solve<'a> {
 
     fn branch(&mut self) {
         let few = self.part.intents.len() <= STRENGTHENED;
-        if self.is_proven() || self.budget.nodes == 0 || !few || !self.follows() {
+        let narrow = few && self.part.is_closed();
+        if self.is_proven() || self.budget.nodes == 0 || !narrow || !self.follows() {
             return;
         }
         let work = self.left(self.branch_work());

@@ -1,0 +1,268 @@
+//! One product's market in the dataflow: its inputs joined, its outputs as differences, and when it
+//! is solved again.
+//!
+//! Every [`SETTLED_EVERY_MINUTES`] what has changed is put on an agenda, which is worked off in the
+//! course of that time: what locks before the next one within [`URGENT_MS`], the rest within
+//! [`LATER_MS`]. Products take turns, by their hash, so that they are not at it all in one tick.
+
+use super::Standings;
+use super::records::{Clock, MarketInput, Output};
+use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
+use crate::solver::{Budget, Due, GroupedWindow, Market, PlacedOffer, Upkeep, WHOLE};
+use differential_dataflow::Hashable;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often what has changed of a market is solved again, in minutes: a minute before full
+/// hours and their thirds, when windows lock.
+pub const SETTLED_EVERY_MINUTES: i64 = 4;
+/// The budget of that.
+pub const LATER: Budget =
+    Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
+/// The budget of parts of which a window locks before the next time.
+pub const NOW: Budget =
+    Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
+/// Within how many milliseconds of logical time all markets have made their agendas.
+const PLANNED_WITHIN_MS: i64 = 5_000;
+/// And have solved what is urgent of them, and the rest.
+const URGENT_MS: i64 = 50_000;
+const LATER_MS: i64 = 90_000;
+
+/// Steps that all markets together may take in a millisecond of logical time, shared out by live
+/// intents: about what two cores can do while it passes, with updates between.
+const STEPS_A_MS: u64 = 40_000;
+
+/// How often a market is compared with a plain greedy, where that is asked for, in minutes.
+const COMPARED_EVERY_MINUTES: i64 = 20;
+
+/// Where a product stands among all, in 1/[`WHOLE`]: by its hash, so that it is the same anywhere.
+fn turn(product: &ProductId) -> i64 {
+    (product.hashed() % WHOLE) as i64
+}
+
+fn share(all: i64, of: i64) -> i64 {
+    all * of / WHOLE as i64
+}
+
+/// Upkeep under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Course {
+    /// The time from which on it was to be done.
+    since: Time,
+    /// Whether its agenda is made.
+    planned: bool,
+}
+
+/// One product's market and what it has emitted.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shard {
+    pub(super) market: Market,
+    stock: BTreeMap<StoreId, i64>,
+    locked: BTreeMap<StoreId, BTreeSet<Slot>>,
+    emitted: BTreeMap<(Slot, StoreId), GroupedWindow>,
+    certificate: Certificate,
+    /// What is to be solved again, until all of that is.
+    course: Option<Course>,
+}
+
+impl Shard {
+    /// One that is empty, at that time.
+    pub(super) fn new(params: &Params, clock: Option<Clock>) -> Self {
+        let mut market = Market::new(params.clone());
+        if let Some(clock) = clock {
+            market.advance(Time::of_minute(clock.at.minute()));
+        }
+        Self {
+            market,
+            stock: BTreeMap::new(),
+            locked: BTreeMap::new(),
+            emitted: BTreeMap::new(),
+            certificate: Certificate::default(),
+            course: None,
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.market.is_empty()
+            && self.stock.is_empty()
+            && self.locked.is_empty()
+            && self.emitted.is_empty()
+    }
+
+    /// Time has come from `before` to `now`: windows close at minutes, and from time to time what has
+    /// changed is to be solved again. Whether anything may have changed.
+    pub(super) fn pass(&mut self, before: Option<Clock>, now: Clock) -> bool {
+        let (minute, at) = (before.map(|before| before.at.minute()), now.at);
+        if minute == Some(at.minute()) {
+            return false;
+        }
+        self.market.advance(Time::of_minute(at.minute()));
+        let period = |minute: i64| (minute + 1).div_euclid(SETTLED_EVERY_MINUTES);
+        if minute.map(period) != Some(period(at.minute())) {
+            let since = period(at.minute()) * SETTLED_EVERY_MINUTES - 1;
+            self.course = Some(Course { since: Time::of_minute(since), planned: false });
+        }
+        true
+    }
+
+    /// Whether some of what is to be solved again may be due.
+    pub(super) fn is_due(&self, product: &ProductId, at: Time) -> bool {
+        self.course.as_ref().is_some_and(|course| {
+            course.planned || at.0 - course.since.0 >= share(PLANNED_WITHIN_MS, turn(product))
+        })
+    }
+
+    /// Solves again what is due by then.
+    pub(super) fn keep_up(&mut self, product: &ProductId, now: Clock, standings: &Standings) {
+        let Clock { at, live } = now;
+        if !self.is_due(product, at) {
+            return;
+        }
+        let Some(course) = &mut self.course else { return };
+        let (since, minute) = (course.since, course.since.minute());
+        if !std::mem::replace(&mut course.planned, true) {
+            // Up to the minute after the next time.
+            let soon = Time::of_minute(minute + SETTLED_EVERY_MINUTES + 1);
+            let minutes = SETTLED_EVERY_MINUTES as u64;
+            self.market.plan_upkeep(Upkeep { minutes, soon, now: NOW, later: LATER });
+        }
+        let passed = (at.0 - since.0).max(0);
+        let share = |all: i64| (passed.min(all) * WHOLE as i64 / all) as u64;
+        let own = self.market.intents_len() as u128;
+        let steps = STEPS_A_MS as u128 * passed as u128 * own / live.max(1) as u128;
+        let due = Due {
+            urgent: share(URGENT_MS),
+            later: share(LATER_MS),
+            before: turn(product) as u64,
+            steps: steps.min(u64::MAX as u128) as u64,
+        };
+        self.market.keep_up((NOW, LATER), due);
+        if !self.market.has_upkeep() {
+            let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
+            standings.note(product, &self.market, compared);
+            self.course = None;
+        }
+    }
+
+    /// Takes in one tick's net changes, which come in the order of [`MarketInput`].
+    pub(super) fn apply(&mut self, records: Vec<(MarketInput, isize)>) {
+        let mut offers: BTreeMap<StoreId, Option<(Offer, super::Site)>> = BTreeMap::new();
+        let mut touched: BTreeSet<StoreId> = BTreeSet::new();
+        let mut intents: BTreeMap<IntentId, Option<Intent>> = BTreeMap::new();
+        for (record, diff) in records {
+            match record {
+                MarketInput::Clock(_) => {}
+                MarketInput::Offer(offer, site) => {
+                    let slot = offers.entry(offer.key.store.clone()).or_default();
+                    if diff > 0 {
+                        *slot = Some((offer, site));
+                    }
+                }
+                MarketInput::Stock(store, units) => {
+                    if diff > 0 {
+                        self.stock.insert(store.clone(), units);
+                    } else if self.stock.get(&store) == Some(&units) {
+                        self.stock.remove(&store);
+                    }
+                    touched.insert(store);
+                }
+                MarketInput::Locked(store, slot) => {
+                    let slots = self.locked.entry(store.clone()).or_default();
+                    if diff > 0 {
+                        slots.insert(slot);
+                    } else {
+                        slots.remove(&slot);
+                    }
+                    if slots.is_empty() {
+                        self.locked.remove(&store);
+                    }
+                    touched.insert(store);
+                }
+                MarketInput::Intent(intent) => {
+                    let slot = intents.entry(intent.id.clone()).or_default();
+                    if diff > 0 {
+                        *slot = Some(*intent);
+                    }
+                }
+            }
+        }
+        self.apply_offers(offers, touched);
+        for (id, intent) in intents {
+            match intent {
+                Some(intent) => self.market.put_intent(intent),
+                None => self.market.remove_intent(&id),
+            }
+        }
+    }
+
+    fn apply_offers(
+        &mut self,
+        offers: BTreeMap<StoreId, Option<(Offer, super::Site)>>,
+        mut touched: BTreeSet<StoreId>,
+    ) {
+        for (store, offer) in offers {
+            touched.remove(&store);
+            match offer {
+                Some((offer, site)) => {
+                    let placed = self.placed(offer, site);
+                    self.market.put_offer(placed);
+                }
+                None => self.market.remove_offer(&store),
+            }
+        }
+        for store in touched {
+            if let Some(old) = self.market.placed_offer(&store) {
+                let site =
+                    super::Site { place: old.place, cell: old.cell, opening: old.opening.clone() };
+                let placed = self.placed(old.offer.clone(), site);
+                self.market.put_offer(placed);
+            }
+        }
+    }
+
+    fn placed(&self, offer: Offer, site: super::Site) -> PlacedOffer {
+        let store = &offer.key.store;
+        PlacedOffer {
+            stock: self.stock.get(store).copied().unwrap_or(0),
+            locked: self.locked.get(store).into_iter().flatten().copied().collect(),
+            place: site.place,
+            cell: site.cell,
+            opening: site.opening,
+            offer,
+        }
+    }
+
+    /// Emits the difference to what was emitted before.
+    pub(super) fn emit(&mut self, product: &ProductId, out: &mut Vec<(Output, isize)>) {
+        for (slot, store) in self.market.take_changed() {
+            let now = self.market.window(&store, slot);
+            let key = (slot, store);
+            if self.emitted.get(&key) == now.as_ref() {
+                continue;
+            }
+            if let Some(window) = &now
+                && let Err(violation) = self.market.verify_window(window)
+            {
+                panic!("an infeasible window must not leave the market: {violation}");
+            }
+            let before = match &now {
+                Some(window) => self.emitted.insert(key, window.clone()),
+                None => self.emitted.remove(&key),
+            };
+            out.extend(before.map(|window| (Output::Window(window), -1)));
+            out.extend(now.map(|window| (Output::Window(window), 1)));
+        }
+        let certificate = self.market.certificate();
+        if certificate != self.certificate {
+            let none = Certificate::default();
+            let before = std::mem::replace(&mut self.certificate, certificate);
+            if before != none {
+                out.push((Output::Market(product.clone(), before), -1));
+            }
+            if certificate != none {
+                out.push((Output::Market(product.clone(), certificate), 1));
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What is solved again between updates, piece by piece.
+//!
+//! From time to time the offers that have changed since they were solved are put on an agenda: those
+//! with windows that lock soon first, then those where most may be gained. Their turn comes in the
+//! course of the time until the next agenda, so that no update has to wait for all of them: the
+//! region around an offer is solved, and whatever of the agenda is in it is done.
+
+use super::compact::solve::search_limits;
+use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
+use super::market::Market;
+use super::plan::Home;
+use super::price::SCALE;
+use super::{Budget, SEED, Upkeep};
+use crate::market::Time;
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// The most (candidate, slot, tier) triples that are solved at a time.
+pub(crate) fn lab(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
+}
+pub(crate) fn region_size() -> u64 {
+    lab("LAB_REGION", 300_000)
+}
+/// A piece whose gap is no more than this share of its value is left alone: one of which a window
+/// locks soon, and any other.
+const ENOUGH: (i128, i128) = (400, 100);
+
+/// A share of all: in 1/2^20.
+pub const WHOLE: u64 = 1 << 20;
+
+/// How much of an agenda is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Of what is urgent, and of the rest, in 1/[`WHOLE`].
+    pub urgent: u64,
+    /// Of the rest.
+    pub later: u64,
+    /// How much of a piece has to be due before it is solved, in 1/[`WHOLE`]: markets that have
+    /// different ones are not solved all at once.
+    pub before: u64,
+    /// The most steps that all that has been solved so far may have taken.
+    pub steps: u64,
+}
+
+impl Due {
+    /// All of it.
+    pub const ALL: Self = Self { urgent: WHOLE, later: WHOLE, before: 0, steps: u64::MAX };
+}
+
+/// What is to be solved again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Agenda {
+    /// The last one first.
+    queue: Vec<Item>,
+    /// Offers whose turn has not come, and what each weighs: triples times rounds of prices.
+    waiting: BTreeMap<u32, u64>,
+    /// The weight of what is urgent, and of the rest; and of all whose turn has come.
+    urgent: u64,
+    later: u64,
+    done: u64,
+    /// Steps that it has taken so far.
+    steps: u64,
+}
+
+/// A piece of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Item {
+    /// Whether a window locks soon.
+    urgent: bool,
+    piece: Piece,
+    /// The first of its offers.
+    o: u32,
+    /// How many slices of it are done.
+    slice: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Piece {
+    /// A connected part.
+    Part,
+    /// The prices of one that is too great to be solved at once.
+    Prices,
+    /// What is around an offer of such a part.
+    Region,
+}
+
+impl Agenda {
+    /// Takes an offer off it.
+    pub(crate) fn drop(&mut self, o: u32) {
+        self.done += self.waiting.remove(&o).unwrap_or(0);
+    }
+
+    /// The first whose turn has not come.
+    fn next(&mut self) -> Option<Item> {
+        while let Some(&item) = self.queue.last() {
+            if self.waiting.contains_key(&item.o) {
+                return Some(item);
+            }
+            self.queue.pop();
+        }
+        None
+    }
+
+    fn is_due(&self, due: Due, next: Item) -> bool {
+        if self.steps > due.steps {
+            return false;
+        }
+        let share = |all: u64, of: u64| (all as u128 * of as u128 / WHOLE as u128) as u64;
+        let from = self.done + share(self.waiting[&next.o], due.before);
+        share(self.urgent, due.urgent) + share(self.later, due.later) >= from
+    }
+
+    /// The item's next slice comes first; what it weighs is done by and by.
+    fn go_on(&mut self, item: Item, slices: u32) {
+        if let Some(weight) = self.waiting.get_mut(&item.o) {
+            let done = *weight / (slices - item.slice).max(1) as u64;
+            *weight -= done;
+            self.done += done;
+            self.queue.push(Item { slice: item.slice + 1, ..item });
+        }
+    }
+
+    fn list(&mut self, o: u32, urgent: bool, weight: u64) {
+        self.waiting.insert(o, weight);
+        let sum = if urgent { &mut self.urgent } else { &mut self.later };
+        *sum += weight;
+    }
+}
+
+impl Market {
+    /// Whether anything on the agenda has not had its turn.
+    pub fn has_upkeep(&self) -> bool {
+        !self.agenda.waiting.is_empty()
+    }
+
+    /// Puts what has changed on the agenda; what was on it and did not have its turn is counted as
+    /// shed, and comes again.
+    ///
+    /// **Cost** the candidates of the parts that have changed.
+    pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
+        let Upkeep { minutes, soon, now, later } = upkeep;
+        let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
+        let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
+        self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
+        let left = std::mem::take(&mut self.agenda).waiting;
+        self.effort.shed += left.len() as u64;
+        self.unsolved.extend(left.into_keys());
+        let unsolved = std::mem::take(&mut self.unsolved);
+        let mut offers: Vec<u32> = unsolved.iter().copied().collect();
+        offers.retain(|&o| self.offers[o as usize].is_some());
+        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        let mut seen = vec![false; self.offers.len()];
+        let mut listed: Vec<(Reverse<bool>, Piece, Reverse<i128>, u32)> = Vec::new();
+        for o in offers {
+            if seen[o as usize] {
+                continue;
+            }
+            let part = self.component(o, &mut seen);
+            let urgent = part.iter().any(|&o| self.locks_before(o, soon));
+            let (budget, enough) = if urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
+            let value = self.value_in(&part) as i128 * SCALE as i128;
+            let gap = self.gap_of(&part);
+            if budget == Budget::NONE || gap < SCALE as i128 + value / enough {
+                continue;
+            }
+            let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
+            let rounds = budget.price_rounds.max(1) as u64;
+            if pairs <= region_size() {
+                self.agenda.list(part[0], urgent, pairs.max(1) * rounds);
+                listed.push((Reverse(urgent), Piece::Part, Reverse(gap), part[0]));
+                continue;
+            }
+            listed.push((Reverse(urgent), Piece::Prices, Reverse(gap), o));
+            for &o in part.iter().filter(|o| unsolved.contains(o)) {
+                let urgent = urgent && self.locks_before(o, soon);
+                listed.push((Reverse(urgent), Piece::Region, Reverse(self.gap_at(o)), o));
+                self.agenda.list(o, urgent, self.pairs_of(o).max(1) * rounds);
+            }
+        }
+        // Pieces that are alike are in the order of stores.
+        listed.sort_by_key(|item| (item.0, item.1, item.2));
+        let queue = listed.into_iter().rev();
+        self.agenda.queue = queue
+            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0 })
+            .collect();
+    }
+
+    /// Solves again what is due of the agenda, while the market's credit lasts.
+    ///
+    /// **Contract** nothing has changed since the last refresh.
+    pub fn keep_up(&mut self, (now, later): (Budget, Budget), due: Due) {
+        while let Some(item) = self.agenda.next() {
+            if !self.agenda.is_due(due, item) {
+                break;
+            }
+            self.agenda.queue.pop();
+            let Item { urgent, piece, o, .. } = item;
+            let offers = match piece {
+                Piece::Region => self.region(o, region_size()),
+                _ => self.component(o, &mut vec![false; self.offers.len()]),
+            };
+            // Many small attempts find less than a long one.
+            let pairs: u64 = offers.iter().map(|&o| self.pairs_of(o)).sum();
+            let least = if urgent { 1 } else { 2 * later.price_rounds as u64 * pairs };
+            if item.slice == 0 && self.credit < least.min(MOST_SAVED) {
+                self.effort.shed += 1;
+                if piece != Piece::Prices {
+                    offers.iter().for_each(|&o| self.agenda.drop(o));
+                }
+                self.unsolved.extend(offers);
+                continue;
+            }
+            self.work_off(item, &offers, pairs, if urgent { now } else { later });
+        }
+        self.dirty.clear();
+    }
+
+    /// Solves a slice of a piece; the next one comes next.
+    fn work_off(&mut self, item: Item, offers: &[u32], pairs: u64, budget: Budget) {
+        let Item { piece, slice, o, .. } = item;
+        let budget = match piece {
+            Piece::Part => budget,
+            Piece::Prices => Budget { search_steps: 0, nodes: 0, ..budget },
+            Piece::Region => Budget {
+                price_rounds: 0,
+                search_steps: lab("LAB_RS", 25) as u32 * budget.search_steps / 100,
+                ..budget
+            },
+        };
+        let (_, work) = search_limits(budget, self.intents_near(offers).len(), pairs);
+        let slices = (work * SEARCH_WEIGHT).div_ceil(lab("LAB_SLICE", 6_000_000)).max(1) as u32;
+        let ends = slice + 1 >= slices;
+        let rounds = match (slice == 0, ends) {
+            (true, true) => budget.price_rounds,
+            (false, false) => 0,
+            // Before the search, and when it is over.
+            _ => budget.price_rounds / 2,
+        };
+        let nodes = if ends { budget.nodes } else { 0 };
+        let search_steps = budget.search_steps / slices;
+        let budget = Budget { price_rounds: rounds, search_steps, nodes, ..budget };
+        let (credit, seed) = (self.credit, SEED.wrapping_add(slice as u64));
+        let used = if rounds > 0 {
+            let unsolved = (!ends || piece == Piece::Prices).then(|| self.unsolved.clone());
+            let used = self.solve_within(credit, offers, budget, seed, &mut |_, _, _| {});
+            // Its search is still to come.
+            self.unsolved = unsolved.unwrap_or_else(|| std::mem::take(&mut self.unsolved));
+            used
+        } else {
+            self.search_region(credit, offers, budget, seed)
+        };
+        self.credit = self.credit.saturating_sub(used);
+        self.agenda.steps += used;
+        if !ends {
+            self.agenda.go_on(item, slices);
+        } else if piece != Piece::Prices {
+            offers.iter().for_each(|&o| self.agenda.drop(o));
+        }
+        if !self.awake.is_empty() {
+            let list = self.promising(Vec::new());
+            self.improve(list);
+        }
+        debug_assert!(self.offers[o as usize].is_some());
+    }
+
+    /// The intents that the offers could serve, by index.
+    pub(crate) fn intents_near(&self, offers: &[u32]) -> Vec<u32> {
+        let candidates = offers.iter().flat_map(|&o| &self.offer(o).candidates);
+        let mut intents: Vec<u32> = candidates.map(|c| c.intent).collect();
+        intents.sort_unstable();
+        intents.dedup();
+        intents
+    }
+
+    /// Whether a window of the offer that may open, or is open, locks before `soon`.
+    fn locks_before(&self, o: u32, soon: Time) -> bool {
+        let offer = self.offer(o);
+        let until = self.first_open_at(&offer.placed.offer, soon);
+        let least = offer.tiers()[0].min_buyers;
+        let mut windows = offer.windows.iter().take_while(|w| w.slot < until);
+        windows.any(|w| w.eligible >= least)
+    }
+
+    /// The offer's own part of what the bound says above the value, scaled: of buyers who are in no
+    /// window it has its share.
+    fn gap_at(&self, o: u32) -> i128 {
+        let offer = self.offer(o);
+        let free = offer.candidates.iter().map(|c| {
+            let hot = &self.hot[c.intent as usize];
+            match hot.home {
+                Home::Free => hot.price.max(0) / self.node(c.intent).edges.len() as i64,
+                Home::In(home, _) if home == o => hot.price.max(0),
+                Home::In(..) => 0,
+            }
+        });
+        let free: i128 = free.map(i128::from).sum();
+        free + self.terms_of(o) - self.value_in(&[o]) as i128 * SCALE as i128
+    }
+
+    /// What the bound says above the value of the offers' windows, scaled; buyers who are in windows
+    /// of other offers count there.
+    fn gap_of(&self, offers: &[u32]) -> i128 {
+        let mut inside = offers.to_vec();
+        inside.sort_unstable();
+        let here = |i: &u32| match self.hot[*i as usize].home {
+            Home::Free => true,
+            Home::In(home, _) => inside.binary_search(&home).is_ok(),
+        };
+        let intents = self.intents_near(offers).into_iter().filter(here);
+        let prices: i128 = intents.map(|i| self.price_of(i) as i128).sum();
+        let terms: i128 = offers.iter().map(|&o| self.terms_of(o)).sum();
+        prices + terms - self.value_in(offers) as i128 * SCALE as i128
+    }
+
+    /// What the offer's stock and windows add to the bound, scaled.
+    pub(crate) fn terms_of(&self, o: u32) -> i128 {
+        let offer = self.offer(o);
+        let stock = offer.placed.stock.max(0) as i128 * offer.price as i128;
+        stock + offer.windows.iter().map(|w| w.term as i128).sum::<i128>()
+    }
+}
