@@ -6,7 +6,7 @@
 
 use super::city::City;
 use super::{Cpu, ms};
-use dataflows::flow::{LATER, NOW, SETTLED_EVERY_MINUTES};
+use dataflows::flow::upkeep;
 use dataflows::market::Time;
 use dataflows::solver::{Budget, Upkeep};
 use std::time::Duration;
@@ -17,13 +17,11 @@ struct Care {
     share: usize,
     /// Every so manieth time a window locks soon: slots are so many times as long.
     urgent_every: usize,
-    now: Budget,
-    later: Budget,
 }
 
 /// As the engine does it: budgets by whether a window locks soon, every four minutes, in slots of
 /// twenty. Intents that live for some hours make one update in forty intents in four minutes.
-const CARE: Care = Care { share: 40, urgent_every: 5, now: NOW, later: LATER };
+const CARE: Care = Care { share: 40, urgent_every: 5 };
 
 /// A class, and its size in intents. A wide city is the one of which updates are timed.
 type Case = (&'static str, usize);
@@ -73,8 +71,7 @@ fn city((class, size): Case, (updates, percent): (usize, u32)) {
         let started = Cpu::now();
         turn += 1;
         let soon = soon(turn % CARE.urgent_every == 0);
-        let minutes = SETTLED_EVERY_MINUTES as u64;
-        city.market.settle_down(Upkeep { minutes, soon, now: CARE.now, later: CARE.later });
+        city.market.settle_down(Upkeep { soon, ..upkeep(0) });
         background += started.elapsed();
     }
     let kept = city.market.certificate();

@@ -33,7 +33,7 @@ pub use markets::{SavedMarkets, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Clock, Lock, Output, Site};
-pub use shard::{LATER, NOW, SETTLED_EVERY_MINUTES};
+pub use shard::upkeep;
 pub use standing::{Standing, Standings};
 pub use station::Station;
 

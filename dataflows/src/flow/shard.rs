@@ -15,13 +15,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How often what has changed of a market is solved again, in minutes: a minute before full
 /// hours and their thirds, when windows lock.
-pub const SETTLED_EVERY_MINUTES: i64 = 4;
+const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
-pub const LATER: Budget =
-    Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
+const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
-pub const NOW: Budget =
-    Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
+const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
+/// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
+const REGION: u64 = 300_000;
+/// Steps of search that are made at a time, about a tenth of a second of them.
+const SLICE: u64 = 10_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
 const PLANNED_WITHIN_MS: i64 = 5_000;
 /// And have solved what is urgent of them, and the rest.
@@ -29,8 +31,8 @@ const URGENT_MS: i64 = 50_000;
 const LATER_MS: i64 = 90_000;
 
 /// Steps that all markets together may take in a millisecond of logical time, shared out by live
-/// intents: about what two cores can do while it passes, with updates between.
-const STEPS_A_MS: u64 = 40_000;
+/// intents: about what half a core can do while it passes.
+const STEPS_A_MS: u64 = 30_000;
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
@@ -42,6 +44,19 @@ fn turn(product: &ProductId) -> i64 {
 
 fn share(all: i64, of: i64) -> i64 {
     all * of / WHOLE as i64
+}
+
+/// The upkeep from that minute on.
+pub fn upkeep(minute: i64) -> Upkeep {
+    Upkeep {
+        minutes: SETTLED_EVERY_MINUTES as u64,
+        // Up to the minute after the next time.
+        soon: Time::of_minute(minute + SETTLED_EVERY_MINUTES + 1),
+        now: NOW,
+        later: LATER,
+        region: REGION,
+        slice: SLICE,
+    }
 }
 
 /// Upkeep under way.
@@ -122,10 +137,7 @@ impl Shard {
         let Some(course) = &mut self.course else { return };
         let (since, minute) = (course.since, course.since.minute());
         if !std::mem::replace(&mut course.planned, true) {
-            // Up to the minute after the next time.
-            let soon = Time::of_minute(minute + SETTLED_EVERY_MINUTES + 1);
-            let minutes = SETTLED_EVERY_MINUTES as u64;
-            self.market.plan_upkeep(Upkeep { minutes, soon, now: NOW, later: LATER });
+            self.market.plan_upkeep(upkeep(minute));
         }
         let passed = (at.0 - since.0).max(0);
         let share = |all: i64| (passed.min(all) * WHOLE as i64 / all) as u64;
@@ -137,7 +149,7 @@ impl Shard {
             before: turn(product) as u64,
             steps: steps.min(u64::MAX as u128) as u64,
         };
-        self.market.keep_up((NOW, LATER), due);
+        self.market.keep_up(upkeep(minute), due);
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
             standings.note(product, &self.market, compared);

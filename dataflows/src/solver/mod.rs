@@ -97,6 +97,11 @@ pub struct Upkeep {
     pub now: Budget,
     /// The budget of the others.
     pub later: Budget,
+    /// The most (candidate, slot, tier) triples of a part that is solved as a whole; a greater one is
+    /// searched region by region, none of them greater.
+    pub region: u64,
+    /// Steps of search after which a part or a region waits for its next turn.
+    pub slice: u64,
 }
 
 /// What a solve is at.
@@ -198,7 +203,7 @@ impl Market {
     /// **Contract** nothing has changed since the last refresh.
     pub fn settle_down(&mut self, upkeep: Upkeep) {
         self.plan_upkeep(upkeep);
-        self.keep_up((upkeep.now, upkeep.later), Due::ALL);
+        self.keep_up(upkeep, Due::ALL);
     }
 
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.

@@ -4,7 +4,7 @@
 use super::compact::Compact;
 use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
-use super::compact::solve::Solve;
+use super::compact::solve::{Solve, Turn};
 use super::market::Market;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
@@ -47,7 +47,7 @@ impl Market {
     /// Solves the part of the market that consists of those offers; keeps what gained, and what is
     /// proven. `watch` is told the market's value and bound (scaled) after every phase.
     ///
-    /// **Contract** the offers are closed; nothing is dirty, stale or fresh.
+    /// **Contract** nothing is dirty, stale or fresh.
     pub(crate) fn solve_part(
         &mut self,
         offers: &[u32],
@@ -55,25 +55,29 @@ impl Market {
         seed: u64,
         watch: &mut dyn FnMut(Phase, i64, i128),
     ) {
-        self.solve_within(u64::MAX, offers, budget, seed, watch);
+        self.solve_slice(u64::MAX, offers, budget, (seed, &mut Turn::whole()), watch);
     }
 
-    /// The same within so many steps; returns those taken.
-    pub(crate) fn solve_within(
+    /// The next slice of that within so many steps; returns those taken, and whether it was the last.
+    pub(crate) fn solve_slice(
         &mut self,
         allowance: u64,
         offers: &[u32],
         budget: Budget,
-        seed: u64,
+        (seed, turn): (u64, &mut Turn),
         watch: &mut dyn FnMut(Phase, i64, i128),
-    ) -> u64 {
+    ) -> (u64, bool) {
         let part = Compact::of(self, offers);
         let mut solve =
             Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
-        offers.iter().for_each(|&o| self.unprove(o));
+        let begins = turn.left.is_none();
+        let closed = part.is_closed();
+        if closed && begins {
+            offers.iter().for_each(|&o| self.unprove(o));
+        }
         let (value, dual) = (self.value, self.dual - self.proven);
         let (own, own_dual) = (solve.plan.total().value, self.dual_of(offers));
-        solve.run(seed, &mut |phase, now, bound| {
+        let ends = solve.run(seed, turn, &mut |phase, now, bound| {
             watch(phase, value - own + now, dual - own_dual + bound);
         });
         // A promise that the part cannot hold is for repair alone.
@@ -81,34 +85,12 @@ impl Market {
             self.adopt(&part, &solve.plan);
         }
         let effort = solve.effort;
-        self.take_proof(offers, &part, &solve);
-        self.effort.add(&effort);
-        self.effort.solved += 1;
-        effort.total()
-    }
-
-    /// Searches a region for a better grouping, at the market's prices, within so many steps; returns
-    /// those taken.
-    ///
-    /// **Contract** nothing is dirty, stale or fresh.
-    pub(crate) fn search_region(
-        &mut self,
-        allowance: u64,
-        offers: &[u32],
-        budget: Budget,
-        seed: u64,
-    ) -> u64 {
-        let part = Compact::of(self, offers);
-        let budget = Budget { price_rounds: 0, nodes: 0, ..budget };
-        let mut solve =
-            Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
-        solve.run(seed, &mut |_, _, _| {});
-        if solve.gained() && solve.plan.held().len() == self.held_in(offers) {
-            self.adopt(&part, &solve.plan);
+        if closed && (begins || ends) {
+            self.take_proof(offers, &part, &solve);
         }
-        self.effort.add(&solve.effort);
-        self.effort.solved += 1;
-        solve.effort.total()
+        self.effort.add(&effort);
+        self.effort.solved += ends as u64;
+        (effort.total(), ends)
     }
 
     /// Tightens the bound of a part by rounds of prices, and leaves its grouping as it is.

@@ -5,7 +5,7 @@
 //! course of the time until the next agenda, so that no update has to wait for all of them: the
 //! region around an offer is solved, and whatever of the agenda is in it is done.
 
-use super::compact::solve::search_limits;
+use super::compact::solve::Turn;
 use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
 use super::market::Market;
 use super::plan::Home;
@@ -16,16 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The most (candidate, slot, tier) triples that are solved at a time.
-pub(crate) fn lab(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
-}
-pub(crate) fn region_size() -> u64 {
-    lab("LAB_REGION", 300_000)
-}
 /// A piece whose gap is no more than this share of its value is left alone: one of which a window
 /// locks soon, and any other.
 const ENOUGH: (i128, i128) = (400, 100);
+
+/// A region has the steps of search of a part, divided by this: regions overlap.
+const REGIONS: u32 = 4;
 
 /// A share of all: in 1/2^20.
 pub const WHOLE: u64 = 1 << 20;
@@ -74,6 +70,8 @@ struct Item {
     o: u32,
     /// How many slices of it are done.
     slice: u32,
+    /// How far the search is.
+    turn: Turn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,12 +111,12 @@ impl Agenda {
     }
 
     /// The item's next slice comes first; what it weighs is done by and by.
-    fn go_on(&mut self, item: Item, slices: u32) {
-        if let Some(weight) = self.waiting.get_mut(&item.o) {
-            let done = *weight / (slices - item.slice).max(1) as u64;
+    fn go_on(&mut self, next: Item) {
+        if let Some(weight) = self.waiting.get_mut(&next.o) {
+            let done = *weight / 2;
             *weight -= done;
             self.done += done;
-            self.queue.push(Item { slice: item.slice + 1, ..item });
+            self.queue.push(next);
         }
     }
 
@@ -140,7 +138,7 @@ impl Market {
     ///
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
-        let Upkeep { minutes, soon, now, later } = upkeep;
+        let Upkeep { minutes, soon, now, later, region, slice } = upkeep;
         let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
         let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
@@ -167,7 +165,7 @@ impl Market {
             }
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
             let rounds = budget.price_rounds.max(1) as u64;
-            if pairs <= region_size() {
+            if pairs <= region {
                 self.agenda.list(part[0], urgent, pairs.max(1) * rounds);
                 listed.push((Reverse(urgent), Piece::Part, Reverse(gap), part[0]));
                 continue;
@@ -182,15 +180,17 @@ impl Market {
         // Pieces that are alike are in the order of stores.
         listed.sort_by_key(|item| (item.0, item.1, item.2));
         let queue = listed.into_iter().rev();
+        let turn = Turn { left: None, most: slice / SEARCH_WEIGHT };
         self.agenda.queue = queue
-            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0 })
+            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0, turn })
             .collect();
     }
 
     /// Solves again what is due of the agenda, while the market's credit lasts.
     ///
     /// **Contract** nothing has changed since the last refresh.
-    pub fn keep_up(&mut self, (now, later): (Budget, Budget), due: Due) {
+    pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) {
+        let Upkeep { now, later, region, .. } = upkeep;
         while let Some(item) = self.agenda.next() {
             if !self.agenda.is_due(due, item) {
                 break;
@@ -198,7 +198,7 @@ impl Market {
             self.agenda.queue.pop();
             let Item { urgent, piece, o, .. } = item;
             let offers = match piece {
-                Piece::Region => self.region(o, region_size()),
+                Piece::Region => self.region(o, region),
                 _ => self.component(o, &mut vec![false; self.offers.len()]),
             };
             // Many small attempts find less than a long one.
@@ -212,57 +212,46 @@ impl Market {
                 self.unsolved.extend(offers);
                 continue;
             }
-            self.work_off(item, &offers, pairs, if urgent { now } else { later });
+            self.work_off(item, &offers, if urgent { now } else { later });
         }
         self.dirty.clear();
     }
 
     /// Solves a slice of a piece; the next one comes next.
-    fn work_off(&mut self, item: Item, offers: &[u32], pairs: u64, budget: Budget) {
-        let Item { piece, slice, o, .. } = item;
+    fn work_off(&mut self, item: Item, offers: &[u32], budget: Budget) {
+        let Item { piece, mut turn, .. } = item;
         let budget = match piece {
             Piece::Part => budget,
             Piece::Prices => Budget { search_steps: 0, nodes: 0, ..budget },
-            Piece::Region => Budget {
-                price_rounds: 0,
-                search_steps: lab("LAB_RS", 25) as u32 * budget.search_steps / 100,
-                ..budget
-            },
+            Piece::Region => {
+                Budget { price_rounds: 0, search_steps: budget.search_steps / REGIONS, ..budget }
+            }
         };
-        let (_, work) = search_limits(budget, self.intents_near(offers).len(), pairs);
-        let slices = (work * SEARCH_WEIGHT).div_ceil(lab("LAB_SLICE", 6_000_000)).max(1) as u32;
-        let ends = slice + 1 >= slices;
-        let rounds = match (slice == 0, ends) {
-            (true, true) => budget.price_rounds,
-            (false, false) => 0,
-            // Before the search, and when it is over.
-            _ => budget.price_rounds / 2,
-        };
-        let nodes = if ends { budget.nodes } else { 0 };
-        let search_steps = budget.search_steps / slices;
-        let budget = Budget { price_rounds: rounds, search_steps, nodes, ..budget };
-        let (credit, seed) = (self.credit, SEED.wrapping_add(slice as u64));
-        let used = if rounds > 0 {
-            let unsolved = (!ends || piece == Piece::Prices).then(|| self.unsolved.clone());
-            let used = self.solve_within(credit, offers, budget, seed, &mut |_, _, _| {});
-            // Its search is still to come.
-            self.unsolved = unsolved.unwrap_or_else(|| std::mem::take(&mut self.unsolved));
-            used
-        } else {
-            self.search_region(credit, offers, budget, seed)
-        };
+        let unsolved = std::mem::take(&mut self.unsolved);
+        let (used, ends) = self.solve_slice(
+            self.credit,
+            offers,
+            budget,
+            (SEED.wrapping_add(item.slice as u64), &mut turn),
+            &mut |_, _, _| {},
+        );
+        self.unsolved = unsolved;
         self.credit = self.credit.saturating_sub(used);
         self.agenda.steps += used;
         if !ends {
-            self.agenda.go_on(item, slices);
+            self.agenda.go_on(Item { turn, slice: item.slice + 1, ..item });
         } else if piece != Piece::Prices {
-            offers.iter().for_each(|&o| self.agenda.drop(o));
+            for &o in offers {
+                self.agenda.drop(o);
+                if piece == Piece::Part {
+                    self.unsolved.remove(&o);
+                }
+            }
         }
         if !self.awake.is_empty() {
             let list = self.promising(Vec::new());
             self.improve(list);
         }
-        debug_assert!(self.offers[o as usize].is_some());
     }
 
     /// The intents that the offers could serve, by index.

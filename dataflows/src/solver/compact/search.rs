@@ -133,7 +133,7 @@ impl Plan<'_> {
 
     /// Searches for `steps` steps, of which one in so many fills windows by exchanges; the objective
     /// and its ties never get worse. Ends early when the value reaches `enough`: then nothing is left
-    /// to gain.
+    /// to gain. Returns the steps that were made or need not be.
     pub(crate) fn search(
         &mut self,
         (steps, work): (u32, u64),
@@ -141,10 +141,10 @@ impl Plan<'_> {
         (prices, demand): (&Prices, &Demand),
         enough: i64,
         one_in: usize,
-    ) {
+    ) -> u32 {
         let count = self.part.windows.len();
         if count == 0 || steps == 0 {
-            return;
+            return steps;
         }
         // Windows that prices think well of come up more often.
         let mut order: Vec<u32> = (0..count as u32).collect();
@@ -156,10 +156,14 @@ impl Plan<'_> {
         let mean = self.total.value / open.max(1);
         let cold = COLD * (count as i64 / 64).max(1) * (1 + (count > COLDER) as i64);
         let mut best = Best { total: self.total, members: self.members.clone(), since: vec![] };
-        let mut returned = 0;
+        let (mut returned, mut made) = (0, steps);
         for step in 0..steps {
             let worked = self.work - began;
-            if best.total.value >= enough || worked > work {
+            if best.total.value >= enough {
+                break;
+            }
+            if worked > work {
+                made = step;
                 break;
             }
             // How far it is: by steps, or by work where that ends it.
@@ -197,6 +201,7 @@ impl Plan<'_> {
             best.note(self);
         }
         best.merge_with(self);
+        made
     }
 
     /// Brings back a whole grouping.

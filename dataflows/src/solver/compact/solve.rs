@@ -11,6 +11,7 @@ use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use crate::solver::{Budget, Phase};
+use serde::{Deserialize, Serialize};
 
 /// How often a grouping is made of what the windows ask for, in rounds of prices.
 const FOLLOWED_EVERY: u32 = 8;
@@ -83,6 +84,22 @@ pub(crate) struct Relaxed {
     pub together: bool,
 }
 
+/// How far the search of a part has come that is solved slice by slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    /// Steps of search that are left, and candidates that they may look at; nothing before the first.
+    pub left: Option<(u32, u64)>,
+    /// The most candidates that a slice's search may look at.
+    pub most: u64,
+}
+
+impl Turn {
+    /// All at once.
+    pub(crate) fn whole() -> Self {
+        Self { left: None, most: u64::MAX }
+    }
+}
+
 /// A solve under way.
 pub(crate) struct Solve<'a> {
     part: &'a Compact,
@@ -141,16 +158,27 @@ impl<'a> Solve<'a> {
         steps.min(self.allowance.saturating_sub(self.effort.total()))
     }
 
-    /// Every phase; `watch` is told the value and the bound after each.
-    pub(crate) fn run(&mut self, seed: u64, watch: &mut dyn FnMut(Phase, i64, i128)) {
+    /// The next of the slices that all phases come in; `watch` is told the value and the bound after
+    /// each phase. Whether it was the last.
+    pub(crate) fn run(
+        &mut self,
+        seed: u64,
+        turn: &mut Turn,
+        watch: &mut dyn FnMut(Phase, i64, i128),
+    ) -> bool {
         if self.budget.from_scratch {
             self.construct();
             watch(Phase::Construct, self.plan.total().value, self.bound);
         }
-        self.tighten(self.budget.price_rounds / 2);
-        watch(Phase::Prices, self.plan.total().value, self.bound);
-        self.search(seed);
+        if turn.left.is_none() {
+            self.tighten(self.budget.price_rounds / 2);
+            watch(Phase::Prices, self.plan.total().value, self.bound);
+        }
+        self.search(seed, turn);
         watch(Phase::Search, self.plan.total().value, self.bound);
+        if turn.left.is_some_and(|left| left.0 > 0 && left.1 > 0) {
+            return false;
+        }
         self.tighten(self.budget.price_rounds / 2);
         watch(Phase::Prices, self.plan.total().value, self.bound);
         if self.is_hopeless() {
@@ -163,6 +191,7 @@ impl<'a> Solve<'a> {
         let step = (self.grain * SCALE) as i128;
         self.bound = self.bound.div_euclid(step) * step;
         watch(Phase::Branches, self.plan.total().value, self.bound);
+        true
     }
 
     /// Only the bound.
@@ -305,14 +334,29 @@ impl<'a> Solve<'a> {
         bound
     }
 
-    fn search(&mut self, seed: u64) {
+    /// Searches from the incumbent, and in a small part from elsewhere; in a greater one as far as
+    /// its turn goes.
+    fn search(&mut self, seed: u64, turn: &mut Turn) {
         let size = self.part.intents.len();
         let mut starts = STARTS.iter().find(|few| size <= few.0).map_or(1, |few| few.1);
         if !self.budget.from_scratch {
             starts = starts.min(STARTS_FROM_INCUMBENT);
         }
         let shares = starts.min(SHARED_BY);
-        let (steps, work) = search_limits(self.budget, size, self.part.pairs() as u64);
+        let all = search_limits(self.budget, size, self.part.pairs() as u64);
+        let (steps, work) = turn.left.unwrap_or(all);
+        if starts == 1 && !self.budget.from_scratch {
+            let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
+            let (made, used) = match self.is_proven() {
+                true => (steps, 0),
+                false => self.search_from(self.plan.clone(), false, limits, seed, CHAINED),
+            };
+            // What credit does not reach is left out.
+            let work = if limits.1 < work.min(turn.most) { 0 } else { work };
+            turn.left = Some((steps - made, work.saturating_sub(used / SEARCH_WEIGHT)));
+            return;
+        }
+        turn.left = Some((0, 0));
         let (steps, work) = (steps / shares, work / shares as u64);
         let start = self.plan.clone();
         for n in 0..starts {
@@ -332,7 +376,8 @@ impl<'a> Solve<'a> {
         }
     }
 
-    /// One search from there, or from what the windows ask for; returns the steps that it took.
+    /// One search from there, or from what the windows ask for; returns the steps that it made, and
+    /// what they took.
     fn search_from(
         &mut self,
         mut run: Plan<'a>,
@@ -340,17 +385,17 @@ impl<'a> Solve<'a> {
         limits: (u32, u64),
         seed: u64,
         one_in: usize,
-    ) -> u64 {
+    ) -> (u32, u64) {
         let begun = run.work;
         if anew {
             run.follow(&self.demand);
         }
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
-        run.search(limits, seed, (&self.prices, &self.demand), enough, one_in);
+        let made = run.search(limits, seed, (&self.prices, &self.demand), enough, one_in);
         let steps = (run.work - begun) * SEARCH_WEIGHT;
         self.effort.spend(Phase::Search, steps);
         self.plan.better_of(&run);
-        steps
+        (made, steps)
     }
 
     /// Whether the gap is too great for branch and bound to close.
@@ -368,8 +413,8 @@ impl<'a> Solve<'a> {
         for n in 0..SEARCHES_ON {
             let limits = (u32::MAX, share.min(left) / SEARCH_WEIGHT);
             let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
-            left =
-                left.saturating_sub(self.search_from(self.plan.clone(), n == 0, limits, seed, 1));
+            let (_, used) = self.search_from(self.plan.clone(), n == 0, limits, seed, 1);
+            left = left.saturating_sub(used);
         }
     }
 

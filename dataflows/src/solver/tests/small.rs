@@ -6,7 +6,7 @@
 
 use super::reference::World;
 use super::*;
-use crate::solver::Upkeep;
+use crate::solver::{Due, Upkeep, WHOLE};
 use std::collections::BTreeMap;
 
 /// A way to spend a budget on a market.
@@ -15,16 +15,30 @@ type Way = (&'static str, fn(&mut Market));
 const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false };
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
 
-fn settle(market: &mut Market, urgent: bool, now: Budget, later: Budget) {
+fn upkeep(urgent: bool) -> Upkeep {
     let soon = Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
-    market.settle_down(Upkeep { minutes: 0, soon, now, later });
+    Upkeep { minutes: 0, soon, now: NOW, later: LATER, region: 1_000, slice: 1 << 40 }
+}
+
+/// So small that even these markets come in regions and slices.
+fn small_pieces(urgent: bool) -> Upkeep {
+    Upkeep { minutes: 1, region: 20, slice: 100, ..upkeep(urgent) }
+}
+
+/// Some of an agenda; the rest of it waits while the market changes.
+fn keep_up_a_while(market: &mut Market, urgent: bool) {
+    if !market.has_upkeep() {
+        market.plan_upkeep(small_pieces(urgent));
+    }
+    let half = Due { urgent: WHOLE / 2, later: WHOLE / 2, before: WHOLE / 3, steps: 50_000 };
+    market.keep_up(small_pieces(urgent), half);
 }
 
 fn budget(price_rounds: u32, search_steps: u32, nodes: u32, from_scratch: bool) -> Budget {
     Budget { price_rounds, search_steps, nodes, from_scratch }
 }
 
-const WAYS: [Way; 10] = [
+const WAYS: [Way; 14] = [
     ("solve", |market| market.solve(Budget::default())),
     ("solve with nothing", |market| market.solve(Budget::NONE)),
     ("greedies alone", |market| market.solve(budget(0, 0, 0, true))),
@@ -32,8 +46,12 @@ const WAYS: [Way; 10] = [
     ("a few warm steps", |market| market.solve(budget(7, 5, 0, false))),
     ("branches alone", |market| market.solve(budget(0, 0, 40, true))),
     ("prices alone", |market| market.solve(budget(40, 0, 0, false))),
-    ("settle urgently", |market| settle(market, true, NOW, LATER)),
-    ("settle", |market| settle(market, false, NOW, LATER)),
+    ("settle urgently", |market| market.settle_down(upkeep(true))),
+    ("settle", |market| market.settle_down(upkeep(false))),
+    ("settle small pieces urgently", |market| market.settle_down(small_pieces(true))),
+    ("settle small pieces", |market| market.settle_down(small_pieces(false))),
+    ("some urgent upkeep", |market| keep_up_a_while(market, true)),
+    ("some upkeep", |market| keep_up_a_while(market, false)),
     ("tighten", |market| market.tighten_bound(9)),
 ];
 
