@@ -15,6 +15,9 @@ impl Market {
         if window.term < term || (!window.loose && window.term != term) {
             return Err(format!("{}: term {}, found {term}", at(), window.term));
         }
+        if window.loose && window.term > 0 && !self.loose.contains(&(slot, o)) {
+            return Err(format!("{}: loose, and not listed", at()));
+        }
         if window.cover.is_some() || window.sums.is_empty() {
             return Ok(());
         }

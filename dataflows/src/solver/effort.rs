@@ -2,12 +2,13 @@
 //!
 //! Steps are counted, never timed, so that what they change is the same in every run. Background
 //! work is paid for by updates and by time: each update and each minute of logical time gives a
-//! market some credit, which the next settling uses up, parts that lock soon first, then those with
-//! the greatest gap. Time pays for markets where little happens to be grouped as well as they can
-//! be; where much happens, updates do, so that work does not grow faster than they come. Prices have
-//! at most half of it, and a part that need not lock soon waits until there is enough for all its
-//! rounds of prices and as much search: many small attempts find less than a long one. What credit
-//! does not reach is shed until the next time.
+//! market some credit, which its upkeep uses up, parts that lock soon first, then those with the
+//! greatest gap. Time pays for markets where little happens to be grouped as well as they can be;
+//! where much happens, updates do, so that work does not grow faster than they come. Prices have at
+//! most half of it, and a part that need not lock soon waits until there is enough for all its rounds
+//! of prices and as much search: many small attempts find less than a long one. How fast it is used
+//! up is limited for all markets together ([`super::Due::steps`]). What neither reaches is shed until
+//! the next time.
 
 use super::Phase;
 use serde::{Deserialize, Serialize};
@@ -26,9 +27,10 @@ pub(crate) const SEARCH_WEIGHT: u64 = 4;
 pub struct Effort {
     /// Steps of greedy openings, prices, search and branches: candidates looked at.
     pub steps: [u64; 4],
-    /// Parts of markets that were solved.
+    /// Parts of markets that were solved, prices and regions of great ones each counted.
     pub solved: u64,
-    /// Parts that were not, since their market's credit was used up.
+    /// Parts that were not, since their market's credit was used up, and offers of which the time was
+    /// over before their turn came.
     pub shed: u64,
 }
 

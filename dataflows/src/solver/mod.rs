@@ -4,7 +4,8 @@
 //! marks the windows that it touches; [`repair`] brings their groups back under the rules;
 //! [`improve`] lets windows open, steal and close while that gains; [`price`] keeps the certificate
 //! valid. From time to time, and in a whole solve, [`part`] takes a connected component out into
-//! flat arrays ([`compact`]), where prices, search and branch and bound improve it and prove more.
+//! flat arrays ([`compact`]), where prices, search and branch and bound improve it and prove more;
+//! [`upkeep`] says which, when, and in how many slices, and of great components a [`region`] at a time.
 //! [`group`] is the one exact step they share; [`feasible`] says what a grouping must obey, from the
 //! records alone.
 //!

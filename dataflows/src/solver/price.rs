@@ -166,6 +166,7 @@ impl Market {
         let most = offer.sizes(0).most;
         let steps = offer.placed.offer.tiers.as_slice();
         let window = &mut offer.windows[n];
+        let listed = window.loose && window.term > 0;
         if window.sums.is_empty() {
             window.sums = vec![TierSum::EMPTY; steps.len()];
         }
@@ -179,7 +180,7 @@ impl Market {
             term = term.max(sum.bound(sizes).unwrap_or(0));
         }
         window.loose |= loosened;
-        if window.loose && term > 0 {
+        if window.loose && term > 0 && !listed {
             self.loose.insert((window.slot, o));
         }
         self.set_term(o, n, term);
@@ -270,13 +271,18 @@ impl Market {
         if self.loose.is_empty() {
             return;
         }
-        let list = std::mem::take(&mut self.loose);
-        let list = self.in_order(&list);
-        for (n, &(slot, o)) in list.iter().enumerate() {
-            if n < most {
+        // Slot by slot, as many as it takes: of a great market few are looked at.
+        let mut left = most;
+        while let Some(&(slot, _)) = self.loose.first().filter(|_| left > 0) {
+            let of_slot = self.loose.range((slot, 0)..=(slot, u32::MAX));
+            let mut offers: Vec<u32> = of_slot.map(|entry| entry.1).collect();
+            if left < offers.len() {
+                offers.select_nth_unstable_by(left, |a, b| self.store(*a).cmp(self.store(*b)));
+                offers.truncate(left);
+            }
+            left -= offers.len();
+            for o in offers {
                 self.reckon(o, slot);
-            } else {
-                self.loose.insert((slot, o));
             }
         }
     }
