@@ -152,8 +152,7 @@ fn take_in(
     if let Some(at) = told {
         let before = clock.replace(at);
         for (product, shard) in shards.iter_mut() {
-            let closes = shard.pass(before, at);
-            if (closes || shard.is_due(product, at.at)) && !per_product.contains_key(product) {
+            if shard.pass(before, at) && !per_product.contains_key(product) {
                 per_product.insert(product.clone(), Vec::new());
             }
         }
@@ -162,12 +161,16 @@ fn take_in(
         let shard = shards.entry(product.clone()).or_insert_with(|| Shard::new(params, *clock));
         shard.apply(records);
         shard.market.refresh();
-        if let Some(at) = told {
-            shard.keep_up(&product, at, standings);
-        }
+        shard.keep_up(&product, *clock, standings);
         shard.emit(&product, out);
         if shard.is_empty() {
             shards.remove(&product);
+        }
+    }
+    // Upkeep of the others: there is nothing to refresh.
+    for (product, shard) in shards.iter_mut() {
+        if shard.keep_up(product, told, standings) {
+            shard.emit(product, out);
         }
     }
 }

@@ -32,7 +32,7 @@ const LATER_MS: i64 = 90_000;
 
 /// Steps that all markets together may take in a millisecond of logical time, shared out by live
 /// intents: about what half a core can do while it passes.
-const STEPS_A_MS: u64 = 30_000;
+const STEPS_A_MS: u64 = 15_000;
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
@@ -121,40 +121,41 @@ impl Shard {
         true
     }
 
-    /// Whether some of what is to be solved again may be due.
-    pub(super) fn is_due(&self, product: &ProductId, at: Time) -> bool {
-        self.course.as_ref().is_some_and(|course| {
-            course.planned || at.0 - course.since.0 >= share(PLANNED_WITHIN_MS, turn(product))
-        })
-    }
-
-    /// Solves again what is due by then.
-    pub(super) fn keep_up(&mut self, product: &ProductId, now: Clock, standings: &Standings) {
-        let Clock { at, live } = now;
-        if !self.is_due(product, at) {
-            return;
-        }
-        let Some(course) = &mut self.course else { return };
+    /// Solves again what is due now; whether anything was.
+    pub(super) fn keep_up(
+        &mut self,
+        product: &ProductId,
+        now: Option<Clock>,
+        standings: &Standings,
+    ) -> bool {
+        let (Some(Clock { at, live }), Some(course)) = (now, &mut self.course) else {
+            return false;
+        };
         let (since, minute) = (course.since, course.since.minute());
-        if !std::mem::replace(&mut course.planned, true) {
+        let passed = (at.0 - since.0).max(0);
+        if !course.planned {
+            if passed < share(PLANNED_WITHIN_MS, turn(product)) {
+                return false;
+            }
+            course.planned = true;
             self.market.plan_upkeep(upkeep(minute));
         }
-        let passed = (at.0 - since.0).max(0);
-        let share = |all: i64| (passed.min(all) * WHOLE as i64 / all) as u64;
         let own = self.market.intents_len() as u128;
         let steps = STEPS_A_MS as u128 * passed as u128 * own / live.max(1) as u128;
+        let until = |all: i64| (passed.min(all) * WHOLE as i64 / all) as u64;
         let due = Due {
-            urgent: share(URGENT_MS),
-            later: share(LATER_MS),
+            urgent: until(URGENT_MS),
+            later: until(LATER_MS),
             before: turn(product) as u64,
             steps: steps.min(u64::MAX as u128) as u64,
         };
-        self.market.keep_up(upkeep(minute), due);
+        let any = self.market.keep_up(upkeep(minute), due);
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
             standings.note(product, &self.market, compared);
             self.course = None;
         }
+        any
     }
 
     /// Takes in one tick's net changes, which come in the order of [`MarketInput`].

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 /// locks soon, and any other.
 const ENOUGH: (i128, i128) = (400, 100);
 
+/// What taking a piece out of the market and back takes, in steps for each of its triples.
+const STEPS_A_TRIPLE: u64 = 20;
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -186,16 +188,18 @@ impl Market {
             .collect();
     }
 
-    /// Solves again what is due of the agenda, while the market's credit lasts.
+    /// Solves again what is due of the agenda, while the market's credit lasts; whether anything was.
     ///
     /// **Contract** nothing has changed since the last refresh.
-    pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) {
+    pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
+        let mut any = false;
         let Upkeep { now, later, region, .. } = upkeep;
         while let Some(item) = self.agenda.next() {
             if !self.agenda.is_due(due, item) {
                 break;
             }
             self.agenda.queue.pop();
+            any = true;
             let Item { urgent, piece, o, .. } = item;
             let offers = match piece {
                 Piece::Region => self.region(o, region),
@@ -212,13 +216,14 @@ impl Market {
                 self.unsolved.extend(offers);
                 continue;
             }
-            self.work_off(item, &offers, if urgent { now } else { later });
+            self.work_off(item, (&offers, pairs), if urgent { now } else { later });
         }
         self.dirty.clear();
+        any
     }
 
     /// Solves a slice of a piece; the next one comes next.
-    fn work_off(&mut self, item: Item, offers: &[u32], budget: Budget) {
+    fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget) {
         let Item { piece, mut turn, .. } = item;
         let budget = match piece {
             Piece::Part => budget,
@@ -237,7 +242,7 @@ impl Market {
         );
         self.unsolved = unsolved;
         self.credit = self.credit.saturating_sub(used);
-        self.agenda.steps += used;
+        self.agenda.steps += used + pairs * STEPS_A_TRIPLE;
         if !ends {
             self.agenda.go_on(Item { turn, slice: item.slice + 1, ..item });
         } else if piece != Piece::Prices {
