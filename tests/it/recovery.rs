@@ -121,8 +121,8 @@ impl Town {
         assert_eq!(self.receipts(), self.records);
     }
 
-    /// How many records have a receipt. Receipts are published at least once: a broker can take one
-    /// in twice that comes over two connections at the same time, before either is known.
+    /// How many records have a receipt. Receipts are published at least once: after a cut the stream
+    /// has been seen to hold one more than there are records.
     fn receipts(&self) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

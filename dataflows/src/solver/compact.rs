@@ -10,7 +10,7 @@
 //! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `cuts`
 //! make it stronger, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
 //! [`exact`] closes what is small enough by branch and bound, which `barred` and `alike` keep
-//! narrow; [`solve`] runs them in turn.
+//! narrow; [`solve`] runs them, slice by slice as [`turn`] has it.
 
 pub(crate) mod dual;
 
@@ -37,6 +37,8 @@ pub(crate) mod search;
 pub(crate) mod exact;
 
 pub(crate) mod solve;
+
+pub(crate) mod turn;
 
 use super::market::{self, Market};
 use super::plan::Home;

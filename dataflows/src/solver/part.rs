@@ -4,7 +4,8 @@
 use super::compact::Compact;
 use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
-use super::compact::solve::{Solve, Turn};
+use super::compact::solve::Solve;
+use super::compact::turn::Turn;
 use super::market::Market;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};

@@ -5,7 +5,7 @@
 //! course of the time until the next agenda, so that no update has to wait for all of them: the
 //! region around an offer is solved, and whatever of the agenda is in it is done.
 
-use super::compact::solve::Turn;
+use super::compact::turn::Turn;
 use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
 use super::market::Market;
 use super::plan::Home;

@@ -6,12 +6,12 @@ use super::dual::{Demand, Prices};
 use super::plan::Plan;
 use super::rounds::{FULL_LENGTH, Pace};
 use super::search::Greedy;
+use super::turn::{Turn, search_limits};
 use crate::market::limits::MAX_TIERS;
 use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
 use crate::solver::{Budget, Phase};
-use serde::{Deserialize, Serialize};
 
 /// How often a grouping is made of what the windows ask for, in rounds of prices.
 const FOLLOWED_EVERY: u32 = 8;
@@ -19,10 +19,9 @@ const FOLLOWED_EVERY: u32 = 8;
 const RARER: (usize, u32) = (5_000, 12);
 /// The most pairs of a part that is not solved from scratch, but whose groupings are made anew.
 const FOLLOWED_PAIRS: usize = 20_000;
-/// What a round of prices, a step of search and a node may cost on average, in counted steps: great
-/// parts have fewer of them.
+/// What a round of prices and a node may cost on average, in counted steps: great parts have fewer of
+/// them.
 const ROUND_WORK: u64 = 300_000;
-const STEP_WORK: u64 = 4_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents; one from an
 /// incumbent has fewer, and in greater parts there is one.
@@ -30,14 +29,6 @@ const STARTS: [(usize, u32); 2] = [(60, 4), (200, 3)];
 const STARTS_FROM_INCUMBENT: u32 = 2;
 /// As many as share the budget's steps.
 const SHARED_BY: u32 = 3;
-/// A part of so many intents has the budget's steps of search; one of twice as many four times as
-/// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
-/// many, whose prices take long already. Shares are of so many.
-const MORE_STEPS: (u64, u64, u64) = (100, 7, 18);
-const MORE_FOR: u64 = 2_250_000;
-/// From scratch, parts of more intents have half as many steps again.
-const FEW: usize = 110;
-const SHARES: u64 = 16;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// Rounds that may pass without a better bound before their step is halved.
@@ -62,19 +53,6 @@ const SEARCHES_ON: u32 = 2;
 /// The share of the gap that competing for buyers has to close.
 const WORTH_COMPETING: i128 = 10;
 
-/// Steps of search of a part of so many intents and (candidate, tier) pairs, and the candidates that
-/// they may look at.
-pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u64) {
-    let mut more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
-    if budget.from_scratch && size > FEW {
-        more += more / 2;
-    }
-    let most = MORE_FOR / pairs.max(1);
-    let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
-    let steps = budget.search_steps as u64 * more / SHARES;
-    (steps as u32, steps * STEP_WORK)
-}
-
 /// The relaxation that branch and bound works with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relaxed {
@@ -82,22 +60,6 @@ pub(crate) struct Relaxed {
     pub cuts: Vec<Cut>,
     /// Whether all windows compete for the buyers of the part.
     pub together: bool,
-}
-
-/// How far the search of a part has come that is solved slice by slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Turn {
-    /// Steps of search that are left, and candidates that they may look at; nothing before the first.
-    pub left: Option<(u32, u64)>,
-    /// The most candidates that a slice's search may look at.
-    pub most: u64,
-}
-
-impl Turn {
-    /// All at once.
-    pub(crate) fn whole() -> Self {
-        Self { left: None, most: u64::MAX }
-    }
 }
 
 /// A solve under way.
