@@ -18,8 +18,8 @@ impl Market {
         inside[o as usize] = true;
         let mut near: Vec<u32> = Vec::new();
         while newest < offers.len() {
-            for n in newest..offers.len() {
-                for c in &self.offer(offers[n]).candidates {
+            for &o in &offers[newest..] {
+                for c in &self.offer(o).candidates {
                     if !std::mem::replace(&mut heard[c.intent as usize], true) {
                         for &o in &self.node(c.intent).edges {
                             if shared[o as usize] == 0 {
