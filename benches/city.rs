@@ -81,7 +81,8 @@ fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
     let saved = pipeline.save();
     let save = timed.elapsed();
     let (city, stream_made) = (String::new(), String::new());
-    let position = Position { city, stream_made, recorded: None, sequence: 1, decided: 0 };
+    let position =
+        Position { city, stream_made, recorded: None, sequence: 1, decided: 0, clocked: false };
     let timed = Instant::now();
     let bytes = path.write(&Snapshot { position, saved }).expect("the disk has room");
     let write = timed.elapsed();

@@ -2,6 +2,8 @@
 //!
 //! Every failure panics: a test without its server must not pass.
 
+pub use async_nats::jetstream::stream::Stream;
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;

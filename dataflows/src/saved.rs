@@ -7,7 +7,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Counts changes of what the engine's state consists of.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// The bytes are not the state that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

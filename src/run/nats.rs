@@ -101,7 +101,7 @@ pub async fn run(
     let snapshots = settings.snapshots.as_ref();
     resume::refuse_unsafe(connection, subjects).await?;
     let beginning = resume::begin(connection, subjects, &settings.params, snapshots).await?;
-    let Position { sequence, decided, recorded, .. } = beginning.position;
+    let Position { sequence, decided, recorded, clocked, .. } = beginning.position;
     let mut source = InputSource::open(connection, subjects, sequence + 1, recorded).await?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
     let sink = Sink::open(connection, subjects, decided, flight).await?;
@@ -127,7 +127,8 @@ pub async fn run(
     begun.await.expect("a panic has ended the process")?;
     let folder = snapshots.map(|snapshots| snapshots.folder.clone());
     let writer = tokio::spawn(write(sink, produced, settings.all_receipts, folder));
-    let reader = Reader { settings, shared: &shared };
+    let ended = clocked.then_some(sequence);
+    let reader = Reader { settings, shared: &shared, ended };
     let read = reader.read(connection, subjects, &mut source, to_engine).await;
     let Ok(written) = tokio::time::timeout(LAST_WAIT, writer).await else {
         let error = "not everything was acknowledged in 20 s; the next run goes on from the last \
@@ -142,6 +143,14 @@ pub async fn run(
 struct Reader<'a> {
     settings: &'a Settings,
     shared: &'a Shared,
+    /// The clock record that a snapshot was made after.
+    ended: Option<u64>,
+}
+
+/// Whether the last record of a batch is a clock: a recorded stream that ends so has its last tick
+/// ended already.
+fn ends_with_clock(batch: &[Inbound]) -> bool {
+    matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
 }
 
 impl Reader<'_> {
@@ -158,7 +167,7 @@ impl Reader<'_> {
         tokio::pin!(stop);
         let mut live = Live::on_stderr();
         let (mut quiet, mut heard) = (Quiet::new(Instant::now()), Instant::now());
-        let mut ended = None;
+        let mut ended = self.ended;
         loop {
             let mut batch = Vec::new();
             let progress = tokio::select! {
@@ -179,8 +188,7 @@ impl Reader<'_> {
             }
             if !batch.is_empty() {
                 quiet.heard(now);
-                // A recorded stream that ends with a clock record has its last tick ended already.
-                if matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_)))) {
+                if ends_with_clock(&batch) {
                     ended = Some(progress.last_sequence);
                 } else {
                     heard = now;
@@ -250,6 +258,9 @@ impl<'a> Work<'a> {
             }
         };
         let every = settings.snapshots.as_ref().map(|snapshots| snapshots.every);
+        // A snapshot may be of the whole log: with nothing more to come, the tick that is to be ended
+        // is the one that it was made in.
+        shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
         Ok(Self { pipeline, position: beginning.position, every, shared, started })
     }
 
@@ -260,6 +271,7 @@ impl<'a> Work<'a> {
         let mut heard = true;
         while let Some(batch) = batches.blocking_recv() {
             let last = batch.last().map_or(0, |inbound| inbound.sequence);
+            self.position.clocked = ends_with_clock(&batch);
             let produce = self.pipeline.take(batch);
             self.position.sequence = last;
             self.position.decided += produce.decisions.len() as u64;

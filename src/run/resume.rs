@@ -79,6 +79,7 @@ pub(super) async fn begin(
         recorded: None,
         sequence: 0,
         decided: 0,
+        clocked: false,
     };
     let nothing = Beginning { position, snapshot: None };
     let Some(snapshots) = snapshots else { return Ok(nothing) };

@@ -40,6 +40,8 @@ pub struct Position {
     pub sequence: u64,
     /// How many decision messages had been made.
     pub decided: u64,
+    /// Whether the last message was a clock record: a recorded stream needs no other then.
+    pub clocked: bool,
 }
 
 /// A run's state after a message.

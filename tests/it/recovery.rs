@@ -5,8 +5,8 @@ use crate::proxy::Proxy;
 use crate::support::{Dice, Seed, iceshop, output, succeed};
 use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
-use connectors::testing::NatsServer;
-use std::collections::BTreeSet;
+use connectors::testing::{NatsServer, Stream};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -101,12 +101,20 @@ impl Town {
 
     /// Messages in a stream.
     fn messages(&self, stream: impl Fn(&Subjects) -> String) -> u64 {
+        self.ask(stream, async |stream| stream.cached_info().state.messages)
+    }
+
+    /// Asks the broker about a stream.
+    fn ask<T>(
+        &self,
+        stream: impl Fn(&Subjects) -> String,
+        question: impl AsyncFnOnce(Stream) -> T,
+    ) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
             let stream = stream(&Subjects::new(CITY.parse().unwrap()));
-            let stream = connection.jetstream().get_stream(stream).await.unwrap();
-            stream.cached_info().state.messages
+            question(connection.jetstream().get_stream(stream).await.unwrap()).await
         })
     }
 
@@ -118,24 +126,32 @@ impl Town {
         let tapped = self.succeed(&["tap", "--all", "--json", "--count", &lines.to_string()]);
         assert!(tapped == self.expected, "the decisions differ from the file's");
         // A receipt for every record; the clock that ends the last tick is in a tick without end.
-        assert_eq!(self.receipts(), self.records);
+        let mut receipts = self.receipts();
+        receipts.sort_unstable();
+        assert_eq!(receipts, (1..=self.records).collect::<Vec<_>>());
     }
 
-    /// How many records have a receipt. Receipts are published at least once: after a cut the stream
-    /// has been seen to hold one more than there are records.
-    fn receipts(&self) -> u64 {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
-            let stream = Subjects::new(CITY.parse().unwrap()).receipt_stream();
-            let stream = connection.jetstream().get_stream(stream).await.unwrap();
-            let mut ids = BTreeSet::new();
+    /// The sequences that the receipts are about, in the order of their stream.
+    fn receipts(&self) -> Vec<u64> {
+        self.ask(Subjects::receipt_stream, async |stream| {
+            let mut all = Vec::new();
             for sequence in 1..=stream.cached_info().state.last_sequence {
                 let message = stream.get_raw_message(sequence).await.unwrap();
-                ids.insert(message.headers.get("Nats-Msg-Id").unwrap().as_str().to_owned());
+                let receipt: Value = serde_json::from_slice(&message.payload).unwrap();
+                all.push(receipt["sequence"].as_u64().unwrap());
             }
-            ids.len() as u64
+            all
         })
+    }
+
+    /// Takes the clock record away that an engine may have put behind the log: as if it had been
+    /// killed before.
+    fn forget_clock(&self) {
+        self.ask(Subjects::in_stream, async |stream| {
+            for sequence in self.records + 1..=stream.cached_info().state.last_sequence {
+                stream.delete_message(sequence).await.unwrap();
+            }
+        });
     }
 }
 
@@ -291,6 +307,31 @@ fn a_network_that_is_cut_both_ways_loses_nothing() {
     assert!(status.success(), "{}", town.said());
     town.finish();
     town.is_whole();
+}
+
+/// The next run reads nothing: where the log ends it knows from the snapshot alone.
+#[test]
+fn an_engine_that_is_killed_at_the_end_of_the_log_ends_its_last_tick_once() {
+    let town = Town::build(14);
+    let mut engine = town.start();
+    let last = format!("{:020}", town.records);
+    let asked = Instant::now();
+    let kept = || {
+        let files = std::fs::read_dir(town.snapshots()).into_iter().flatten().flatten();
+        files.map(|file| file.file_name().into_string().unwrap()).any(|name| name.contains(&last))
+    };
+    while !kept() {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{}", town.said());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    town.forget_clock();
+    for _ in 0..2 {
+        town.finish();
+        town.is_whole();
+    }
+    assert_eq!(town.messages(Subjects::in_stream), town.records + 1, "one clock record");
 }
 
 #[test]

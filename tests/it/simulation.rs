@@ -56,6 +56,7 @@ impl Process {
                     recorded: Some(true),
                     sequence: 0,
                     decided: 0,
+                    clocked: false,
                 };
                 (pipeline, position)
             }

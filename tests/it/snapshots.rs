@@ -7,6 +7,7 @@ use crate::support::{
 use connectors::inbound::Inbound;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
+use dataflows::saved::STATE_VERSION;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::snapshot::{Folder, Position, Snapshot};
 use iceshop::scenario::City;
@@ -24,6 +25,7 @@ fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
         recorded: Some(true),
         sequence,
         decided,
+        clocked: false,
     };
     Snapshot { position, saved: pipeline.save() }
 }
@@ -93,11 +95,12 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     flipped[middle] ^= 4;
     let mut older = good.clone();
     older[8] += 1;
+    let other_version = format!("of version {}, this program's", STATE_VERSION + 1);
     let cases: [(&[u8], &str); 5] = [
         (&good[..good.len() / 2], "bytes of state instead of"),
         (&good[..20], "ends before its header"),
         (&flipped, "checksum"),
-        (&older, "of version 2"),
+        (&older, &other_version),
         (b"something else entirely, which is long enough to be a header", "no snapshot"),
     ];
     for (damaged, reason) in cases {
