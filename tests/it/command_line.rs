@@ -378,18 +378,9 @@ fn a_bench_measures_every_record_and_decides_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("bench.svg");
     let bench = |more: &[&str]| {
-        let small = [
-            "bench",
-            "--intents",
-            "300",
-            "--stores",
-            "40",
-            "--products",
-            "4",
-            "--p99-ms",
-            "3600000",
-        ];
-        let told = succeed(&[&small[..], &["--json", "-"], more].concat());
+        let small = "bench --intents 300 --stores 40 --products 4 --p99-ms 3600000 --json -";
+        let small: Vec<&str> = small.split(' ').collect();
+        let told = succeed(&[&small[..], more].concat());
         serde_json::from_str::<Value>(&told).unwrap()
     };
     let one = bench(&["--rates", "60,90", "--seconds", "1", "--svg", picture.to_str().unwrap()]);

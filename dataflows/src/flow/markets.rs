@@ -15,7 +15,7 @@ use crate::solver::Market;
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
@@ -157,20 +157,18 @@ fn take_in(
             }
         }
     }
+    let mut touched: BTreeSet<ProductId> = BTreeSet::new();
     for (product, records) in per_product {
         let shard = shards.entry(product.clone()).or_insert_with(|| Shard::new(params, *clock));
         shard.apply(records);
         shard.market.refresh();
-        shard.keep_up(&product, *clock, standings);
-        shard.emit(&product, out);
-        if shard.is_empty() {
-            shards.remove(&product);
-        }
+        touched.insert(product);
     }
-    // Upkeep of the others: there is nothing to refresh.
-    for (product, shard) in shards.iter_mut() {
-        if shard.keep_up(product, told, standings) {
+    // What is not touched needs no refresh, and may still be due for upkeep.
+    shards.retain(|product, shard| {
+        if shard.keep_up(product, told, standings) || touched.contains(product) {
             shard.emit(product, out);
         }
-    }
+        !shard.is_empty()
+    });
 }

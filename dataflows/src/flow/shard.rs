@@ -8,7 +8,7 @@
 use super::Standings;
 use super::records::{Clock, MarketInput, Output};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
-use crate::solver::{Budget, Due, GroupedWindow, Market, PlacedOffer, Upkeep, WHOLE};
+use crate::solver::{Budget, Due, GroupedWindow, Market, PlacedOffer, Upkeep, WHOLE, share_of};
 use differential_dataflow::Hashable;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +25,10 @@ const REGION: u64 = 300_000;
 /// Steps of search that are made at a time, about a tenth of a second of them.
 const SLICE: u64 = 10_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
-const PLANNED_WITHIN_MS: i64 = 5_000;
+const PLANNED_WITHIN_MS: u64 = 5_000;
 /// And have solved what is urgent of them, and the rest.
-const URGENT_MS: i64 = 50_000;
-const LATER_MS: i64 = 90_000;
+const URGENT_MS: u64 = 50_000;
+const LATER_MS: u64 = 90_000;
 
 /// Steps that all markets together may take in a millisecond of logical time, shared out by live
 /// intents: about what half a core can do while it passes.
@@ -38,12 +38,8 @@ const STEPS_A_MS: u64 = 15_000;
 const COMPARED_EVERY_MINUTES: i64 = 20;
 
 /// Where a product stands among all, in 1/[`WHOLE`]: by its hash, so that it is the same anywhere.
-fn turn(product: &ProductId) -> i64 {
-    (product.hashed() % WHOLE) as i64
-}
-
-fn share(all: i64, of: i64) -> i64 {
-    all * of / WHOLE as i64
+fn turn(product: &ProductId) -> u64 {
+    product.hashed() % WHOLE
 }
 
 /// The upkeep from that minute on.
@@ -132,9 +128,9 @@ impl Shard {
             return false;
         };
         let (since, minute) = (course.since, course.since.minute());
-        let passed = (at.0 - since.0).max(0);
+        let passed = (at.0 - since.0).max(0) as u64;
         if !course.planned {
-            if passed < share(PLANNED_WITHIN_MS, turn(product)) {
+            if passed < share_of(PLANNED_WITHIN_MS, turn(product)) {
                 return false;
             }
             course.planned = true;
@@ -142,11 +138,11 @@ impl Shard {
         }
         let own = self.market.intents_len() as u128;
         let steps = STEPS_A_MS as u128 * passed as u128 * own / live.max(1) as u128;
-        let until = |all: i64| (passed.min(all) * WHOLE as i64 / all) as u64;
+        let until = |all: u64| passed.min(all) * WHOLE / all;
         let due = Due {
             urgent: until(URGENT_MS),
             later: until(LATER_MS),
-            before: turn(product) as u64,
+            before: turn(product),
             steps: steps.min(u64::MAX as u128) as u64,
         };
         let any = self.market.keep_up(upkeep(minute), due);

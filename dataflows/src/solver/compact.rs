@@ -128,12 +128,7 @@ impl Compact {
     /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
     pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
         let mut compact = Self::default();
-        let mut ids: Vec<u32> = offers
-            .iter()
-            .flat_map(|&o| market.offer(o).candidates.iter().map(|c| c.intent))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut ids = market.intents_near(offers);
         ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
         let mut numbers: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
         numbers.sort_unstable();

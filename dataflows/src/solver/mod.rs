@@ -53,7 +53,7 @@ mod tests;
 pub use effort::Effort;
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
-pub use upkeep::{Due, WHOLE};
+pub use upkeep::{Due, WHOLE, share_of};
 
 use crate::market::{Certificate, IntentId, Money, ProductId, StoreId, Time, WindowKey};
 use compact::search::Greedy;

@@ -327,6 +327,13 @@ impl Market {
             && inside.all(|c| holds(c.intent))
     }
 
+    /// What the offer's stock and windows add to the bound, scaled.
+    pub(crate) fn terms_of(&self, o: u32) -> i128 {
+        let offer = self.offer(o);
+        let stock = offer.placed.stock.max(0) as i128 * offer.price as i128;
+        stock + offer.windows.iter().map(|w| w.term as i128).sum::<i128>()
+    }
+
     /// The part's share of the bound by prices, scaled.
     pub(crate) fn dual_of(&self, offers: &[u32]) -> i128 {
         let terms: i128 = offers.iter().map(|&o| self.terms_of(o)).sum();

@@ -50,6 +50,15 @@ impl Market {
         offers
     }
 
+    /// The intents that the offers could serve, by index.
+    pub(crate) fn intents_near(&self, offers: &[u32]) -> Vec<u32> {
+        let candidates = offers.iter().flat_map(|&o| &self.offer(o).candidates);
+        let mut intents: Vec<u32> = candidates.map(|c| c.intent).collect();
+        intents.sort_unstable();
+        intents.dedup();
+        intents
+    }
+
     /// The offer's (candidate, slot, tier) triples.
     pub(crate) fn pairs_of(&self, o: u32) -> u64 {
         let offer = self.offer(o);

@@ -2,8 +2,9 @@
 //!
 //! From time to time the offers that have changed since they were solved are put on an agenda: those
 //! with windows that lock soon first, then those where most may be gained. Their turn comes in the
-//! course of the time until the next agenda, so that no update has to wait for all of them: the
-//! region around an offer is solved, and whatever of the agenda is in it is done.
+//! course of the time until the next agenda, so that no update has to wait for all of them: a part is
+//! solved slice by slice; of one that is too great for that the prices, and then the region around
+//! each offer that has changed, where whatever else of the agenda is in it is done with it.
 
 use super::compact::turn::Turn;
 use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
@@ -27,6 +28,11 @@ const REGIONS: u32 = 4;
 
 /// A share of all: in 1/2^20.
 pub const WHOLE: u64 = 1 << 20;
+
+/// That share, in 1/[`WHOLE`], of so many.
+pub fn share_of(all: u64, share: u64) -> u64 {
+    (all as u128 * share as u128 / WHOLE as u128) as u64
+}
 
 /// How much of an agenda is due.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +78,8 @@ struct Item {
     o: u32,
     /// How many slices of it are done.
     slice: u32,
-    /// How far the search is.
-    turn: Turn,
+    /// What is left of its search ([`Turn::left`]).
+    left: Option<(u32, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,9 +113,8 @@ impl Agenda {
         if self.steps > due.steps {
             return false;
         }
-        let share = |all: u64, of: u64| (all as u128 * of as u128 / WHOLE as u128) as u64;
-        let from = self.done + share(self.waiting[&next.o], due.before);
-        share(self.urgent, due.urgent) + share(self.later, due.later) >= from
+        let from = self.done + share_of(self.waiting[&next.o], due.before);
+        share_of(self.urgent, due.urgent) + share_of(self.later, due.later) >= from
     }
 
     /// The item's next slice comes first; what it weighs is done by and by.
@@ -140,7 +145,7 @@ impl Market {
     ///
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
-        let Upkeep { minutes, soon, now, later, region, slice } = upkeep;
+        let Upkeep { minutes, soon, now, later, region, .. } = upkeep;
         let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
         let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
@@ -161,7 +166,7 @@ impl Market {
             let urgent = part.iter().any(|&o| self.locks_before(o, soon));
             let (budget, enough) = if urgent { (now, ENOUGH.0) } else { (later, ENOUGH.1) };
             let value = self.value_in(&part) as i128 * SCALE as i128;
-            let gap = self.gap_of(&part);
+            let gap = self.dual_of(&part) - value;
             if budget == Budget::NONE || gap < SCALE as i128 + value / enough {
                 continue;
             }
@@ -182,9 +187,8 @@ impl Market {
         // Pieces that are alike are in the order of stores.
         listed.sort_by_key(|item| (item.0, item.1, item.2));
         let queue = listed.into_iter().rev();
-        let turn = Turn { left: None, most: slice / SEARCH_WEIGHT };
         self.agenda.queue = queue
-            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0, turn })
+            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0, left: None })
             .collect();
     }
 
@@ -193,7 +197,7 @@ impl Market {
     /// **Contract** nothing has changed since the last refresh.
     pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
         let mut any = false;
-        let Upkeep { now, later, region, .. } = upkeep;
+        let Upkeep { now, later, region, slice, .. } = upkeep;
         while let Some(item) = self.agenda.next() {
             if !self.agenda.is_due(due, item) {
                 break;
@@ -216,15 +220,18 @@ impl Market {
                 self.unsolved.extend(offers);
                 continue;
             }
-            self.work_off(item, (&offers, pairs), if urgent { now } else { later });
+            let budget = if urgent { now } else { later };
+            self.work_off(item, (&offers, pairs), budget, slice / SEARCH_WEIGHT);
         }
         self.dirty.clear();
         any
     }
 
-    /// Solves a slice of a piece; the next one comes next.
-    fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget) {
-        let Item { piece, mut turn, .. } = item;
+    /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
+    /// comes next.
+    fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget, most: u64) {
+        let Item { piece, left, .. } = item;
+        let mut turn = Turn { left, most };
         let budget = match piece {
             Piece::Part => budget,
             Piece::Prices => Budget { search_steps: 0, nodes: 0, ..budget },
@@ -244,7 +251,7 @@ impl Market {
         self.credit = self.credit.saturating_sub(used);
         self.agenda.steps += used + pairs * STEPS_A_TRIPLE;
         if !ends {
-            self.agenda.go_on(Item { turn, slice: item.slice + 1, ..item });
+            self.agenda.go_on(Item { left: turn.left, slice: item.slice + 1, ..item });
         } else if piece != Piece::Prices {
             for &o in offers {
                 self.agenda.drop(o);
@@ -257,15 +264,6 @@ impl Market {
             let list = self.promising(Vec::new());
             self.improve(list);
         }
-    }
-
-    /// The intents that the offers could serve, by index.
-    pub(crate) fn intents_near(&self, offers: &[u32]) -> Vec<u32> {
-        let candidates = offers.iter().flat_map(|&o| &self.offer(o).candidates);
-        let mut intents: Vec<u32> = candidates.map(|c| c.intent).collect();
-        intents.sort_unstable();
-        intents.dedup();
-        intents
     }
 
     /// Whether a window of the offer that may open, or is open, locks before `soon`.
@@ -291,27 +289,5 @@ impl Market {
         });
         let free: i128 = free.map(i128::from).sum();
         free + self.terms_of(o) - self.value_in(&[o]) as i128 * SCALE as i128
-    }
-
-    /// What the bound says above the value of the offers' windows, scaled; buyers who are in windows
-    /// of other offers count there.
-    fn gap_of(&self, offers: &[u32]) -> i128 {
-        let mut inside = offers.to_vec();
-        inside.sort_unstable();
-        let here = |i: &u32| match self.hot[*i as usize].home {
-            Home::Free => true,
-            Home::In(home, _) => inside.binary_search(&home).is_ok(),
-        };
-        let intents = self.intents_near(offers).into_iter().filter(here);
-        let prices: i128 = intents.map(|i| self.price_of(i) as i128).sum();
-        let terms: i128 = offers.iter().map(|&o| self.terms_of(o)).sum();
-        prices + terms - self.value_in(offers) as i128 * SCALE as i128
-    }
-
-    /// What the offer's stock and windows add to the bound, scaled.
-    pub(crate) fn terms_of(&self, o: u32) -> i128 {
-        let offer = self.offer(o);
-        let stock = offer.placed.stock.max(0) as i128 * offer.price as i128;
-        stock + offer.windows.iter().map(|w| w.term as i128).sum::<i128>()
     }
 }

@@ -132,8 +132,8 @@ impl Compact {
         self.reset(demand);
         self.levy(prices, demand);
         // Those who are elsewhere are paid for there.
-        let mut total: i128 = prices.u.iter().map(|u| *u as i128).sum();
-        total -= self.away_sum(prices);
+        let here = prices.u.iter().zip(&self.away).filter(|(_, away)| !**away);
+        let mut total: i128 = here.map(|(u, _)| *u as i128).sum();
         total += prices.v[self.offers.len()..].iter().map(|v| *v as i128).sum::<i128>();
         for (n, offer) in self.offers.iter().enumerate() {
             let v = prices.v[n];
@@ -156,12 +156,6 @@ impl Compact {
             *asked = cut.groups.iter().filter(picked).count() as i64;
         }
         Some(total)
-    }
-
-    /// The prices of intents that are in windows elsewhere.
-    fn away_sum(&self, prices: &Prices) -> i128 {
-        let each = prices.u.iter().zip(&self.away);
-        each.map(|(&u, &away)| if away { u as i128 } else { 0 }).sum()
     }
 
     /// Sums up what each group pays for the cuts that it is in.

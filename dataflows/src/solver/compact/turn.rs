@@ -1,7 +1,6 @@
 //! How much search a part has, and how far it has come where that is done slice by slice.
 
 use crate::solver::Budget;
-use serde::{Deserialize, Serialize};
 
 /// What a step of search may cost on average: great parts have fewer of them.
 const STEP_WORK: u64 = 4_000;
@@ -28,7 +27,7 @@ pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u6
 }
 
 /// How far the search of a part has come that is solved slice by slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// Steps of search that are left, and candidates that they may look at; nothing before the first.
     pub left: Option<(u32, u64)>,
