@@ -12,6 +12,7 @@ use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::snapshot::{Folder, Position, Snapshot};
 use iceshop::scenario::City;
 use iceshop::translate::Dating;
+use sha2::{Digest, Sha256};
 use std::fs;
 
 fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
@@ -74,6 +75,35 @@ fn a_run_that_is_stopped_anywhere_decides_the_same() {
         assert!(bytes(&pieces) == bytes(&whole), "a restored run decides something else");
     });
     assert!(deaths > 2, "runs were stopped");
+}
+
+#[test]
+fn from_every_snapshot_any_workers_and_batches_make_the_same_digest() {
+    let log = city_log(&small_city(100));
+    let (mut snapshots, mut early) = (Vec::new(), Vec::new());
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    for part in log.chunks(log.len() / 4 + 1) {
+        early.extend(decision_lines(&pipeline.take(part.to_vec()).decisions));
+        let read = snapshots.len() * (log.len() / 4 + 1) + part.len();
+        snapshots.push((read, early.clone(), pipeline.save()));
+    }
+    early.extend(decision_lines(&pipeline.finish().decisions));
+    let whole = Sha256::digest(&early);
+    let amid = |before: &[u8]| !before.is_empty() && before.len() < early.len();
+    assert!(snapshots.iter().any(|(_, before, _)| amid(before)), "decided before and after");
+    for (read, before, saved) in snapshots {
+        for (workers, batch) in [1, 2, 4].into_iter().flat_map(|w| [1, 37, 1_000].map(|b| (w, b))) {
+            let mut all = before.clone();
+            let mut pipeline =
+                Pipeline::restore(&saved, workers, Dating::Required, Standings::default()).unwrap();
+            for part in log[read..].chunks(batch) {
+                all.extend(decision_lines(&pipeline.take(part.to_vec()).decisions));
+            }
+            all.extend(decision_lines(&pipeline.finish().decisions));
+            let digest = Sha256::digest(&all);
+            assert!(digest == whole, "after {read} on {workers} workers, batches of {batch}");
+        }
+    }
 }
 
 #[test]
