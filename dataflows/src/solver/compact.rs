@@ -82,11 +82,12 @@ pub(crate) struct Window {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cand {
     pub intent: u32,
-    pub quantity: u32,
+    pub limit: i32,
     /// Worth at price 0: gain, visit value and bonus.
     pub base: i64,
-    pub limit: i32,
     pub distance_m: u32,
+    /// No more than [`crate::market::limits::MAX_QUANTITY`].
+    pub quantity: u16,
     /// Whether the buyer accepted this window (R8).
     pub bound_here: bool,
 }
@@ -138,16 +139,20 @@ impl Compact {
         for &o in offers {
             compact.add_offer(market, o, &numbers, &mut windows);
         }
-        windows.sort_by_key(|(window, _)| (window.slot, window.offer));
-        compact.places = vec![Vec::new(); compact.intents.len()];
-        for (mut window, cands) in windows {
-            let w = compact.windows.len() as u32;
+        // Numbered by slot; their candidates lie offer by offer, as rounds of prices read them.
+        let mut numbered: Vec<u32> = (0..windows.len() as u32).collect();
+        numbered.sort_by_key(|&at| (windows[at as usize].0.slot, windows[at as usize].0.offer));
+        for (window, cands) in &mut windows {
             window.first = compact.cands.len() as u32;
-            for (n, c) in (window.first..).zip(&cands) {
-                compact.places[c.intent as usize].push((w, n));
-            }
-            compact.cands.extend(cands);
+            compact.cands.append(cands);
             window.end = compact.cands.len() as u32;
+        }
+        compact.places = vec![Vec::new(); compact.intents.len()];
+        for (w, at) in (0..).zip(numbered) {
+            let window = windows[at as usize].0.clone();
+            for n in window.first..window.end {
+                compact.places[compact.cands[n as usize].intent as usize].push((w, n));
+            }
             compact.offers[window.offer as usize].windows.push(w);
             compact.windows.push(window);
         }
@@ -226,7 +231,7 @@ impl Compact {
                     let extra = node.visit_value + market.bonus(o, c.intent, slot);
                     Cand {
                         intent: number,
-                        quantity: c.quantity,
+                        quantity: u16::try_from(c.quantity).expect("a quantity in its limits"),
                         base: c.base + extra,
                         limit: c.limit,
                         distance_m: c.distance_m,
@@ -301,8 +306,12 @@ fn most_buyers(mut quantities: Vec<i64>, mut stock: i64) -> usize {
 
 fn caps(cands: &[Cand], tiers: &[Tier], cap: usize, stock: i64) -> Vec<u32> {
     let of = |tier: &Tier| {
-        let paying = cands.iter().filter(|c| c.pays(tier.price.minor()));
-        cap.min(most_buyers(paying.map(|c| c.quantity as i64).collect(), stock)) as u32
+        let paying = || cands.iter().filter(|c| c.pays(tier.price.minor()));
+        let quantities = || paying().map(|c| c.quantity as i64);
+        // Mostly there is stock for all: nothing to sort.
+        let (count, units) = quantities().fold((0, 0), |(n, units), q| (n + 1, units + q));
+        let most = if units <= stock { count } else { most_buyers(quantities().collect(), stock) };
+        cap.min(most) as u32
     };
     tiers.iter().map(of).collect()
 }

@@ -6,6 +6,7 @@
 
 use super::knapsack::{Limits, knapsack, sum};
 use crate::market::Tier;
+use std::cmp::Ordering;
 
 /// Cells of a knapsack's table that are worth their while for a window that is to stay.
 pub(crate) const KNAPSACK_CELLS: usize = 1 << 18;
@@ -15,22 +16,36 @@ pub(crate) const TRIAL_CELLS: usize = 1 << 12;
 /// One buyer who could be in the window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Item {
-    /// Who: the caller's index.
-    pub intent: u32,
-    /// `quantity * min(budget, list) - travel`: the gain at price 0 (R5).
-    pub base: i64,
-    /// Worth added at any price: visit value and bonus, less what taking the buyer costs.
-    pub extra: i64,
+    /// Worth at price 0: the gain there (R5), visit value and bonus, less what taking the buyer costs.
+    pub worth: i64,
+    /// Who: the caller's number.
+    pub who: u32,
     /// Units bought.
     pub quantity: u32,
     /// Units of the stock that is left: none of who has them already, in another window of the offer.
     pub units: u32,
-    /// Metres; carried, not used.
-    pub distance_m: u32,
     /// The greatest unit price that the buyer pays.
     pub limit: i32,
     /// Whether the group must hold this buyer (R8).
     pub bound_here: bool,
+}
+
+impl Item {
+    #[inline]
+    fn at(&self, price: i64) -> i64 {
+        self.worth - self.quantity as i64 * price
+    }
+
+    #[inline]
+    fn pays(&self, price: i64) -> bool {
+        price <= self.limit as i64
+    }
+
+    /// Whether it is in every group at that price that need not be full, or must be.
+    #[inline]
+    fn is_wanted(&self, price: i64) -> bool {
+        self.pays(price) && (self.bound_here || self.at(price) > 0)
+    }
 }
 
 /// What a window may be.
@@ -62,7 +77,7 @@ impl<'a> Frame<'a> {
 /// A group and its worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The sum of base, extra and price over the group, at `tier`.
+    /// The sum of the group's worths at the price of `tier`.
     pub worth: i64,
     /// The tier counted with; the group may be large enough for a deeper, better one.
     pub tier: usize,
@@ -72,80 +87,108 @@ pub(crate) struct Group {
     pub cells: usize,
 }
 
+/// Who could be in a group at one price.
+#[derive(Debug, Default)]
+struct Crowd {
+    paying: usize,
+    bound: usize,
+    /// Those who are worth something or must be in it, and what they are worth together.
+    wanted: usize,
+    worth: i64,
+    /// The most that anybody else is worth: nothing or less.
+    next: i64,
+    /// Whether one who must be in it cannot pay.
+    lost: bool,
+}
+
+impl Crowd {
+    fn at(items: &[Item], price: i64) -> Self {
+        let mut crowd = Self { next: i64::MIN, ..Self::default() };
+        for item in items {
+            if !item.pays(price) {
+                crowd.lost |= item.bound_here;
+                continue;
+            }
+            crowd.paying += 1;
+            let worth = item.at(price);
+            if item.bound_here || worth > 0 {
+                crowd.bound += item.bound_here as usize;
+                crowd.wanted += 1;
+                crowd.worth += worth;
+            } else {
+                crowd.next = crowd.next.max(worth);
+            }
+        }
+        crowd
+    }
+
+    /// No group of `least` or more is worth more: if everyone whom it lacks were worth `next`.
+    fn most(&self, least: usize) -> i64 {
+        let lacks = least.saturating_sub(self.wanted) as i64;
+        self.worth.saturating_add(self.next.saturating_mul(lacks))
+    }
+}
+
 /// The group of greatest worth; of equal ones the one with more buyers, then the shallower tier.
 /// `None` if no tier can be filled.
 ///
 /// **Contract** items are in the order of their ids: of two equally good buyers the first is taken.
-/// **Cost** O(tiers * n log n) while stock does not bind.
+/// **Cost** O(tiers * n) while stock does not bind.
 pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
     let mut best: Option<Group> = None;
-    let mut order: Vec<(i64, usize)> = Vec::with_capacity(items.len());
     // Where everybody takes one unit, stock is no more than a limit of the group's size.
     let single = items.iter().all(|item| item.units == 1);
     let max_group =
         if single { frame.max_group.min(frame.units.max(0) as usize) } else { frame.max_group };
     let mut all_cells = 0;
+    let shallowest = frame.tiers.get(frame.least_tier)?.min_buyers as usize;
     for (tier, step) in frame.tiers.iter().enumerate().skip(frame.least_tier).rev() {
-        let least = step.min_buyers as usize;
+        let (least, price) = (step.min_buyers as usize, step.price.minor());
         if least > max_group {
             continue;
         }
-        order.clear();
-        let (mut bound, mut wanted, mut most) = (0, 0, 0);
-        let mut lost = false;
-        for (n, item) in items.iter().enumerate() {
-            if step.price.minor() <= item.limit as i64 {
-                let gain = item.base - item.quantity as i64 * step.price.minor();
-                let worth = gain + item.extra;
-                order.push((worth, n));
-                bound += item.bound_here as usize;
-                wanted += (item.bound_here || worth > 0) as usize;
-                most += if item.bound_here { worth } else { worth.max(0) };
-            } else {
-                lost |= item.bound_here;
-            }
-        }
-        if lost || order.len() < least || bound > max_group {
+        let crowd = Crowd::at(items, price);
+        if crowd.lost || crowd.paying < least || crowd.bound > max_group {
             continue;
         }
-        if most < frame.least_worth || best.as_ref().is_some_and(|best| most < best.worth) {
+        let floor = best.as_ref().map_or(frame.least_worth, |b| b.worth.max(frame.least_worth));
+        if crowd.most(shallowest) < floor {
+            // At a shallower tier nobody is worth more.
+            break;
+        }
+        if crowd.most(least) < floor {
             continue;
         }
-        let by_worth = |a: &(i64, usize), b: &(i64, usize)| {
-            let bound_first = items[b.1].bound_here.cmp(&items[a.1].bound_here);
-            bound_first.then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
-        };
-        let size = wanted.max(least).min(max_group).min(order.len());
-        if size < order.len() {
-            order.select_nth_unstable_by(size - 1, by_worth);
-        }
-        let units: i64 = order[..size].iter().map(|entry| items[entry.1].units as i64).sum();
-        let worth = sum(order[..size].iter().map(|entry| entry.0));
-        let fits = units <= frame.units;
+        let size = crowd.wanted.max(least).min(max_group).min(crowd.paying);
+        let (worth, chosen) = best_of_size(items, price, &crowd, size);
+        let fits = chosen.iter().map(|&n| items[n].units as i64).sum::<i64>() <= frame.units;
         let group = if fits {
-            let chosen = order[..size].iter().map(|entry| entry.1).collect();
             Some(Group { worth, tier, chosen, cells: 0 })
         } else if worth < frame.least_worth {
             None
         } else {
-            order.sort_unstable_by(by_worth);
-            let Frame { max_group: most, units, cells, .. } = frame;
-            let limits = Limits { least, most, units, cells };
+            let paying = items.iter().enumerate().filter(|(_, item)| item.pays(price));
+            let mut order: Vec<(i64, usize)> = paying.map(|(n, i)| (i.at(price), n)).collect();
+            order.sort_unstable_by(by_worth(items));
+            let Frame { units, cells, .. } = frame;
+            let limits = Limits { least, most: frame.max_group, units, cells };
             let units_of = |n: usize| items[n].units as i64;
-            let (picked, cells) = knapsack(&order, units_of, bound, &limits);
+            let (picked, cells) = knapsack(&order, units_of, crowd.bound, &limits);
             all_cells += cells;
-            picked.map(|(worth, chosen)| Group { worth, tier, chosen, cells })
+            picked.map(|(worth, mut chosen)| {
+                chosen.sort_unstable();
+                Group { worth, tier, chosen, cells }
+            })
         };
-        if let Some(mut group) = group {
+        if let Some(group) = group {
             let better = best.as_ref().is_none_or(|best| {
                 (group.worth, group.chosen.len()) >= (best.worth, best.chosen.len())
             });
             if better {
-                group.chosen.sort_unstable();
                 best = Some(group);
             }
         }
-        if fits && wanted >= least {
+        if fits && crowd.wanted >= least {
             // Reached by those alone who are worth something: nobody is worth more at a shallower
             // tier, and no more may come.
             break;
@@ -154,23 +197,42 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
     best.map(|best| Group { cells: all_cells, ..best })
 }
 
-/// False if no group of these can be worth `least_worth` or more: a cheap look before
-/// [`best_group`], which is then not worth its while.
-///
-/// **Cost** O(n).
-pub(crate) fn may_reach(items: &[Item], frame: Frame<'_>, least_worth: i64) -> bool {
-    let reachable = |tier: &&Tier| tier.min_buyers as usize <= frame.max_group;
-    let Some(deepest) = frame.tiers.iter().rev().find(reachable) else { return false };
-    let (mut most, mut buyers) = (0, 0);
-    for item in items {
-        if deepest.price.minor() <= item.limit as i64 {
-            let gain = item.base - item.quantity as i64 * deepest.price.minor();
-            buyers += 1;
-            let worth = gain + item.extra;
-            most += if item.bound_here { worth } else { worth.max(0) };
-        }
+/// Who must be in it first, then the greater worth, then the earlier position.
+fn by_worth(items: &[Item]) -> impl Fn(&(i64, usize), &(i64, usize)) -> Ordering + '_ {
+    |a, b| {
+        let bound_first = items[b.1].bound_here.cmp(&items[a.1].bound_here);
+        bound_first.then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
     }
-    buyers >= frame.tiers[0].min_buyers && most >= least_worth
+}
+
+/// The best `size` of those who can pay, with their worth; positions rise.
+fn best_of_size(items: &[Item], price: i64, crowd: &Crowd, size: usize) -> (i64, Vec<usize>) {
+    let all = || items.iter().enumerate();
+    let wanted = all().filter(|(_, item)| item.is_wanted(price));
+    let mut chosen = Vec::with_capacity(size);
+    if size >= crowd.wanted {
+        chosen.extend(wanted.clone().map(|(n, _)| n));
+    }
+    if size == crowd.wanted {
+        return (crowd.worth, chosen);
+    }
+    // Too many, or some who are worth nothing come too.
+    let with_worth = |(n, item): (usize, &Item)| (item.at(price), n);
+    let mut order = Vec::with_capacity(crowd.paying);
+    let (few, worth) = if size < crowd.wanted {
+        order.extend(wanted.map(with_worth));
+        (size, 0)
+    } else {
+        let rest = all().filter(|(_, item)| item.pays(price) && !item.is_wanted(price));
+        order.extend(rest.map(with_worth));
+        (size - crowd.wanted, crowd.worth)
+    };
+    if few < order.len() {
+        order.select_nth_unstable_by(few - 1, by_worth(items));
+    }
+    chosen.extend(order[..few].iter().map(|entry| entry.1));
+    chosen.sort_unstable();
+    (sum(std::iter::once(worth).chain(order[..few].iter().map(|entry| entry.0))), chosen)
 }
 
 #[cfg(test)]
@@ -198,9 +260,11 @@ mod tests {
                 continue;
             }
             for tier in &frame.tiers[frame.least_tier..] {
-                let gain = |i: &Item| i.base - i.quantity as i64 * tier.price.minor();
-                if group.len() >= tier.min_buyers as usize && group.iter().all(|i| gain(i) >= 0) {
-                    let worth = group.iter().map(|i| gain(i) + i.extra).sum::<i64>();
+                let price = tier.price.minor();
+                let pays = |i: &&Item| i.pays(price);
+                if group.len() >= tier.min_buyers as usize && group.iter().all(pays) {
+                    let worth =
+                        group.iter().map(|i| i.worth - i.quantity as i64 * price).sum::<i64>();
                     best = best.max(Some(worth));
                 }
             }
@@ -222,7 +286,7 @@ mod tests {
                 .map(|(n, &(base, extra, quantity, bound_here, beside))| {
                     let limit = base.div_euclid(quantity as i64) as i32;
                     let units = if beside { 0 } else { quantity };
-                    Item { intent: n as u32, base, extra, quantity, units, distance_m: 0, limit, bound_here }
+                    Item { worth: base + extra, who: n as u32, quantity, units, limit, bound_here }
                 }).collect();
             let frame = Frame { least_tier, ..Frame::of(&tiers, max_group, units) };
             let found = best_group(&items, frame);

@@ -5,7 +5,7 @@
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
 use super::compact::search::Greedy;
-use super::group::{Frame, Group, Item, TRIAL_CELLS, best_group, may_reach};
+use super::group::{Frame, Group, Item, TRIAL_CELLS, best_group};
 use super::market::{Market, WindowNode};
 use super::plan::{Gain, Home, Trial};
 use super::repair::Whom;
@@ -95,9 +95,6 @@ impl Market {
         let least_worth = before.max(0);
         let frame = Frame::of(offer.tiers(), offer.max_group(), units);
         let frame = Frame { cells: TRIAL_CELLS, least_worth, ..frame };
-        if !may_reach(&items, frame, least_worth) {
-            return None;
-        }
         let group = best_group(&items, frame)?;
         if group.worth < 0 {
             return None;

@@ -5,7 +5,7 @@
 //! released: the buyer leaves, and is in no window until the promise itself has changed.
 
 use super::group::{Frame, Group, Item, best_group};
-use super::market::{Candidate, Hot, Market};
+use super::market::{Candidate, Market};
 use super::plan::{Broken, Home, Trial};
 use crate::market::{Slot, StoreId};
 
@@ -253,7 +253,8 @@ impl Market {
         Some((items, group))
     }
 
-    /// Who could be in the window, and at what cost to the objective elsewhere.
+    /// Who could be in the window, by their places among the offer's candidates, and at what cost to
+    /// the objective elsewhere.
     pub(crate) fn items_for(&self, o: u32, slot: Slot, whom: Whom) -> Option<Vec<Item>> {
         let offer = self.offer(o);
         let window = offer.window(slot)?;
@@ -261,7 +262,7 @@ impl Market {
             return None;
         }
         let mut items: Vec<Item> = Vec::with_capacity(window.eligible as usize);
-        for c in &offer.candidates {
+        for (who, c) in (0..).zip(&offer.candidates) {
             if !c.in_time(slot) || !self.eligible(o, c.intent, slot) {
                 continue;
             }
@@ -274,13 +275,12 @@ impl Market {
                     None => continue,
                 },
             };
+            let extra = window.visit_value + self.bonus(o, c.intent, slot) - cost;
             items.push(Item {
-                intent: c.intent,
-                base: c.base,
-                extra: window.visit_value + self.bonus(o, c.intent, slot) - cost,
+                worth: c.base + extra,
+                who,
                 quantity: c.quantity,
                 units: c.quantity,
-                distance_m: c.distance_m,
                 limit: c.limit,
                 bound_here: self.pinned(c.intent),
             });
@@ -299,8 +299,12 @@ impl Market {
         group: &Group,
     ) -> Vec<(u32, Slot)> {
         let mut robbed = Vec::new();
-        for &n in &group.chosen {
-            let i = items[n].intent;
+        let members = group.chosen.iter().map(|&n| {
+            let at = items[n].who as usize;
+            self.offer(o).candidates[at]
+        });
+        let members: Vec<Candidate> = members.collect();
+        for i in members.iter().map(|c| c.intent) {
             match self.hot[i as usize].home {
                 Home::In(from, s) if (from, s) != (o, slot) => {
                     self.touch(trial, from, s);
@@ -314,12 +318,7 @@ impl Market {
             }
         }
         self.touch(trial, o, slot);
-        let members = group.chosen.iter().map(|&n| {
-            let Item { base, intent, quantity, distance_m, limit, .. } = items[n];
-            let Hot { from, until, .. } = self.hot[intent as usize];
-            Candidate { base, intent, quantity, distance_m, limit, from, until }
-        });
-        self.seat(o, slot, members.collect());
+        self.seat(o, slot, members);
         robbed
     }
 }

@@ -74,7 +74,7 @@ impl Alike {
         for (offer, _) in part.offers.iter_mut().zip(&self.shared).filter(|pair| *pair.1) {
             let windows = offer.windows.iter().map(|&w| &part.windows[w as usize]);
             let all = windows.flat_map(|w| &part.cands[w.first as usize..w.end as usize]);
-            let mut all: Vec<(u32, u32)> = all.map(|c| (c.intent, c.quantity)).collect();
+            let mut all: Vec<(u32, u32)> = all.map(|c| (c.intent, c.quantity as u32)).collect();
             all.sort_unstable();
             all.dedup();
             offer.stock = all.iter().map(|c| c.1 as i64).sum();

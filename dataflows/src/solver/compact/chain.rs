@@ -116,6 +116,7 @@ impl Plan<'_> {
     /// most.
     fn extend_by_chain(&mut self, w: u32, price: i64) -> bool {
         let mut links = vec![Link { window: w, via: 0, cand: 0, gain: 0 }];
+        self.chains = self.chains.wrapping_add(1);
         let mut best: Option<End> = None;
         let mut from = 0;
         for _ in 0..LONGEST {
@@ -157,7 +158,7 @@ impl Plan<'_> {
             let mut gain = gain + c.at(price);
             let mut last = home == FREE;
             if !last {
-                let Some(own) = self.seat_of(c.intent, home) else { continue };
+                let Some(own) = self.seat_of(c.intent) else { continue };
                 gain -= self.cand(own).at(self.own_price(home));
                 last = self.can_spare(home);
             }
@@ -168,10 +169,12 @@ impl Plan<'_> {
                 continue;
             }
             let link = Link { window: home, via, cand, gain };
-            match links.iter().position(|link| link.window == home) {
-                None => links.push(link),
-                Some(other) if other >= known && links[other].gain < gain => links[other] = link,
-                Some(_) => {}
+            let (chain, other) = self.links[home as usize];
+            if chain != self.chains {
+                self.links[home as usize] = (self.chains, links.len() as u32);
+                links.push(link);
+            } else if other as usize >= known && links[other as usize].gain < gain {
+                links[other as usize] = link;
             }
         }
     }

@@ -5,8 +5,8 @@
 //! hold more buyers than its stock can serve, or more than their slots' candidates together, the
 //! offer's term is the best that they can do jointly.
 
-use super::Compact;
 use super::cuts::Cut;
+use super::{Cand, Compact};
 use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
 
@@ -327,26 +327,12 @@ impl Compact {
     }
 
     /// The reduced worths of all who would be in a group at that price without limits.
-    #[inline]
     fn sum_up(&self, w: u32, price: i64, v: i64, u: &[i64], branch: Option<&Branch>) -> Sum {
         let first = self.windows[w as usize].first as usize;
-        let mut sum = Sum::default();
-        let mut next = i64::MIN;
         let unit = price * SCALE + v;
         let cands = self.cands_of(w);
-        let Some(branch) = branch else {
-            for c in cands {
-                let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
-                let pays = c.pays(price);
-                sum.paying += pays as u32;
-                let counts = pays && worth > 0;
-                next = next.max(if pays && worth <= 0 { worth } else { i64::MIN });
-                sum.worth = sum.worth.saturating_add(if counts { worth } else { 0 });
-                sum.positive += counts as u32;
-            }
-            sum.next = (next > i64::MIN).then_some(next);
-            return sum;
-        };
+        let Some(branch) = branch else { return sum_up_all(cands, price, unit, u) };
+        let mut sum = Sum::default();
         for (c, &must) in cands.iter().zip(&branch.cands[first..]) {
             if must < 0 {
                 continue;
@@ -396,6 +382,24 @@ impl Compact {
         demand.tier[w as usize] = (pick.tier as u8, pick.size as u32);
         demand.order = order;
     }
+}
+
+/// The same where nobody must or must not be in it: most of the time of a round of prices is here.
+#[inline(never)]
+fn sum_up_all(cands: &[Cand], price: i64, unit: i64, u: &[i64]) -> Sum {
+    let (mut worth, mut positive, mut paying, mut next) = (0u128, 0, 0, i64::MIN);
+    for c in cands {
+        let own = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
+        let pays = c.pays(price);
+        let own = if pays { own } else { i64::MIN };
+        paying += pays as u32;
+        positive += (own > 0) as u32;
+        worth += own.max(0) as u128;
+        next = next.max(if own > 0 { i64::MIN } else { own });
+    }
+    let worth = worth.min(i64::MAX as u128) as i64;
+    let next = (next > i64::MIN).then_some(next);
+    Sum { worth, positive, paying, forced: 0, next }
 }
 
 /// Brings the best `size` of the list to its front, the forced ones among them; their sum.

@@ -1,7 +1,6 @@
 //! The moves that change a grouping: windows open, close, take buyers from others and fill up.
 
 use super::plan::{Broken, FREE, Plan};
-use crate::solver::group::{Frame, may_reach};
 use crate::solver::plan::Gain;
 use std::cmp::Reverse;
 
@@ -136,11 +135,6 @@ impl Plan<'_> {
         let before = self.worth[w as usize];
         let size = self.members[w as usize].len();
         self.list_at_loss(w);
-        let offer = self.part.offer_of(w);
-        let frame = Frame::of(&offer.tiers, offer.cap, self.room(w));
-        if !may_reach(&self.items, frame, before.max(0)) {
-            return false;
-        }
         // The best group may take more buyers of a window than that can spare.
         for again in [false, true] {
             let Some((worth, group)) = self.best(w, 0, before.max(0)) else { return false };
@@ -169,7 +163,7 @@ impl Plan<'_> {
                 self.fill(i);
             }
             if self.total > total {
-                disturbed.extend(self.log[mark..].iter().map(|entry| entry.0));
+                disturbed.extend(self.changed(mark));
                 for &i in freed.iter().filter(|&&i| self.home[i as usize] == FREE) {
                     disturbed.extend(self.part.places[i as usize].iter().map(|p| p.0));
                 }

@@ -4,7 +4,7 @@
 //! change of a window goes through [`Plan::set`], which keeps the sums and notes what was there.
 
 use super::dual::Demand;
-use super::{Cand, Compact};
+use super::{Cand, Compact, Window};
 use crate::solver::group::{Frame, Group, Item, best_group};
 use crate::solver::plan::Gain;
 
@@ -25,32 +25,45 @@ pub(crate) struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Impossible;
 
+/// What a window was.
+#[derive(Debug, Clone)]
+struct Was {
+    window: u32,
+    members: Vec<u32>,
+    turn: u32,
+}
+
 /// The grouping.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan<'a> {
     pub part: &'a Compact,
     /// By intent: its window.
     pub home: Vec<u32>,
+    /// By intent in a window: its candidate there.
+    seat: Vec<u32>,
     /// By window: its candidates' places, rising.
     pub members: Vec<Vec<u32>>,
     /// By window: the tier that its group reaches.
     pub tier: Vec<u8>,
     /// By window: its group's part of the objective.
     pub worth: Vec<i64>,
-    /// By window: counts changes of its group.
+    /// By window: what group it has, of all that it has had; taken back, it has its number again.
     turn: Vec<u32>,
+    turns: u32,
     /// By offer: units in its windows.
     pub used: Vec<i64>,
     /// The objective and its ties.
     pub total: Gain,
-    /// By intent: what its leaving costs, and its window's count that this holds for.
-    losses: Vec<(u32, u32, Option<i64>)>,
+    /// By intent: what its leaving costs, and the group's number that this holds for.
+    losses: Vec<(u32, Option<i64>)>,
     /// What windows were, latest last.
-    pub log: Vec<(u32, Vec<u32>)>,
+    log: Vec<Was>,
     /// Candidates looked at so far.
     pub work: u64,
-    pub items: Vec<Item>,
-    places: Vec<u32>,
+    items: Vec<Item>,
+    /// By window: its link in a chain that is looked for, and that chain's number.
+    pub links: Vec<(u32, u32)>,
+    pub chains: u32,
 }
 
 impl<'a> Plan<'a> {
@@ -59,17 +72,20 @@ impl<'a> Plan<'a> {
         Self {
             part,
             home: vec![FREE; part.intents.len()],
+            seat: vec![FREE; part.intents.len()],
             members: vec![Vec::new(); windows],
             tier: vec![0; windows],
             worth: vec![0; windows],
             turn: vec![0; windows],
+            turns: 0,
             used: vec![0; part.offers.len()],
             total: Gain::default(),
-            losses: vec![(FREE, 0, None); part.intents.len()],
+            losses: vec![(0, None); part.intents.len()],
             log: Vec::new(),
             work: 0,
             items: Vec::new(),
-            places: Vec::new(),
+            links: vec![(0, 0); windows],
+            chains: 0,
         }
     }
 
@@ -117,9 +133,10 @@ impl<'a> Plan<'a> {
     /// Takes back all changes since the mark.
     pub(crate) fn roll_back(&mut self, mark: usize) {
         while self.log.len() > mark {
-            let (w, members) = self.log.pop().expect("longer");
+            let Was { window, members, turn } = self.log.pop().expect("longer");
             // Whoever is elsewhere by now leaves there when that window's turn comes.
-            self.put(w, members);
+            self.put(window, members);
+            self.turn[window as usize] = turn;
         }
         // A member may have been freed by the undoing of another window: windows say who is where.
         debug_assert!(self.is_sound());
@@ -127,7 +144,7 @@ impl<'a> Plan<'a> {
 
     /// Windows changed since the mark.
     pub(crate) fn changed(&self, mark: usize) -> impl Iterator<Item = u32> + '_ {
-        self.log[mark..].iter().map(|entry| entry.0)
+        self.log[mark..].iter().map(|was| was.window)
     }
 
     fn is_sound(&self) -> bool {
@@ -141,13 +158,17 @@ impl<'a> Plan<'a> {
 
     /// Replaces a window's group; its new members are free or in it.
     pub(crate) fn set(&mut self, w: u32, members: Vec<u32>) {
-        let old = self.put(w, members);
-        self.log.push((w, old));
+        let turn = self.turn[w as usize];
+        let members = self.put(w, members);
+        self.log.push(Was { window: w, members, turn });
+        self.turns = self.turns.wrapping_add(1);
+        self.turn[w as usize] = self.turns;
     }
 
     /// Seats a candidate of the window there too, who is free.
     pub(crate) fn join(&mut self, w: u32, n: u32) {
-        let mut members = self.members[w as usize].clone();
+        let mut members = Vec::with_capacity(self.members[w as usize].len() + 1);
+        members.extend_from_slice(&self.members[w as usize]);
         members.insert(members.partition_point(|m| *m < n), n);
         self.set(w, members);
     }
@@ -175,6 +196,7 @@ impl<'a> Plan<'a> {
         for k in 0..size {
             let c = self.cand(self.members[at][k]);
             self.home[c.intent as usize] = w;
+            self.seat[c.intent as usize] = self.members[at][k];
             self.used[offer] += c.quantity as i64;
             self.total.nearer -= c.distance_m as i64;
             worth += c.at(price);
@@ -182,7 +204,6 @@ impl<'a> Plan<'a> {
         self.total.value += worth - self.worth[at];
         self.worth[at] = worth;
         self.tier[at] = tier as u8;
-        self.turn[at] += 1;
         old
     }
 
@@ -195,11 +216,11 @@ impl<'a> Plan<'a> {
         }
         let turn = self.turn[w as usize];
         let known = self.losses[i as usize];
-        if (known.0, known.1) == (w, turn) {
-            return known.2;
+        if known.0 == turn {
+            return known.1;
         }
         let loss = self.loss_from(w, i);
-        self.losses[i as usize] = (w, turn, loss);
+        self.losses[i as usize] = (turn, loss);
         loss
     }
 
@@ -237,51 +258,35 @@ impl<'a> Plan<'a> {
         self.part.offers[offer].stock - (self.used[offer] - mine)
     }
 
-    /// Lists in `items` and `places` who could be in the window, each at what `cost` says of the
-    /// window that the buyer would leave (this one, if none); those without a cost cannot be had.
+    /// Lists in `items` who could be in the window, each at what `cost` says of the window that the
+    /// buyer would leave (this one, if none); those without a cost cannot be had.
     fn list(&mut self, w: u32, mut cost: impl FnMut(&mut Self, u32, &Cand) -> Option<i64>) {
         let mut items = std::mem::take(&mut self.items);
-        let mut places = std::mem::take(&mut self.places);
         items.clear();
-        places.clear();
-        let window = &self.part.windows[w as usize];
-        self.work += (window.end - window.first) as u64;
-        for n in window.first..window.end {
-            let c = self.cand(n);
+        let Window { offer, first, end, .. } = self.part.windows[w as usize];
+        self.work += (end - first) as u64;
+        for (who, c) in (first..).zip(self.part.cands_of(w)) {
             if self.part.away[c.intent as usize] {
                 continue;
             }
             let home = self.home[c.intent as usize];
-            let cost =
-                if home == w || home == FREE { cost(self, w, c) } else { cost(self, home, c) };
+            let here = home == w || home == FREE;
+            let Some(cost) = cost(self, if here { w } else { home }, c) else { continue };
+            let quantity = c.quantity as u32;
             // Who is in another window of the offer takes no more of its stock.
-            let beside =
-                home != w && home != FREE && self.part.windows[home as usize].offer == window.offer;
-            if let Some(cost) = cost {
-                items.push(Item {
-                    intent: c.intent,
-                    base: c.base,
-                    extra: -cost,
-                    quantity: c.quantity,
-                    units: if beside { 0 } else { c.quantity },
-                    distance_m: c.distance_m,
-                    limit: c.limit,
-                    bound_here: c.bound_here,
-                });
-                places.push(n);
-            }
+            let beside = !here && self.part.windows[home as usize].offer == offer;
+            let units = if beside { 0 } else { quantity };
+            let Cand { limit, bound_here, .. } = *c;
+            items.push(Item { worth: c.base - cost, who, quantity, units, limit, bound_here });
         }
         self.items = items;
-        self.places = places;
     }
 
     /// Takes those off the list.
     pub(crate) fn unlist(&mut self, whom: impl Fn(&Self, u32) -> bool) {
-        let stay: Vec<bool> = self.places.iter().map(|&n| !whom(self, n)).collect();
-        let mut each = stay.iter();
-        self.items.retain(|_| *each.next().expect("as many"));
-        let mut each = stay.iter();
-        self.places.retain(|_| *each.next().expect("as many"));
+        let mut items = std::mem::take(&mut self.items);
+        items.retain(|item| !whom(self, item.who));
+        self.items = items;
     }
 
     /// The best group of the window among those listed, if it is worth so much.
@@ -311,7 +316,7 @@ impl<'a> Plan<'a> {
         let frame = Frame { least_tier, cells: CELLS, least_worth, ..frame };
         let Group { worth, chosen, cells, .. } = best_group(&self.items, frame)?;
         self.work += cells as u64 / CELLS_A_STEP;
-        Some((worth, chosen.iter().map(|&k| self.places[k]).collect()))
+        Some((worth, chosen.iter().map(|&k| self.items[k].who).collect()))
     }
 
     /// Lists who could be in the window, each at what the objective loses where the buyer is.
@@ -333,7 +338,7 @@ impl<'a> Plan<'a> {
         costs: impl Fn(u32) -> i64,
     ) -> Option<(i64, Vec<u32>)> {
         self.list(w, |plan, home, c| {
-            let stuck = home != w && plan.seat_of(c.intent, home).is_none();
+            let stuck = home != w && plan.seat_of(c.intent).is_none();
             (!stuck).then(|| costs(c.intent))
         });
         let offer = self.part.offer_of(w);
@@ -346,12 +351,12 @@ impl<'a> Plan<'a> {
     /// free if those do not reach a tier.
     pub(crate) fn choice(&mut self, w: u32, demand: &Demand) -> Option<(i64, Vec<u32>)> {
         self.list_free(w, |_| 0);
-        let kept = (self.items.clone(), self.places.clone());
+        let kept = self.items.clone();
         self.unlist(|_, n| !demand.chosen[n as usize]);
         if let Some(found) = self.best(w, 0, i64::MIN) {
             return Some(found);
         }
-        (self.items, self.places) = kept;
+        self.items = kept;
         self.best(w, 0, i64::MIN)
     }
 
@@ -378,10 +383,10 @@ impl<'a> Plan<'a> {
     }
 
     /// The intent's candidate in the window that it is in, unless it accepted it.
-    pub(crate) fn seat_of(&self, i: u32, home: u32) -> Option<u32> {
-        let places = &self.part.places[i as usize];
-        let at = places.binary_search_by_key(&home, |place| place.0).ok()?;
-        let n = places[at].1;
+    #[inline]
+    pub(crate) fn seat_of(&self, i: u32) -> Option<u32> {
+        let n = self.seat[i as usize];
+        debug_assert_ne!(self.home[i as usize], FREE);
         (!self.cand(n).bound_here).then_some(n)
     }
 }
