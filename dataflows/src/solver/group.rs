@@ -164,7 +164,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         let fits = chosen.iter().map(|&n| items[n].units as i64).sum::<i64>() <= frame.units;
         let group = if fits {
             Some(Group { worth, tier, chosen, cells: 0 })
-        } else if worth < frame.least_worth {
+        } else if worth < floor {
             None
         } else {
             let paying = items.iter().enumerate().filter(|(_, item)| item.pays(price));
