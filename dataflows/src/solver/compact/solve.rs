@@ -50,6 +50,9 @@ const CHAINED: usize = 6;
 const BRANCHED: usize = 50;
 const HOPELESS: i128 = 30;
 const SEARCHES_ON: u32 = 2;
+/// A part of no more intents than that, or with a gap of no more than one in so many, is branched
+/// after its first start already: mostly that closes it.
+const CLOSE: i128 = 1_000;
 /// The share of the gap that competing for buyers has to close.
 const WORTH_COMPETING: i128 = 10;
 
@@ -60,6 +63,15 @@ pub(crate) struct Relaxed {
     pub cuts: Vec<Cut>,
     /// Whether all windows compete for the buyers of the part.
     pub together: bool,
+}
+
+/// What a search came to.
+struct Searched {
+    /// Steps of it that were made, and what they took.
+    made: u32,
+    used: u64,
+    /// The value where it ended.
+    value: i64,
 }
 
 /// A solve under way.
@@ -235,7 +247,7 @@ impl<'a> Solve<'a> {
     /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
     /// letting all windows compete for the buyers of the part.
     fn strengthen(&mut self) {
-        self.relaxed.prices = self.prices.clone();
+        self.relaxed = Relaxed { prices: self.prices.clone(), ..Relaxed::default() };
         let few = self.part.intents.len() <= STRENGTHENED;
         let narrow = few && self.part.is_closed();
         if self.is_proven() || self.budget.nodes == 0 || !narrow || self.left(1) == 0 {
@@ -309,8 +321,8 @@ impl<'a> Solve<'a> {
         let (steps, work) = turn.left.unwrap_or(all);
         if starts == 1 && !self.budget.from_scratch {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
-            let (made, used) = match self.is_proven() {
-                true => (steps, 0),
+            let Searched { made, used, .. } = match self.is_proven() {
+                true => Searched { made: steps, used: 0, value: 0 },
                 false => self.search_from(self.plan.clone(), false, limits, seed, CHAINED),
             };
             // What credit does not reach is left out.
@@ -321,25 +333,29 @@ impl<'a> Solve<'a> {
         turn.left = Some((0, 0));
         let (steps, work) = (steps / shares, work / shares as u64);
         let start = self.plan.clone();
+        let mut found = None;
         for n in 0..starts {
             if self.is_proven() {
                 return;
             }
-            let work = self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT;
+            let limits = (steps, self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT);
             // From elsewhere once, in case the incumbent is no place to start from.
             let anew = n > 0 && n + 1 == starts;
-            self.search_from(
-                start.clone(),
-                anew,
-                (steps, work),
-                seed.wrapping_add(n as u64),
-                CHAINED,
-            );
+            let seed = seed.wrapping_add(n as u64);
+            let value = self.search_from(start.clone(), anew, limits, seed, CHAINED).value;
+            // Two that end alike have most likely found all there is.
+            if found == Some(value) && !self.is_hopeless() {
+                return;
+            }
+            found = found.max(Some(value));
+            if n == 0 && starts > 1 && (size <= BRANCHED || self.is_close()) {
+                self.strengthen();
+                self.branch();
+            }
         }
     }
 
-    /// One search from there, or from what the windows ask for; returns the steps that it made, and
-    /// what they took.
+    /// One search from there, or from what the windows ask for.
     fn search_from(
         &mut self,
         mut run: Plan<'a>,
@@ -347,17 +363,17 @@ impl<'a> Solve<'a> {
         limits: (u32, u64),
         seed: u64,
         one_in: usize,
-    ) -> (u32, u64) {
+    ) -> Searched {
         let begun = run.work;
         if anew {
             run.follow(&self.demand);
         }
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let made = run.search(limits, seed, (&self.prices, &self.demand), enough, one_in);
-        let steps = (run.work - begun) * SEARCH_WEIGHT;
-        self.effort.spend(Phase::Search, steps);
+        let used = (run.work - begun) * SEARCH_WEIGHT;
+        self.effort.spend(Phase::Search, used);
         self.plan.better_of(&run);
-        (made, steps)
+        Searched { made, used, value: run.total().value }
     }
 
     /// Whether the gap is too great for branch and bound to close.
@@ -368,6 +384,12 @@ impl<'a> Solve<'a> {
             && self.bound - value > self.bound / HOPELESS
     }
 
+    /// Whether the gap is so small that branch and bound will most likely close it.
+    fn is_close(&self) -> bool {
+        let value = self.plan.total().value as i128 * SCALE as i128;
+        self.bound - value <= self.bound / CLOSE
+    }
+
     /// Searches on by exchanges instead of branching.
     fn search_on(&mut self, seed: u64) {
         let mut left = self.left(self.branch_work() * SEARCHES_ON as u64);
@@ -375,8 +397,8 @@ impl<'a> Solve<'a> {
         for n in 0..SEARCHES_ON {
             let limits = (u32::MAX, share.min(left) / SEARCH_WEIGHT);
             let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
-            let (_, used) = self.search_from(self.plan.clone(), n == 0, limits, seed, 1);
-            left = left.saturating_sub(used);
+            let searched = self.search_from(self.plan.clone(), n == 0, limits, seed, 1);
+            left = left.saturating_sub(searched.used);
         }
     }
 
