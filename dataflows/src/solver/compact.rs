@@ -16,6 +16,8 @@ pub(crate) mod dual;
 
 mod joint;
 
+mod slots;
+
 mod cuts;
 
 mod alike;
@@ -43,6 +45,7 @@ pub(crate) mod turn;
 use super::market::{self, Market};
 use super::plan::Home;
 use crate::market::{Slot, Tier};
+use slots::{Slots, Useful};
 
 /// An offer.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub(crate) struct Offer {
     pub most: usize,
     /// Whether that is fewer than its candidates.
     pub scarce: bool,
+    /// Whether the part has all its candidates: each can be served as things are.
+    pub whole: bool,
     /// The tiers that a group can reach.
     pub tiers: Vec<Tier>,
     /// Its windows, in the order of slots.
@@ -63,7 +68,7 @@ pub(crate) struct Offer {
 }
 
 /// A window that may be of use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Window {
     pub offer: u32,
     pub slot: Slot,
@@ -129,10 +134,9 @@ impl Compact {
     /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
     pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
         let mut compact = Self::default();
-        let mut ids = market.intents_near(offers);
-        ids.sort_by(|a, b| market.node(*a).intent.id.cmp(&market.node(*b).intent.id));
-        let mut numbers: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
-        numbers.sort_unstable();
+        let ids = by_id(market, market.intents_near(offers));
+        let mut numbers = vec![u32::MAX; market.intents.len()];
+        ids.iter().zip(0..).for_each(|(&i, number)| numbers[i as usize] = number);
         compact.intents = ids;
         compact.look_outside(market, offers);
         let mut windows: Vec<(Window, Vec<Cand>)> = Vec::new();
@@ -142,14 +146,17 @@ impl Compact {
         // Numbered by slot; their candidates lie offer by offer, as rounds of prices read them.
         let mut numbered: Vec<u32> = (0..windows.len() as u32).collect();
         numbered.sort_by_key(|&at| (windows[at as usize].0.slot, windows[at as usize].0.offer));
+        compact.cands.reserve_exact(windows.iter().map(|(_, cands)| cands.len()).sum());
+        let mut places = vec![0; compact.intents.len()];
         for (window, cands) in &mut windows {
+            cands.iter().for_each(|c| places[c.intent as usize] += 1);
             window.first = compact.cands.len() as u32;
             compact.cands.append(cands);
             window.end = compact.cands.len() as u32;
         }
-        compact.places = vec![Vec::new(); compact.intents.len()];
+        compact.places = places.into_iter().map(Vec::with_capacity).collect();
         for (w, at) in (0..).zip(numbered) {
-            let window = windows[at as usize].0.clone();
+            let window = std::mem::take(&mut windows[at as usize].0);
             for n in window.first..window.end {
                 compact.places[compact.cands[n as usize].intent as usize].push((w, n));
             }
@@ -161,9 +168,9 @@ impl Compact {
 
     /// Notes who could be served elsewhere, and who is.
     fn look_outside(&mut self, market: &Market, offers: &[u32]) {
-        let mut inside = offers.to_vec();
-        inside.sort_unstable();
-        let outside = |o: &u32| inside.binary_search(o).is_err();
+        let mut inside = vec![false; market.offers.len()];
+        offers.iter().for_each(|&o| inside[o as usize] = true);
+        let outside = |o: &u32| !inside[*o as usize];
         for &i in &self.intents {
             let shared = market.node(i).edges.iter().any(outside);
             let home = market.hot[i as usize].home;
@@ -181,7 +188,7 @@ impl Compact {
         &mut self,
         market: &Market,
         o: u32,
-        numbers: &[(u32, u32)],
+        numbers: &[u32],
         windows: &mut Vec<(Window, Vec<Cand>)>,
     ) {
         let offer = market.offer(o);
@@ -203,7 +210,7 @@ impl Compact {
                 .map(|c| c.quantity as i64 <= stock && c.pays(price))
                 .collect();
             let of = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
-            most = most_buyers(of.map(|(c, _)| c.quantity as i64).collect(), stock);
+            most = most_buyers(of.map(|(c, _)| c.quantity as i64), stock);
             cap = cap.min(most);
         }
         let reached = tiers.iter().take_while(|t| t.min_buyers as usize <= cap).count();
@@ -212,45 +219,26 @@ impl Compact {
             return;
         }
         let number = self.offers.len() as u32;
-        let number_of = |c: &market::Candidate| {
-            let at = numbers.binary_search_by_key(&c.intent, |entry| entry.0);
-            numbers[at.expect("every candidate is listed")].1
-        };
+        let number_of = |c: &market::Candidate| numbers[c.intent as usize];
         let listed: Vec<(&market::Candidate, u32)> = {
             let able = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
             able.map(|(c, _)| (c, number_of(c))).collect()
         };
-        let mut all: Vec<(Window, Vec<Cand>)> = Vec::new();
-        for node in &offer.windows {
-            let slot = node.slot;
-            let inside = listed
-                .iter()
-                .filter(|(c, _)| c.in_time(slot) && market.eligible(o, c.intent, slot));
-            let cands: Vec<Cand> = inside
-                .map(|&(c, number)| {
-                    let extra = node.visit_value + market.bonus(o, c.intent, slot);
-                    Cand {
-                        intent: number,
-                        quantity: u16::try_from(c.quantity).expect("a quantity in its limits"),
-                        base: c.base + extra,
-                        limit: c.limit,
-                        distance_m: c.distance_m,
-                        bound_here: market.pinned(c.intent),
-                    }
-                })
-                .collect();
-            if cands.len() >= tiers[0].min_buyers as usize {
-                let caps = caps(&cands, tiers, cap, stock);
-                let (first, end) = (0, 0);
-                let (stands_for, covers) = (vec![slot], Vec::new());
-                let offer = number;
-                all.push((Window { offer, slot, first, end, caps, stands_for, covers }, cands));
-            }
+        let slots = Slots::of(market, o, &listed);
+        for kept in slots.useful(tiers[0].min_buyers as usize, offer.max_group()) {
+            let cands = slots.candidates(&kept, market, &listed);
+            let caps = caps(&cands, tiers, cap, stock);
+            let Useful { slot, stands_for, covers, .. } = kept;
+            let (first, end) = (0, 0);
+            windows.push((
+                Window { offer: number, slot, first, end, caps, stands_for, covers },
+                cands,
+            ));
         }
-        windows.extend(useful(all, tiers[0].min_buyers as usize, offer.max_group()));
         let windows = Vec::new();
-        let scarce = most < listed.len();
-        self.offers.push(Offer { o, stock, cap, most, scarce, tiers: tiers.to_vec(), windows });
+        let (scarce, whole) = (most < listed.len(), listed.len() == offer.candidates.len());
+        let tiers = tiers.to_vec();
+        self.offers.push(Offer { o, stock, cap, most, scarce, whole, tiers, windows });
     }
 
     /// How many (candidate, tier) pairs there are: what a round of prices costs.
@@ -287,6 +275,19 @@ impl Compact {
     }
 }
 
+/// The intents in the order of their ids, whose first bytes mostly tell.
+fn by_id(market: &Market, intents: Vec<u32>) -> Vec<u32> {
+    let id = |i: u32| market.node(i).intent.id.as_str();
+    let begins = |i: u32| {
+        let mut first = [0; 8];
+        first.iter_mut().zip(id(i).bytes()).for_each(|(to, byte)| *to = byte);
+        u64::from_be_bytes(first)
+    };
+    let mut keyed: Vec<(u64, u32)> = intents.into_iter().map(|i| (begins(i), i)).collect();
+    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))));
+    keyed.into_iter().map(|(_, i)| i).collect()
+}
+
 fn gcd(mut a: i64, mut b: i64) -> i64 {
     while b != 0 {
         (a, b) = (b, a % b);
@@ -295,7 +296,13 @@ fn gcd(mut a: i64, mut b: i64) -> i64 {
 }
 
 /// How many buyers of these quantities the stock can serve at once.
-fn most_buyers(mut quantities: Vec<i64>, mut stock: i64) -> usize {
+fn most_buyers(quantities: impl Iterator<Item = i64> + Clone, mut stock: i64) -> usize {
+    // Mostly there is stock for all: nothing to sort.
+    let (count, units) = quantities.clone().fold((0, 0), |(n, units), q| (n + 1, units + q));
+    if units <= stock {
+        return count;
+    }
+    let mut quantities: Vec<i64> = quantities.collect();
     quantities.sort_unstable();
     let fits = |q: &&i64| {
         stock -= **q;
@@ -306,69 +313,8 @@ fn most_buyers(mut quantities: Vec<i64>, mut stock: i64) -> usize {
 
 fn caps(cands: &[Cand], tiers: &[Tier], cap: usize, stock: i64) -> Vec<u32> {
     let of = |tier: &Tier| {
-        let paying = || cands.iter().filter(|c| c.pays(tier.price.minor()));
-        let quantities = || paying().map(|c| c.quantity as i64);
-        // Mostly there is stock for all: nothing to sort.
-        let (count, units) = quantities().fold((0, 0), |(n, units), q| (n + 1, units + q));
-        let most = if units <= stock { count } else { most_buyers(quantities().collect(), stock) };
-        cap.min(most) as u32
+        let paying = cands.iter().filter(|c| c.pays(tier.price.minor()));
+        cap.min(most_buyers(paying.map(|c| c.quantity as i64), stock)) as u32
     };
     tiers.iter().map(of).collect()
-}
-
-/// The windows of one offer that can raise the optimum.
-///
-/// What a window `t` can hold, a window `t'` of the same offer can hold as well if every candidate
-/// of `t` is one of `t'`, worth no less there, and the greatest group holds all of `t'`: the two
-/// groups merge into one that pays no more. Of equal windows that can be full, as many are of use
-/// as their candidates fill.
-fn useful(mut all: Vec<(Window, Vec<Cand>)>, least: usize, cap: usize) -> Vec<(Window, Vec<Cand>)> {
-    all.sort_by_key(|(window, cands)| (std::cmp::Reverse(cands.len()), window.slot));
-    let mut kept: Vec<(Window, Vec<Cand>)> = Vec::new();
-    for (window, cands) in all {
-        if cands.iter().any(|c| c.bound_here) {
-            kept.push((window, cands));
-            continue;
-        }
-        let mut equal = 0;
-        let mut home = None;
-        for (n, (_, others)) in kept.iter().enumerate() {
-            if !inside(&cands, others) {
-                continue;
-            }
-            if others.len() <= cap {
-                home = Some(n);
-                break;
-            }
-            // Worth no less there, and here: the same set at the same worth.
-            if others.len() == cands.len() && inside(others, &cands) {
-                equal += 1;
-                if equal >= cands.len() / least {
-                    home = Some(n);
-                    break;
-                }
-            }
-        }
-        match home {
-            Some(n) => {
-                if kept[n].1.len() <= cap {
-                    kept[n].0.covers.push(window.slot);
-                }
-                kept[n].0.stands_for.push(window.slot);
-            }
-            None => kept.push((window, cands)),
-        }
-    }
-    kept.iter_mut().for_each(|(window, _)| window.stands_for.sort_unstable());
-    kept
-}
-
-/// Whether every one of `cands` is one of `others`, and worth no less there.
-fn inside(cands: &[Cand], others: &[Cand]) -> bool {
-    let mut others = others.iter();
-    cands.iter().all(|c| {
-        others.by_ref().find(|other| other.intent >= c.intent).is_some_and(|other| {
-            other.intent == c.intent && other.base >= c.base && other.limit >= c.limit
-        })
-    })
 }

@@ -98,6 +98,17 @@ pub(crate) struct Hot {
     pub price: i64,
 }
 
+impl Hot {
+    /// Whether its buyer may be in a window of that slot; nothing where that depends on the store.
+    #[inline]
+    pub(crate) fn allows(&self, slot: Slot) -> Option<bool> {
+        if slot < self.from || slot >= self.until || self.released {
+            return Some(false);
+        }
+        (!self.answered).then(|| self.mask >> (slot.0 - self.from.0) & 1 == 1)
+    }
+}
+
 /// An intent and the offers that could serve it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct IntentNode {
@@ -340,14 +351,9 @@ impl Market {
     /// caller knows that the two are a candidate pair and that the window exists.
     #[inline]
     pub(crate) fn eligible(&self, o: u32, i: u32, slot: Slot) -> bool {
-        let hot = &self.hot[i as usize];
-        if slot < hot.from || slot >= hot.until || hot.released {
-            return false;
-        }
-        if hot.answered {
-            return self.node(i).intent.allows(&self.offer(o).placed.offer.key.store, slot);
-        }
-        hot.mask >> (slot.0 - hot.from.0) & 1 == 1
+        self.hot[i as usize].allows(slot).unwrap_or_else(|| {
+            self.node(i).intent.allows(&self.offer(o).placed.offer.key.store, slot)
+        })
     }
 
     /// The bonus for staying, where the window is the announced one (R9).

@@ -29,10 +29,14 @@ impl Market {
     /// The offers connected with `o`, in the order of stores.
     pub(crate) fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
         seen[o as usize] = true;
+        let mut heard = vec![false; self.intents.len()];
         let mut offers = vec![o];
         let mut next = 0;
         while next < offers.len() {
             for c in &self.offer(offers[next]).candidates {
+                if std::mem::replace(&mut heard[c.intent as usize], true) {
+                    continue;
+                }
                 for &o in &self.node(c.intent).edges {
                     if !std::mem::replace(&mut seen[o as usize], true) {
                         offers.push(o);
@@ -249,10 +253,12 @@ impl Market {
             self.offer_mut(o).windows.iter_mut().for_each(|window| window.cover = None);
         }
         for window in &part.windows {
-            let o = part.offers[window.offer as usize].o;
+            let offer = &part.offers[window.offer as usize];
+            let (o, whole) = (offer.o, offer.whole);
             for &slot in &window.covers {
-                // The part leaves out who cannot be served as things are; that may change.
-                if self.covers(o, slot, window.slot) {
+                debug_assert!(!whole || self.covers(o, slot, window.slot));
+                // Who cannot be served as things are is left out of the part; that may change.
+                if whole || self.covers(o, slot, window.slot) {
                     let node = self.offer_mut(o).window_mut(slot);
                     node.expect("a window").cover = Some(window.slot);
                 }
