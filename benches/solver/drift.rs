@@ -71,7 +71,7 @@ fn city((class, size): Case, (updates, percent): (usize, u32)) {
         let started = Cpu::now();
         turn += 1;
         let soon = soon(turn % CARE.urgent_every == 0);
-        city.market.settle_down(Upkeep { soon, ..upkeep(0) });
+        city.market.settle_down(Upkeep { soon, ..upkeep(-1, u64::MAX) });
         background += started.elapsed();
     }
     let kept = city.market.certificate();

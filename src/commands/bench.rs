@@ -15,8 +15,8 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   iceshop bench                                     some seconds: does it work
-  iceshop bench --city                              a million live intents, 1,000 records/s
-  iceshop bench --city --rates 20000 --seconds 60   as fast as that goes
+  iceshop bench --city                              a million live intents, 1,000 updates/s
+  iceshop bench --city --rates 1000,20000           faster than people come and go
   iceshop bench --burst --svg burst.svg             20,000 want one product at one place at noon
   iceshop bench --trace day.jsonl.zst --standing 100000 --rates 1000,5000
   iceshop bench --city --intents 100000 --stores 2000 --json result.json
@@ -100,7 +100,8 @@ const CITY: Usual = Usual {
     crowd: 1_000_000,
     stores: 20_000,
     products: 2_000,
-    rates: &[1_000.0],
+    // In real time: with those who leave when their time is over, about 1,000 updates/s.
+    rates: &[533.0],
     seconds: 300.0,
     ..SMOKE
 };

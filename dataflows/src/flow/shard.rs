@@ -3,7 +3,8 @@
 //!
 //! Every [`SETTLED_EVERY_MINUTES`] what has changed is put on an agenda, which is worked off in the
 //! course of that time: what locks before the next one within [`URGENT_MS`], the rest within
-//! [`LATER_MS`]. Products take turns, by their hash, so that they are not at it all in one tick.
+//! [`LATER_MS`]; a market whose gap is wide has its next agenda sooner. Products take turns, by
+//! their hash, so that they are not at it all in one tick.
 
 use super::Standings;
 use super::records::{Clock, MarketInput, Output};
@@ -22,8 +23,11 @@ const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, fro
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
 const REGION: u64 = 300_000;
-/// Steps of search that are made at a time, about a tenth of a second of them.
-const SLICE: u64 = 10_000_000;
+/// A market with a gap of more than one in so many, and nothing left to solve again, does not wait
+/// that long, but half as long.
+const WIDE: i128 = 20;
+/// Steps of search that are made at a time, about a twentieth of a second of them.
+const SLICE: u64 = 4_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
 const PLANNED_WITHIN_MS: u64 = 5_000;
 /// And have solved what is urgent of them, and the rest.
@@ -42,16 +46,23 @@ fn turn(product: &ProductId) -> u64 {
     product.hashed() % WHOLE
 }
 
-/// The upkeep from that minute on.
-pub fn upkeep(minute: i64) -> Upkeep {
+/// How many minutes of logical time the upkeep from that minute on pays for.
+fn minutes_paid(minute: i64) -> u64 {
+    let whole = (minute + 1).rem_euclid(SETTLED_EVERY_MINUTES) == 0;
+    (if whole { SETTLED_EVERY_MINUTES } else { SETTLED_EVERY_MINUTES / 2 }) as u64
+}
+
+/// The upkeep from that minute on, of a market with that share of all steps.
+pub fn upkeep(minute: i64, share: u64) -> Upkeep {
     Upkeep {
-        minutes: SETTLED_EVERY_MINUTES as u64,
+        minutes: minutes_paid(minute),
         // Up to the minute after the next time.
         soon: Time::of_minute(minute + SETTLED_EVERY_MINUTES + 1),
         now: NOW,
         later: LATER,
         region: REGION,
         slice: SLICE,
+        share,
     }
 }
 
@@ -109,12 +120,25 @@ impl Shard {
             return false;
         }
         self.market.advance(Time::of_minute(at.minute()));
-        let period = |minute: i64| (minute + 1).div_euclid(SETTLED_EVERY_MINUTES);
-        if minute.map(period) != Some(period(at.minute())) {
-            let since = period(at.minute()) * SETTLED_EVERY_MINUTES - 1;
+        let begun = |every: i64, minute: i64| (minute + 1).div_euclid(every) * every - 1;
+        let begins = |every: i64| {
+            let since = begun(every, at.minute());
+            (minute.map(|minute| begun(every, minute)) != Some(since)).then_some(since)
+        };
+        let since = begins(SETTLED_EVERY_MINUTES).or_else(|| {
+            let waits = self.course.is_some() || !self.is_wide();
+            if waits { None } else { begins(SETTLED_EVERY_MINUTES / 2) }
+        });
+        if let Some(since) = since {
             self.course = Some(Course { since: Time::of_minute(since), planned: false });
         }
         true
+    }
+
+    /// Whether the gap is so great that time is worth it.
+    fn is_wide(&self) -> bool {
+        let Certificate { value, bound } = self.certificate;
+        (bound as i128 - value as i128) * WIDE > bound as i128
     }
 
     /// Solves again what is due now; whether anything was.
@@ -129,23 +153,27 @@ impl Shard {
         };
         let (since, minute) = (course.since, course.since.minute());
         let passed = (at.0 - since.0).max(0) as u64;
+        let own = self.market.intents_len() as u128;
+        let steps_in = |ms: u64| {
+            let steps = STEPS_A_MS as u128 * ms as u128 * own / live.max(1) as u128;
+            steps.min(u64::MAX as u128) as u64
+        };
+        let upkeep = upkeep(minute, steps_in(minutes_paid(minute) * 60_000));
         if !course.planned {
             if passed < share_of(PLANNED_WITHIN_MS, turn(product)) {
                 return false;
             }
             course.planned = true;
-            self.market.plan_upkeep(upkeep(minute));
+            self.market.plan_upkeep(upkeep);
         }
-        let own = self.market.intents_len() as u128;
-        let steps = STEPS_A_MS as u128 * passed as u128 * own / live.max(1) as u128;
         let until = |all: u64| passed.min(all) * WHOLE / all;
         let due = Due {
             urgent: until(URGENT_MS),
             later: until(LATER_MS),
             before: turn(product),
-            steps: steps.min(u64::MAX as u128) as u64,
+            steps: steps_in(passed),
         };
-        let any = self.market.keep_up(upkeep(minute), due);
+        let any = self.market.keep_up(upkeep, due);
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
             standings.note(product, &self.market, compared);

@@ -101,8 +101,11 @@ pub struct Upkeep {
     /// The most (candidate, slot, tier) triples of a part that is solved as a whole; a greater one is
     /// searched region by region, none of them greater.
     pub region: u64,
-    /// Steps of search after which a part or a region waits for its next turn.
+    /// Steps of search after which a part or a region waits for its next turn; a great one may take
+    /// more of them.
     pub slice: u64,
+    /// The market's share of the steps that all may take in that time.
+    pub share: u64,
 }
 
 /// What a solve is at.

@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 const ENOUGH: (i128, i128) = (400, 100);
 
 /// What taking a piece out of the market and back takes, in steps for each of its triples.
-const STEPS_A_TRIPLE: u64 = 20;
+const STEPS_A_TRIPLE: u64 = 15;
+/// A slice of a piece takes no fewer steps of search for each of its triples: it takes it out anew.
+const SLICE_A_TRIPLE: u64 = 30;
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -145,11 +147,14 @@ impl Market {
     ///
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
-        let Upkeep { minutes, soon, now, later, region, .. } = upkeep;
+        let Upkeep { minutes, soon, now, later, region, share, .. } = upkeep;
         let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
         let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
-        let left = std::mem::take(&mut self.agenda).waiting;
+        // What was taken beyond the market's share is paid for now, at most all of it.
+        let owed = self.agenda.steps.saturating_sub(share).min(share);
+        let left = std::mem::replace(&mut self.agenda, Agenda { steps: owed, ..Agenda::default() });
+        let left = left.waiting;
         self.effort.shed += left.len() as u64;
         self.unsolved.extend(left.into_keys());
         let unsolved = std::mem::take(&mut self.unsolved);
@@ -221,7 +226,8 @@ impl Market {
                 continue;
             }
             let budget = if urgent { now } else { later };
-            self.work_off(item, (&offers, pairs), budget, slice / SEARCH_WEIGHT);
+            let most = slice.max(pairs * SLICE_A_TRIPLE) / SEARCH_WEIGHT;
+            self.work_off(item, (&offers, pairs), budget, most);
         }
         self.dirty.clear();
         any
