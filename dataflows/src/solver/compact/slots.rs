@@ -135,7 +135,7 @@ impl Slots {
     /// Whoever could be in slot `n`, by their places in the list, in order.
     fn who(&self, n: usize) -> impl Iterator<Item = u32> + '_ {
         self.row(n).iter().enumerate().flat_map(|(word, &bits)| {
-            let rest = std::iter::successors(Some(bits), |bits| Some(bits & (bits - 1)));
+            let rest = std::iter::successors(Some(bits), |bits| Some(bits & bits.wrapping_sub(1)));
             rest.take_while(|bits| *bits != 0)
                 .map(move |bits| word as u32 * 64 + bits.trailing_zeros())
         })
