@@ -23,9 +23,9 @@ const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, fro
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
 const REGION: u64 = 300_000;
-/// A market with a gap of more than one in so many, and nothing left to solve again, does not wait
-/// that long, but half as long.
-const WIDE: i128 = 20;
+/// A market with a gap of more than so many millionths, and nothing left to solve again, does not
+/// wait that long, but half as long.
+const WIDE_PPM: u64 = 50_000;
 /// Steps of search that are made at a time, about a twentieth of a second of them.
 const SLICE: u64 = 4_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
@@ -126,19 +126,13 @@ impl Shard {
             (minute.map(|minute| begun(every, minute)) != Some(since)).then_some(since)
         };
         let since = begins(SETTLED_EVERY_MINUTES).or_else(|| {
-            let waits = self.course.is_some() || !self.is_wide();
-            if waits { None } else { begins(SETTLED_EVERY_MINUTES / 2) }
+            let wide = self.certificate.gap_ppm() > WIDE_PPM;
+            if wide && self.course.is_none() { begins(SETTLED_EVERY_MINUTES / 2) } else { None }
         });
         if let Some(since) = since {
             self.course = Some(Course { since: Time::of_minute(since), planned: false });
         }
         true
-    }
-
-    /// Whether the gap is so great that time is worth it.
-    fn is_wide(&self) -> bool {
-        let Certificate { value, bound } = self.certificate;
-        (bound as i128 - value as i128) * WIDE > bound as i128
     }
 
     /// Solves again what is due now; whether anything was.

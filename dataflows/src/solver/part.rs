@@ -29,14 +29,10 @@ impl Market {
     /// The offers connected with `o`, in the order of stores.
     pub(crate) fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
         seen[o as usize] = true;
-        let mut heard = vec![false; self.intents.len()];
         let mut offers = vec![o];
         let mut next = 0;
         while next < offers.len() {
             for c in &self.offer(offers[next]).candidates {
-                if std::mem::replace(&mut heard[c.intent as usize], true) {
-                    continue;
-                }
                 for &o in &self.node(c.intent).edges {
                     if !std::mem::replace(&mut seen[o as usize], true) {
                         offers.push(o);

@@ -52,11 +52,10 @@ impl Market {
 
     /// The intents that the offers could serve, by index.
     pub(crate) fn intents_near(&self, offers: &[u32]) -> Vec<u32> {
-        let mut heard = vec![false; self.intents.len()];
         let candidates = offers.iter().flat_map(|&o| &self.offer(o).candidates);
-        let mut new = |i: &u32| !std::mem::replace(&mut heard[*i as usize], true);
-        let mut intents: Vec<u32> = candidates.map(|c| c.intent).filter(|i| new(i)).collect();
+        let mut intents: Vec<u32> = candidates.map(|c| c.intent).collect();
         intents.sort_unstable();
+        intents.dedup();
         intents
     }
 
