@@ -8,14 +8,18 @@
 
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
+use connectors::nats::Noted;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
+use dataflows::saved::Copier;
+use iceshop::run::forked::Forked;
 use iceshop::run::pipeline::{Pipeline, Produce};
-use iceshop::run::snapshot::{self, Folder, Position, Snapshot};
+use iceshop::run::snapshot::{self, Folder, Position};
 use iceshop::run::summary::Summary;
 use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Intents of a run that nobody gave a size.
@@ -78,13 +82,15 @@ fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = Folder::open(folder.path(), 1).expect("a folder of snapshots");
     let timed = Instant::now();
-    let saved = pipeline.save();
+    let copier: Arc<dyn Copier> = Arc::new(Forked);
+    let saving = pipeline.save(&copier).expect("a process can be copied");
     let save = timed.elapsed();
     let (city, stream_made) = (String::new(), String::new());
-    let position =
-        Position { city, stream_made, recorded: None, sequence: 1, decided: 0, clocked: false };
+    let (recorded, noted, clocked) = (None, Noted::default(), false);
+    let (sequence, decided) = (1, 0);
+    let position = Position { city, stream_made, recorded, sequence, decided, noted, clocked };
     let timed = Instant::now();
-    let bytes = path.write(&Snapshot { position, saved }).expect("the disk has room");
+    let bytes = path.write(&position, saving).expect("the disk has room");
     let write = timed.elapsed();
     drop(pipeline);
     let timed = Instant::now();

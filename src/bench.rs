@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`workload`] | what is offered: a standing city, a rush at noon, or a trace |
 //! | [`open_loop`] | offers it at a rate, and measures |
+//! | [`snapshots`] | keeps snapshots meanwhile, and restarts from one |
 //! | [`report`] | JSON and a table |
 //! | [`picture`] | latencies, throughput and gap as SVG |
 
@@ -17,11 +18,13 @@ pub mod open_loop;
 
 pub mod picture;
 
+pub mod snapshots;
+
 pub mod report;
 
 pub mod workload;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind as FailureKind, OrFail};
 use crate::run::pipeline::Pipeline;
 use crate::run::summary::{Summary, cpu_ms, rss_kib};
 use crate::translate::Dating;
@@ -30,6 +33,7 @@ use dataflows::market::Params;
 use jiff::Timestamp;
 use open_loop::{Offered, Rig};
 use report::{Load, Report};
+use snapshots::Keeper;
 use std::time::{Duration, Instant};
 use workload::{Kind, Workload};
 
@@ -51,6 +55,8 @@ pub struct Settings {
     pub workers: usize,
     /// What decisions depend on; the tick is chosen by the first rate.
     pub params: Params,
+    /// Whether snapshots are kept meanwhile, and a restart is tried at the end.
+    pub snapshots: Option<snapshots::Asked>,
     /// When it begins.
     pub began: Timestamp,
 }
@@ -67,13 +73,26 @@ pub fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Fa
     let mut rig = Rig::new(Pipeline::new(params.clone(), workers, Dating::Required, standings));
     let load = load(&mut workload, &mut rig)?;
     tell(&load.text());
-    let mut offered: Vec<Offered> = Vec::new();
+    let keeper = settings.snapshots.as_ref().map(|asked| Keeper::begin(asked, &mut rig));
+    let mut keeper = keeper.transpose()?;
+    if let Some(keeper) = &keeper {
+        tell(&keeper.figures().text());
+    }
+    rig.mark();
+    let mut between = |rig: &mut Rig| match &mut keeper {
+        Some(keeper) => keeper.pass(rig).or_fail(FailureKind::Data, || "a snapshot".into()),
+        None => Ok(()),
+    };
+    let (mut offered, mut all): (Vec<Offered>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     for &rate in &settings.rates {
         let lines = workload.measured((rate * settings.each.as_secs_f64()).ceil() as usize)?;
         if lines.is_empty() {
             break;
         }
-        let done = rig.offer(&lines, rate);
+        let done = rig.offer(&lines, rate, &mut between)?;
+        if settings.snapshots.is_some() {
+            all.extend(lines);
+        }
         tell(&done.text());
         let behind = done.latency.quantile(0.99) >= settings.sustained_p99;
         offered.push(done);
@@ -82,7 +101,18 @@ pub fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Fa
         }
     }
     let engine = Summary::of(&rig.pipeline.figures(), Instant::now());
-    Ok(Report::new(settings, &params, load, offered, engine, rig.digest()))
+    let (digest, since) = (rig.digest(), rig.digest_since());
+    let mut report = Report::new(settings, &params, load, offered, engine, digest);
+    if let (Some(asked), Some(mut keeper)) = (&settings.snapshots, keeper) {
+        keeper.end().or_fail(FailureKind::Data, || "the last snapshot".into())?;
+        tell(&keeper.figures().text());
+        report.snapshots = Some(keeper.figures().clone());
+        drop(rig);
+        let restart = snapshots::restart(asked, workers, &all, &since)?;
+        tell(&restart.text());
+        report.restart = Some(restart);
+    }
+    Ok(report)
 }
 
 /// The tick that lasts [`TICK_MS`] at that rate.

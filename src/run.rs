@@ -6,7 +6,9 @@
 //! | [`files`] | a file, or the embedded city on an accelerated clock |
 //! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
 //! | [`resume`] | where a run on NATS begins: after its newest good snapshot |
+//! | [`saving`], [`forked`] | a pipeline's state on its way out of it, while it goes on |
 //! | [`snapshot`] | a run's whole state in a file, and back |
+//! | [`live`] | what goes on right now, in a line |
 //! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
 
 pub mod files;
@@ -15,9 +17,15 @@ pub mod nats;
 
 pub mod resume;
 
+pub mod saving;
+
+pub mod forked;
+
 pub mod snapshot;
 
 pub mod pipeline;
+
+pub mod live;
 
 pub mod summary;
 

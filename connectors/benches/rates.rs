@@ -94,7 +94,8 @@ async fn through_nats(text: &str, count: usize) -> Result<(), NatsError> {
         report(&format!("nats source, batch {batch}"), count, since);
     }
     let subjects = Subjects::new("single".parse().expect("a city's name"));
-    let mut sink = Sink::open(&connection, &subjects, 0, FlightSettings::default()).await?;
+    let mut sink =
+        Sink::open(&connection, &subjects, 0, Noted::default(), FlightSettings::default()).await?;
     let mut decision = json::read_decision(DECISION.as_bytes()).expect("a decision");
     let since = Instant::now();
     for n in 0..count as u64 {

@@ -3,7 +3,8 @@
 //! | part | delivery obligation |
 //! |---|---|
 //! | [`InputSource`] | every message from a sequence on, once, in stream order |
-//! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters at least once |
+//! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters once each |
+//! | [`Durable`] | none: it shows how far the engine is |
 //! | [`publish_file`] | every line at least once; if `exclusive`, exactly once and in order |
 //! | [`Letters`] | every dead letter in order |
 //! | [`Tap`] | every decision in order |
@@ -12,8 +13,10 @@
 
 mod clock;
 mod connect;
+mod durable;
 mod flight;
 mod letters;
+mod notes;
 mod publisher;
 mod reader;
 mod sink;
@@ -26,8 +29,10 @@ use crate::file::FileError;
 
 pub use clock::{Clock, QUIET, Quiet};
 pub use connect::{ConnectSettings, Connection, Login, MAX_RECONNECT_DELAY, connect};
+pub use durable::Durable;
 pub use flight::FlightSettings;
 pub use letters::{Letter, Letters, send_again};
+pub use notes::Noted;
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;

@@ -46,15 +46,8 @@ impl NatsServer {
     pub fn start_with(configuration: &str) -> NatsServer {
         for _ in 0..MAX_ATTEMPTS {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
-            let port = free_port();
-            let store = folder.path().display();
-            let text = format!(
-                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{store}\" }}\n\
-                 {configuration}\n"
-            );
-            std::fs::write(folder.path().join("server.conf"), text)
-                .expect("the configuration can be written");
-            let mut server = NatsServer { process: None, folder, port };
+            let mut server = NatsServer { process: None, folder, port: free_port() };
+            server.configure(configuration);
             if server.try_resume() {
                 return server;
             }
@@ -73,6 +66,27 @@ impl NatsServer {
             process.kill().expect("a child can be killed");
             process.wait().expect("a killed child ends");
         }
+    }
+
+    /// Gives a running server other lines in its configuration, which it takes in without a restart.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn reconfigure(&self, configuration: &str) {
+        self.configure(configuration);
+        let process = self.process.as_ref().expect("a server that runs");
+        let told = Command::new("kill").args(["-HUP", &process.id().to_string()]).status();
+        assert!(told.expect("kill can be run").success(), "the server runs");
+    }
+
+    /// Writes its configuration, with these lines in it.
+    fn configure(&self, configuration: &str) {
+        let (port, store) = (self.port, self.folder.path().display());
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{store}\" }}\n\
+             {configuration}\n"
+        );
+        std::fs::write(self.configuration_path(), text).expect("the configuration can be written");
     }
 
     /// Starts a killed server again: same port, same store.

@@ -1,5 +1,6 @@
 //! Records offered at a rate, whether the engine is ready or not.
 
+use crate::failure::Failure;
 use crate::readable::{count, percent, span};
 use crate::run::markets::MarketFigures;
 use crate::run::pipeline::{Pipeline, Produce};
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
 /// The most records handed over at a time.
-const BATCH: usize = 1_024;
+pub(super) const BATCH: usize = 1_024;
 
 /// An engine on the bench: its records numbered, its decisions taken, as a worker would get them.
 pub struct Rig {
@@ -18,7 +19,8 @@ pub struct Rig {
     /// The last record's number.
     sequence: u64,
     line: Vec<u8>,
-    digest: Sha256,
+    /// Of all decisions, and of those since the mark.
+    digest: [Sha256; 2],
     /// Decisions, and buyers who were moved or set free by one.
     decisions: u64,
     left: u64,
@@ -65,9 +67,25 @@ pub struct Second {
 }
 
 impl Rig {
+    /// Before anything.
     pub(super) fn new(pipeline: Pipeline) -> Self {
-        let (line, digest) = (Vec::new(), Sha256::new());
-        Self { pipeline, sequence: 0, line, digest, decisions: 0, left: 0 }
+        Self::after(pipeline, 0)
+    }
+
+    /// After that record.
+    pub(super) fn after(pipeline: Pipeline, sequence: u64) -> Self {
+        let (line, digest) = (Vec::new(), [Sha256::new(), Sha256::new()]);
+        Self { pipeline, sequence, line, digest, decisions: 0, left: 0 }
+    }
+
+    /// The last record's number.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// From here on [`Rig::digest_since`] counts.
+    pub(super) fn mark(&mut self) {
+        self.digest[1] = Sha256::new();
     }
 
     /// Decodes lines and takes them in; what that brought forth is in the sink.
@@ -81,7 +99,7 @@ impl Rig {
         for decision in &produce.decisions {
             self.line.clear();
             json::write_decision(&mut self.line, decision);
-            self.digest.update(&self.line);
+            self.digest.iter_mut().for_each(|digest| digest.update(&self.line));
             self.decisions += 1;
             self.left += decision.left.len() as u64;
         }
@@ -90,11 +108,24 @@ impl Rig {
 
     /// The digest of all decisions.
     pub(super) fn digest(&self) -> String {
-        self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.digest[0])
     }
 
-    /// Offers the lines, so many a second.
-    pub(super) fn offer(&mut self, lines: &[Vec<u8>], rate: f64) -> Offered {
+    /// The digest of those since the mark.
+    pub(super) fn digest_since(&self) -> String {
+        hex(&self.digest[1])
+    }
+
+    /// Offers the lines, so many a second; `between` is called between batches.
+    ///
+    /// # Errors
+    /// Those of `between`.
+    pub(super) fn offer(
+        &mut self,
+        lines: &[Vec<u8>],
+        rate: f64,
+        between: &mut dyn FnMut(&mut Self) -> Result<(), Failure>,
+    ) -> Result<Offered, Failure> {
         let (first, cpu, before) = (self.sequence + 1, cpu_ms(), self.markets());
         let (decisions, left) = (self.decisions, self.left);
         let (mut latency, mut seconds) = (Histogram::default(), Vec::new());
@@ -122,9 +153,10 @@ impl Rig {
                 measured += 1;
             }
             second.gap_ppm = self.pipeline.engine().market().gap_ppm();
+            between(self)?;
         }
         let markets = self.markets();
-        Offered {
+        Ok(Offered {
             rate,
             records: lines.len() as u64,
             measured,
@@ -137,13 +169,17 @@ impl Rig {
             left: self.left - left,
             solved: markets.solved - before.solved,
             shed: markets.shed - before.shed,
-        }
+        })
     }
 
     /// All markets together.
     fn markets(&self) -> MarketFigures {
         MarketFigures::total(&self.pipeline.standings())
     }
+}
+
+fn hex(digest: &Sha256) -> String {
+    digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The second of that number; seconds in which nothing ended were as the one before.

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::open_loop::Offered;
+use super::snapshots::{Figures, Restart};
 use crate::readable::{count, percent, span};
 use crate::run::summary::Summary;
 use dataflows::market::Params;
@@ -144,6 +145,12 @@ pub struct Report {
     pub decisions_sha256: String,
     /// The engine's own figures over the whole run.
     pub engine: Summary,
+    /// What snapshots took, if any were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<Figures>,
+    /// How long a restart took, if one was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     #[serde(skip)]
     offered: Vec<Offered>,
 }
@@ -176,6 +183,8 @@ impl Report {
             peak_rss_kib: engine.peak_rss_kib,
             decisions_sha256,
             engine,
+            snapshots: None,
+            restart: None,
             offered,
         }
     }
@@ -246,6 +255,11 @@ impl Report {
                 count(figures.solved),
                 count(figures.shed),
             );
+        }
+        let told =
+            [self.snapshots.as_ref().map(Figures::text), self.restart.as_ref().map(Restart::text)];
+        for text in told.into_iter().flatten() {
+            let _ = writeln!(page, "{text}");
         }
         page
     }

@@ -2,6 +2,7 @@
 
 use super::files::{distinct, save};
 use super::say;
+use crate::bench::snapshots::Asked;
 use crate::bench::workload::Kind as Workload;
 use crate::bench::{self, Settings, picture};
 use crate::failure::{Failure, Kind, OrFail};
@@ -10,6 +11,7 @@ use crate::run::end_on_panic;
 use crate::scenario::{City, Stay};
 use connectors::file::STANDARD;
 use jiff::Timestamp;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -19,6 +21,7 @@ Examples:
   iceshop bench --city --rates 1000,20000           faster than people come and go
   iceshop bench --burst --svg burst.svg             20,000 want one product at one place at noon
   iceshop bench --trace day.jsonl.zst --standing 100000 --rates 1000,5000
+  iceshop bench --city --snapshots folder           what snapshots cost, and a restart
   iceshop bench --city --intents 100000 --stores 2000 --json result.json
 
 Open loop: record n of a rate is due n / rate after its start, ready or not, and its latency runs
@@ -73,6 +76,14 @@ pub struct Args {
     #[arg(long, short, default_value_t = 1, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
+    /// Keep snapshots meanwhile, in folders of the bench's own in this one, and at the end restart
+    /// from the first of them, which is of what was loaded
+    #[arg(long, value_name = "FOLDER")]
+    pub snapshots: Option<PathBuf>,
+    /// How often a snapshot is made
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
+          requires = "snapshots")]
+    pub snapshot_every: Duration,
     /// Write the result to this file, as JSON; - is standard output, instead of the page
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
@@ -189,5 +200,8 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
         }
     };
     let (workers, sustained_p99) = (args.workers as usize, Duration::from_millis(args.p99_ms));
-    Settings { kind, rates, each, sustained_p99, workers, params, began: Timestamp::now() }
+    let snapshots = args.snapshots.clone();
+    let snapshots = snapshots.map(|folder| Asked { folder, every: args.snapshot_every });
+    let began = Timestamp::now();
+    Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }
 }

@@ -7,15 +7,19 @@ use crate::params_args::ParamArgs;
 use crate::readable;
 use crate::run::end_on_panic;
 use crate::run::pipeline::{Pipeline, Produce};
+use crate::run::resume;
+use crate::run::snapshot::{self, Position, Snapshot};
 use crate::translate::{Dating, outbound};
 use connectors::codec::json;
 use connectors::file::FileSource;
 use connectors::inbound::{Inbound, Stamp};
-use connectors::nats::InputSource;
+use connectors::nats::{Announced, Connection, InputSource, Start, StreamState, Tap};
+use connectors::subject::Subjects;
 use connectors::wire::Decision;
 use dataflows::flow::Standings;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -23,10 +27,12 @@ Examples:
   iceshop replay --input day.jsonl.zst --until 2026-06-12T13:00:00+03:00
   iceshop replay --input day.jsonl.zst --until 42412 --json
   iceshop replay --until 42412 --nats nats://localhost:4222 --city demo
+  iceshop replay --until 42412 --snapshots folder --nats nats://localhost:4222 --city demo
 
 Decides the log anew up to that record, or up to the last one of that time, and prints the last
 message of every window that was proposed, locked or active then, in the order of slots. Use the
-parameters the engine ran with.";
+parameters the engine ran with. With its snapshots, it begins after the newest one that is not
+later; what was decided before that is read from the decision stream.";
 
 /// Records taken at a time.
 const BATCH: usize = 1_024;
@@ -46,6 +52,9 @@ pub struct Args {
         required_unless_present = "nats"
     )]
     pub input: Option<String>,
+    /// Begin after the newest snapshot in this folder that is not later than that
+    #[arg(long, value_name = "FOLDER", requires = "nats")]
+    pub snapshots: Option<PathBuf>,
     /// Up to which record: its sequence, or a time; absent: to the end
     #[arg(long, value_name = "TIME|SEQUENCE", value_parser = until)]
     pub until: Option<Until>,
@@ -111,7 +120,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut replay = Replay { pipeline, until: args.until, last: BTreeMap::new(), sequence: 0 };
     match &args.input {
         Some(input) => replay.file(input)?,
-        None => block_on(replay.stream(&args.connect))?,
+        None => block_on(replay.stream(&args.connect, args.snapshots.as_deref()))?,
     }
     replay.print(args.json)
 }
@@ -131,9 +140,21 @@ impl Replay {
         Ok(())
     }
 
-    async fn stream(&mut self, connect: &NatsArgs) -> Result<(), Failure> {
+    async fn stream(
+        &mut self,
+        connect: &NatsArgs,
+        snapshots: Option<&Path>,
+    ) -> Result<(), Failure> {
         let (connection, subjects) = connect.connect("iceshop replay").await?;
-        let mut source = InputSource::open(&connection, &subjects, 1, None).await?;
+        if let Some(folder) = snapshots {
+            let stream = StreamState::of_input(&connection, &subjects).await?;
+            if let Some(position) = self.begin_after(folder, &subjects, &stream)? {
+                self.sequence = position.sequence;
+                self.recall(&connection, &subjects, position.decided).await?;
+            }
+        }
+        let first = self.sequence + 1;
+        let mut source = InputSource::open(&connection, &subjects, first, None).await?;
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(BATCH, QUIET, &mut batch).await?;
@@ -142,6 +163,74 @@ impl Replay {
                 return Ok(());
             }
         }
+    }
+
+    /// Goes on after the newest snapshot that is of this stream and not later than the end; none if
+    /// there is none. What cannot be used is named on standard error.
+    fn begin_after(
+        &mut self,
+        folder: &Path,
+        subjects: &Subjects,
+        stream: &StreamState,
+    ) -> Result<Option<Position>, Failure> {
+        let fail = || format!("cannot read {}", folder.display());
+        for (sequence, path) in snapshot::list(folder).or_fail(Kind::Data, fail)? {
+            if matches!(self.until, Some(Until::Sequence(last)) if sequence > last) {
+                continue;
+            }
+            let unused = |why: String| {
+                eprintln!("snapshot   {} is not used: {why}", path.display());
+            };
+            let found = match snapshot::read(&path) {
+                Ok(found) => found,
+                Err(error) => {
+                    unused(format!("{error:#}"));
+                    continue;
+                }
+            };
+            resume::fits(&found, subjects, self.pipeline.engine().params())?;
+            let Snapshot { position, saved } = found;
+            if let Some(regress) = resume::regress(&position, stream) {
+                unused(regress);
+                continue;
+            }
+            let standings = Standings::default();
+            let restored = Pipeline::restore(&saved, 1, Dating::Newest, standings);
+            let restored = restored.or_fail(Kind::Data, fail)?;
+            let newest = restored.newest().and_then(|at| Timestamp::from_millisecond(at.0).ok());
+            let later = |last: Timestamp| newest.is_some_and(|newest| newest > last);
+            if matches!(self.until, Some(Until::Time(last)) if later(last)) {
+                continue;
+            }
+            eprintln!("snapshot   of message {sequence}: going on after it");
+            self.pipeline = restored;
+            return Ok(Some(position));
+        }
+        Ok(None)
+    }
+
+    /// Notes the decisions that were made before.
+    async fn recall(
+        &mut self,
+        connection: &Connection,
+        subjects: &Subjects,
+        decided: u64,
+    ) -> Result<(), Failure> {
+        let mut tap = Tap::open(connection, subjects, Start::First).await?;
+        let mut recalled = 0;
+        while recalled < decided {
+            let Some(Announced { sequence, decision, .. }) = tap.next(QUIET).await? else {
+                if tap.is_caught_up() {
+                    break;
+                }
+                continue;
+            };
+            recalled = sequence;
+            if sequence <= decided {
+                self.note(Produce { decisions: vec![decision], ..Produce::default() });
+            }
+        }
+        Ok(())
     }
 
     /// Takes in a batch, as far as the replay goes; whether it goes on.

@@ -124,6 +124,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3, requires = "snapshots",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub snapshots_kept: u16,
+    /// Show in the broker how far snapshots are: acknowledge what they reflect on a durable consumer of
+    /// this name (AckPolicy::All), which is made if it is missing
+    #[arg(long, value_name = "NAME", requires = "snapshots", value_parser = consumer_name)]
+    pub durable: Option<String>,
     /// What to do when the input stream was made anew, or has lost what comes after the snapshot
     #[arg(long, value_name = "WHAT", default_value = "fail", requires = "snapshots")]
     pub on_stream_regress: OnRegress,
@@ -132,7 +136,9 @@ pub struct RunArgs {
 impl RunArgs {
     fn snapshots(&self) -> Result<Option<Snapshots>, Failure> {
         let (keep, every) = (self.snapshots_kept as usize, self.snapshot_every);
-        let at = |path: &PathBuf| Snapshots::at(path, keep, every, self.on_stream_regress);
+        let at = |path: &PathBuf| {
+            Snapshots::at(path, keep, every, self.on_stream_regress, self.durable.clone())
+        };
         self.snapshots.as_ref().map(at).transpose()
     }
 }
@@ -143,6 +149,15 @@ fn city_alone(arg: clap::Arg) -> clap::Arg {
         Some(CITY) => arg.conflicts_with_all(["input", "nats"]),
         _ => arg,
     }
+}
+
+/// What a consumer on NATS may be called.
+fn consumer_name(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if (1..=64).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.into());
+    }
+    Err("a consumer's name is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -".into())
 }
 
 fn speed(text: &str) -> Result<f64, String> {

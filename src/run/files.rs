@@ -3,8 +3,9 @@
 //! A thread of its own reads and decodes; the engine works in the caller's; at most
 //! [`BATCHES_AHEAD`] batches wait between them.
 
+use super::live::{Live, live_line};
 use super::pipeline::{Pipeline, Produce};
-use super::summary::{Live, Summary, live_line};
+use super::summary::Summary;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable;
 use crate::scenario::City;

@@ -8,7 +8,8 @@
 //! already are not published again.
 //!
 //! A snapshot goes the way of what it has brought forth: the writer keeps it when all that came
-//! before it is acknowledged. So what a run goes on from is never ahead of its streams.
+//! before it is acknowledged. So what a run goes on from is never ahead of its streams. The engine
+//! stands still only while its process is copied; it makes no other snapshot until that is kept.
 //!
 //! Told to stop, a run ends its batches, publishes what they brought forth, keeps a last snapshot,
 //! and is gone within [`LAST_WAIT`]; told again, at once.
@@ -17,19 +18,23 @@
 //! first message carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet for
 //! [`RECORDED_QUIET`]: that ends its last tick, and lets no further time pass.
 
+use super::forked::Forked;
+use super::live::{Live, live_line};
 use super::pipeline::{Pipeline, Produce};
 use super::resume::{self, Beginning, Snapshots};
-use super::snapshot::{Folder, Position, Snapshot};
-use super::summary::{Live, Summary, live_line};
+use super::saving::Saving;
+use super::snapshot::{Folder, Position};
+use super::summary::Summary;
 use crate::failure::{Failure, Kind};
 use crate::translate::{Dating, outbound};
 use connectors::inbound::Inbound;
-use connectors::nats::{Clock, Connection, FlightSettings, InputSource, Quiet, Sink};
+use connectors::nats::{Clock, Connection, Durable, FlightSettings, InputSource, Quiet, Sink};
 use connectors::subject::Subjects;
 use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::{Params, Time};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use dataflows::saved::Copier;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -75,6 +80,8 @@ struct Shared {
     last_tick_ms: AtomicI64,
     /// Whether the stream is a recorded one, once that is known.
     recorded: OnceLock<bool>,
+    /// Whether a snapshot is made and not kept yet.
+    keeping: AtomicBool,
     line: Mutex<String>,
 }
 
@@ -82,7 +89,7 @@ struct Shared {
 enum Outgoing {
     Produce(Produce),
     /// The state after all that went before.
-    Snapshot(Box<Snapshot>),
+    Snapshot(Box<(Position, Saving)>),
 }
 
 /// Runs the engine on a city's streams until it is told to stop.
@@ -101,10 +108,10 @@ pub async fn run(
     let snapshots = settings.snapshots.as_ref();
     resume::refuse_unsafe(connection, subjects).await?;
     let beginning = resume::begin(connection, subjects, &settings.params, snapshots).await?;
-    let Position { sequence, decided, recorded, clocked, .. } = beginning.position;
+    let Position { sequence, decided, recorded, clocked, noted, .. } = beginning.position;
     let mut source = InputSource::open(connection, subjects, sequence + 1, recorded).await?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
-    let sink = Sink::open(connection, subjects, decided, flight).await?;
+    let sink = Sink::open(connection, subjects, decided, noted, flight).await?;
     let (to_engine, batches) = channel(BATCHES_AHEAD);
     let (to_writer, produced) = channel(BATCHES_AHEAD);
     let shared = Arc::new(Shared::default());
@@ -126,7 +133,12 @@ pub async fn run(
     };
     begun.await.expect("a panic has ended the process")?;
     let folder = snapshots.map(|snapshots| snapshots.folder.clone());
-    let writer = tokio::spawn(write(sink, produced, settings.all_receipts, folder));
+    let durable = match snapshots.and_then(|snapshots| snapshots.durable.as_deref()) {
+        Some(name) => Some(Durable::open(connection, subjects, name).await?),
+        None => None,
+    };
+    let kept = Kept { folder, durable, shared: shared.clone() };
+    let writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
     let ended = clocked.then_some(sequence);
     let reader = Reader { settings, shared: &shared, ended };
     let read = reader.read(connection, subjects, &mut source, to_engine).await;
@@ -236,6 +248,7 @@ struct Work<'a> {
     position: Position,
     /// How often a snapshot is made, if at all.
     every: Option<Duration>,
+    copier: Arc<dyn Copier>,
     shared: &'a Shared,
     started: Instant,
 }
@@ -261,7 +274,8 @@ impl<'a> Work<'a> {
         // A snapshot may be of the whole log: with nothing more to come, the tick that is to be ended
         // is the one that it was made in.
         shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
-        Ok(Self { pipeline, position: beginning.position, every, shared, started })
+        let (position, copier) = (beginning.position, Arc::new(Forked));
+        Ok(Self { pipeline, position, every, copier, shared, started })
     }
 
     /// A batch at a time, until nobody sends any more.
@@ -286,7 +300,8 @@ impl<'a> Work<'a> {
                 let line = live_line(&self.pipeline.figures(), self.started);
                 *self.shared.line.lock().expect("only text") = line;
             }
-            if self.every.is_some_and(|every| kept.elapsed() >= every) {
+            let due = self.every.is_some_and(|every| kept.elapsed() >= every);
+            if due && !self.shared.keeping.load(Ordering::Acquire) {
                 heard = self.snapshot(writer);
                 (kept, kept_at) = (Instant::now(), last);
             }
@@ -300,8 +315,17 @@ impl<'a> Work<'a> {
     /// Sends the state after the last batch to the writer; false if that is gone.
     fn snapshot(&mut self, writer: &Sender<Outgoing>) -> bool {
         self.position.recorded = self.shared.recorded.get().copied();
-        let snapshot = Snapshot { position: self.position.clone(), saved: self.pipeline.save() };
-        writer.blocking_send(Outgoing::Snapshot(Box::new(snapshot))).is_ok()
+        let position = self.position.clone();
+        match self.pipeline.save(&self.copier) {
+            Ok(saving) => {
+                self.shared.keeping.store(true, Ordering::Release);
+                writer.blocking_send(Outgoing::Snapshot(Box::new((position, saving)))).is_ok()
+            }
+            Err(error) => {
+                not_kept(position.sequence, &error);
+                true
+            }
+        }
     }
 }
 
@@ -311,16 +335,16 @@ async fn write(
     mut sink: Sink,
     mut outgoing: Receiver<Outgoing>,
     all_receipts: bool,
-    folder: Option<Folder>,
+    mut kept: Kept,
 ) -> Result<(), Failure> {
     while let Some(out) = outgoing.recv().await {
         match out {
             Outgoing::Produce(produce) => publish(&mut sink, &produce, all_receipts).await?,
             Outgoing::Snapshot(snapshot) => {
                 sink.flush().await?;
-                if let Some(folder) = folder.clone() {
-                    keep(folder, *snapshot).await;
-                }
+                let (mut position, saving) = *snapshot;
+                position.noted = sink.noted();
+                kept.keep(position, saving).await;
             }
         }
         if outgoing.is_empty() {
@@ -345,14 +369,41 @@ async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Resu
     Ok(())
 }
 
-/// Keeps a snapshot. One that cannot be kept is no reason to stop: the one before it still is.
-async fn keep(folder: Folder, snapshot: Snapshot) {
-    let sequence = snapshot.position.sequence;
-    let written = tokio::task::spawn_blocking(move || folder.write(&snapshot)).await;
-    match written.expect("writing a file does not panic") {
-        Ok(bytes) => tracing::info!(sequence, bytes, "kept a snapshot"),
-        Err(error) => eprintln!("snapshot   of message {sequence} cannot be kept: {error}"),
+/// Where snapshots are kept.
+struct Kept {
+    folder: Option<Folder>,
+    durable: Option<Durable>,
+    shared: Arc<Shared>,
+}
+
+impl Kept {
+    /// Keeps a snapshot. One that cannot be kept is no reason to stop: the one before it still is.
+    async fn keep(&mut self, position: Position, saving: Saving) {
+        let Some(folder) = self.folder.clone() else { return };
+        let sequence = position.sequence;
+        let written = tokio::task::spawn_blocking(move || folder.write(&position, saving)).await;
+        match written.expect("writing a file does not panic") {
+            Ok(bytes) => {
+                tracing::info!(sequence, bytes, "kept a snapshot");
+                self.acknowledge(sequence).await;
+            }
+            Err(error) => not_kept(sequence, &error),
+        }
+        self.shared.keeping.store(false, Ordering::Release);
     }
+
+    /// Shows in the broker what is kept. If that fails, the next snapshot shows it.
+    async fn acknowledge(&mut self, sequence: u64) {
+        if let Some(durable) = &mut self.durable
+            && let Err(error) = durable.acknowledge(sequence).await
+        {
+            tracing::warn!(sequence, %error, "not shown in the broker");
+        }
+    }
+}
+
+fn not_kept(sequence: u64, error: &std::io::Error) {
+    eprintln!("snapshot   of message {sequence} cannot be kept: {error}");
 }
 
 /// Waits for SIGINT or SIGTERM.

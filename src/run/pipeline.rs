@@ -1,16 +1,19 @@
 //! One batch of input through translation, engine and announcement. No I/O.
 
+use super::saving::{Saved, Saving};
 use super::summary::{Figures, Stopwatch};
 use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
-use dataflows::engine::{Engine, Tagged};
+use dataflows::engine::{Copies, Engine, Tagged};
 use dataflows::flow::{Flow, Profile, Standing, Standings};
 use dataflows::market::{Outcome, Params, ProductId, Time};
-use dataflows::saved::Unreadable;
+use dataflows::saved::{Copier, Unreadable};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a batch of input brought forth.
@@ -32,15 +35,8 @@ struct Open {
     id: Option<String>,
 }
 
-/// Everything that a pipeline needs to go on as if it had never stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved {
-    /// The parameters that it decides by.
-    pub params: Params,
-    newest: Option<Time>,
-    open: BTreeMap<(u64, u32), Open>,
-    engine: Vec<u8>,
-}
+/// What is kept beside the engine's state: the newest time, and records that are not judged yet.
+type Beside = (Option<Time>, BTreeMap<(u64, u32), Open>);
 
 /// The engine with what surrounds it.
 pub struct Pipeline {
@@ -76,27 +72,28 @@ impl Pipeline {
         standings: Standings,
     ) -> Result<Self, Unreadable> {
         let start = |params: &Params| Flow::watched(params, workers, standings);
-        let engine = Engine::restore(&saved.engine, start)?;
-        let params = saved.params.clone();
+        let (engine, beside) = Engine::restore(saved.own(), saved.markets()?, start)?;
+        let (newest, open): Beside = beside;
+        let params = saved.params().clone();
         Ok(Self {
-            translator: Translator::at(params.clone(), dating, saved.newest),
+            translator: Translator::at(params.clone(), dating, newest),
             announcer: Announcer::new(params.slot),
             engine,
-            open: saved.open.clone(),
+            open,
             figures: Figures::default(),
         })
     }
 
-    /// What it needs to go on, between batches.
+    /// Copies what it needs to go on, between batches.
     ///
-    /// **Cost** a copy of its state.
-    pub fn save(&mut self) -> Saved {
-        Saved {
-            params: self.engine.params().clone(),
-            newest: self.translator.newest(),
-            open: self.open.clone(),
-            engine: self.engine.save(),
-        }
+    /// # Errors
+    /// A copy cannot be made.
+    pub fn save(&mut self, copier: &Arc<dyn Copier>) -> io::Result<Saving> {
+        let watch = Instant::now();
+        let beside = (self.translator.newest(), &self.open);
+        let Copies { own, markets } = self.engine.save(copier, &beside)?;
+        self.figures.saved(watch.elapsed());
+        Ok(Saving { params: self.engine.params().clone(), own, markets })
     }
 
     fn on(flow: Flow, params: Params, dating: Dating) -> Self {

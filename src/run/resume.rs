@@ -2,7 +2,7 @@
 
 use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{Connection, Row, StreamSettings, StreamState};
+use connectors::nats::{Connection, Noted, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::path::Path;
@@ -26,6 +26,8 @@ pub struct Snapshots {
     pub every: Duration,
     /// What to do when the stream is another one.
     pub on_regress: OnRegress,
+    /// The durable consumer that is acknowledged as far as they are kept, if there is to be one.
+    pub durable: Option<String>,
 }
 
 /// Where a run begins.
@@ -79,6 +81,7 @@ pub(super) async fn begin(
         recorded: None,
         sequence: 0,
         decided: 0,
+        noted: Noted::default(),
         clocked: false,
     };
     let nothing = Beginning { position, snapshot: None };
@@ -112,14 +115,17 @@ pub(super) async fn begin(
 }
 
 /// Whether the snapshot is of this city, and decided by these parameters.
-fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result<(), Failure> {
+///
+/// # Errors
+/// It is not: the message names in what.
+pub fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result<(), Failure> {
     let (made_of, city) = (&snapshot.position.city, subjects.city());
     if *made_of != city.to_string() {
         let error = format!("--snapshots: they are of city {made_of}, not of {city}");
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
     }
     let of = |params: &Params| serde_json::to_value(params).expect("parameters are JSON");
-    let (then, now) = (of(&snapshot.saved.params), of(params));
+    let (then, now) = (of(snapshot.saved.params()), of(params));
     let fields = then.as_object().into_iter().flatten();
     let other = fields.filter(|(name, value)| now.get(name) != Some(value));
     let other: Vec<String> = other
@@ -138,7 +144,7 @@ fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result<(),
 
 /// In what the stream is not the one that the snapshot was made of, or no longer has what comes
 /// after it.
-fn regress(position: &Position, stream: &StreamState) -> Option<String> {
+pub fn regress(position: &Position, stream: &StreamState) -> Option<String> {
     let StreamState { stream: name, made, first, last } = stream;
     let sequence = position.sequence;
     if position.stream_made != *made {
@@ -165,9 +171,10 @@ impl Snapshots {
         keep: usize,
         every: Duration,
         on_regress: OnRegress,
+        durable: Option<String>,
     ) -> Result<Self, Failure> {
         let folder = Folder::open(path, keep);
         let folder = folder.or_fail(Kind::Data, || format!("cannot make {}", path.display()))?;
-        Ok(Self { folder, every, on_regress })
+        Ok(Self { folder, every, on_regress, durable })
     }
 }

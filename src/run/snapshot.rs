@@ -5,18 +5,23 @@
 //! 4 bytes   the version of the state (little endian)
 //! 8 bytes   how many bytes follow the checksum
 //! 32 bytes  their SHA-256
-//! ...       [`Snapshot`] in bincode 1.3
+//! ...       [`Position`] and parameters in bincode 1.3, the engine's own state, the markets
+//! 8 bytes   how many of them are in front of the markets
 //! ```
 //! A file is written under another name, synchronised, renamed, and its folder synchronised: a name
-//! that can be read has all its bytes, unless the disk has changed them, which the checksum says.
+//! that can be read has all its bytes, unless the disk has changed them, which the checksum says. It
+//! is written as it is read from the engine's copies: it is never whole in memory.
 
-use super::pipeline::Saved;
+use super::saving::{Saved, Saving};
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use connectors::nats::Noted;
+use dataflows::market::Params;
 use dataflows::saved::STATE_VERSION;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 8] = *b"ICESHOP\0";
@@ -26,6 +31,10 @@ const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 const NAME: (&str, &str) = ("snapshot-", ".bin");
 /// What a file is called while it is written.
 const UNFINISHED: &str = "snapshot.tmp";
+/// Bytes behind the state: where the markets begin.
+const TRAILER_BYTES: usize = 8;
+/// Bytes written at a time.
+const AT_ONCE: usize = 1 << 20;
 
 /// Where in its streams a run was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +49,14 @@ pub struct Position {
     pub sequence: u64,
     /// How many decision messages had been made.
     pub decided: u64,
+    /// How many receipts and dead letters had been published; more of them may be of before.
+    pub noted: Noted,
     /// Whether the last message was a clock record: a recorded stream needs no other then.
     pub clocked: bool,
 }
 
 /// A run's state after a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// After which one.
     pub position: Position,
@@ -75,22 +86,21 @@ impl Folder {
     ///
     /// # Errors
     /// The disk is full, or whatever else the system says; older snapshots are as they were.
-    pub fn write(&self, snapshot: &Snapshot) -> io::Result<u64> {
-        let state = bincode::serialize(snapshot).map_err(io::Error::other)?;
+    pub fn write(&self, position: &Position, saving: impl Into<Saving>) -> io::Result<u64> {
         let unfinished = self.path.join(UNFINISHED);
-        let written = write_whole(&unfinished, &state);
-        if let Err(error) = written {
+        let written = write_whole(&unfinished, position, saving.into());
+        if written.is_err() {
             // What is left of it takes space that the next one needs.
             let _ = fs::remove_file(&unfinished);
-            return Err(error);
         }
-        fs::rename(&unfinished, self.path_of(snapshot.position.sequence))?;
+        let bytes = written?;
+        fs::rename(&unfinished, self.path_of(position.sequence))?;
         File::open(&self.path)?.sync_all()?;
         let newest_first = self.list()?;
         for (_, old) in newest_first.iter().skip(self.keep) {
             fs::remove_file(old)?;
         }
-        Ok((HEADER_BYTES + state.len()) as u64)
+        Ok(bytes)
     }
 
     fn path_of(&self, sequence: u64) -> PathBuf {
@@ -102,17 +112,7 @@ impl Folder {
     /// # Errors
     /// The folder cannot be read.
     pub fn list(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let number = name.and_then(|n| n.strip_prefix(NAME.0)?.strip_suffix(NAME.1));
-            if let Some(sequence) = number.and_then(|number| number.parse().ok()) {
-                all.push((sequence, path));
-            }
-        }
-        all.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(all)
+        list(&self.path)
     }
 
     /// Removes every snapshot.
@@ -142,14 +142,78 @@ impl Folder {
     }
 }
 
-fn write_whole(path: &Path, state: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(&MAGIC)?;
-    file.write_all(&STATE_VERSION.to_le_bytes())?;
-    file.write_all(&(state.len() as u64).to_le_bytes())?;
-    file.write_all(&Sha256::digest(state))?;
-    file.write_all(state)?;
-    file.sync_all()
+/// The snapshots in a folder: sequences and files, the newest first.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|n| n.strip_prefix(NAME.0)?.strip_suffix(NAME.1));
+        if let Some(sequence) = number.and_then(|number| number.parse().ok()) {
+            all.push((sequence, path));
+        }
+    }
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(all)
+}
+
+/// Writes the file, its header last: until then it cannot be read. Returns its size in bytes.
+fn write_whole(path: &Path, position: &Position, mut saving: Saving) -> io::Result<u64> {
+    let mut body = Body::begin(File::create(path)?)?;
+    body.put(&bincode::serialize(&(position, &saving.params)).map_err(io::Error::other)?)?;
+    body.copy(&mut saving.own)?;
+    let own = body.length;
+    for mut part in saving.markets {
+        body.copy(&mut part)?;
+    }
+    body.put(&own.to_le_bytes())?;
+    body.end()
+}
+
+/// What follows the header, while it is written.
+struct Body {
+    file: File,
+    digest: Sha256,
+    length: u64,
+}
+
+impl Body {
+    fn begin(mut file: File) -> io::Result<Self> {
+        file.write_all(&[0; HEADER_BYTES])?;
+        Ok(Self { file, digest: Sha256::new(), length: 0 })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.digest.update(bytes);
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Puts all that can be read.
+    fn copy(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let mut buffer = vec![0; AT_ONCE];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => self.put(&buffer[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn end(mut self) -> io::Result<u64> {
+        self.file.rewind()?;
+        self.file.write_all(&MAGIC)?;
+        self.file.write_all(&STATE_VERSION.to_le_bytes())?;
+        self.file.write_all(&self.length.to_le_bytes())?;
+        self.file.write_all(&self.digest.finalize())?;
+        self.file.sync_all()?;
+        Ok(HEADER_BYTES as u64 + self.length)
+    }
 }
 
 /// Reads a snapshot.
@@ -179,5 +243,20 @@ pub fn read(path: &Path) -> anyhow::Result<Snapshot> {
     if Sha256::digest(&state).as_slice() != digest {
         bail!("its bytes do not have its checksum");
     }
-    bincode::deserialize(&state).context("its state cannot be read")
+    split(state.into()).context("its state cannot be read")
+}
+
+/// A snapshot from what follows its header.
+fn split(body: Bytes) -> anyhow::Result<Snapshot> {
+    let trailer = body.len().checked_sub(TRAILER_BYTES).context("it is too short")?;
+    let markets = u64::from_le_bytes(body[trailer..].try_into().expect("eight bytes"));
+    let mut cursor = Cursor::new(&body);
+    let (position, params): (Position, Params) = bincode::deserialize_from(&mut cursor)?;
+    let own = cursor.position();
+    if !(own..=trailer as u64).contains(&markets) {
+        bail!("its markets begin outside of it");
+    }
+    let (own, markets) = (own as usize, markets as usize);
+    let saved = Saved::new(params, body.slice(own..markets), body.slice(markets..trailer));
+    Ok(Snapshot { position, saved })
 }

@@ -1,4 +1,4 @@
-//! What a run did, in figures: the live line, the closing summary, the summary file.
+//! What a run did, in figures: the closing summary, the summary file.
 
 use super::course::Course;
 use super::markets::MarketFigures;
@@ -6,10 +6,8 @@ use crate::readable::{count, money, percent, span};
 use dataflows::engine::Stats;
 use dataflows::flow::Standing;
 use dataflows::market::{Decision, ProductId, State, Time};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
@@ -38,6 +36,8 @@ pub struct Figures {
     pub announce: Spent,
     /// What live intents take up.
     pub memory: Memory,
+    /// How long the engine stood still for snapshots.
+    pub snapshots: Histogram,
     /// Steps by duration.
     pub ticks: Histogram,
     /// The engine as it is now.
@@ -61,6 +61,11 @@ impl Figures {
                 self.receipts.insert(outcome.to_string(), 1);
             }
         }
+    }
+
+    /// It stood still for so long while its state was copied.
+    pub(super) fn saved(&mut self, took: Duration) {
+        self.snapshots.record(took);
     }
 
     pub(super) fn decided(&mut self, decision: &Decision) {
@@ -259,6 +264,10 @@ pub struct Summary {
     pub bytes_per_live_intent: Option<u64>,
     /// The most memory resident at any time.
     pub peak_rss_kib: u64,
+    /// Snapshots made.
+    pub snapshots: u64,
+    /// The longest that the engine stood still for one.
+    pub snapshot_pause_max_us: u64,
 }
 
 impl Summary {
@@ -307,6 +316,8 @@ impl Summary {
             most_live_intents: figures.memory.most,
             bytes_per_live_intent: figures.memory.bytes_each(),
             peak_rss_kib: peak_rss_kib(),
+            snapshots: figures.snapshots.count,
+            snapshot_pause_max_us: figures.snapshots.longest.as_micros() as u64,
         }
     }
 
@@ -341,6 +352,11 @@ impl Summary {
             .bytes_per_live_intent
             .map(|bytes| format!("; {} bytes an intent when most were live, {most}", count(bytes)));
         let each = each.unwrap_or_default();
+        let (made, pause) = (self.snapshots, Duration::from_micros(self.snapshot_pause_max_us));
+        let snapshots = match made {
+            0 => String::new(),
+            _ => format!("{}: the engine stood still for {} at most", count(made), span(pause)),
+        };
         [
             ("records", format!("{records}: {outcomes}")),
             ("decisions", format!("{decisions}: {states}")),
@@ -360,8 +376,10 @@ impl Summary {
             ),
             ("ticks", format!("{ticks}: p50 {p50}, p99 {p99}, longest {longest}")),
             ("memory", format!("{memory} MiB at most{each}")),
+            ("snapshots", snapshots),
         ]
         .iter()
+        .filter(|(_, text)| !text.is_empty())
         .map(|(name, text)| format!("{name:<10} {text}\n"))
         .collect()
     }
@@ -371,73 +389,6 @@ impl Summary {
 fn list<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
     let all: Vec<String> = counts.map(|(word, n)| format!("{} {word}", count(n))).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
-}
-
-/// Where the live line is shown: one line of a terminal, cut to its width, or a line now and then.
-pub struct Live {
-    bar: Option<ProgressBar>,
-    shown: Instant,
-    every: Duration,
-}
-
-impl Live {
-    /// A live line on standard error.
-    pub fn on_stderr() -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self { bar: None, shown: Instant::now(), every: Duration::from_secs(10) };
-        }
-        let bar = ProgressBar::new_spinner();
-        bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a valid template"));
-        Self { bar: Some(bar), shown: Instant::now(), every: Duration::from_secs(1) }
-    }
-
-    /// Whether it is time for another one.
-    pub fn is_due(&self) -> bool {
-        self.shown.elapsed() >= self.every
-    }
-
-    /// Shows the line.
-    pub fn show(&mut self, line: String) {
-        self.shown = Instant::now();
-        match &self.bar {
-            Some(bar) => bar.set_message(line),
-            None => eprintln!("{line}"),
-        }
-    }
-
-    /// Takes the line away.
-    pub fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// The live line: what goes on right now.
-pub fn live_line(figures: &Figures, started: Instant) -> String {
-    let now = &figures.engine_now;
-    let windows = &now.windows;
-    let newest = figures.newest.map(crate::translate::outbound::utc).unwrap_or_default();
-    // Whole seconds: a clock whose digits come and go is hard to read.
-    let clock = newest.get(..19).map(|clock| format!("{clock}Z")).unwrap_or_default();
-    let rate = figures.records as f64 / started.elapsed().as_secs_f64().max(1e-6);
-    let tick = |share: f64| span(figures.ticks.quantile(share));
-    format!(
-        "{clock}  {} live intents  windows {} forming {} proposed {} locked {} active {} closed  \
-         {} buyers grouped  value {}  gap {}  {} updates/s  tick p50 {} p99 {}",
-        count(now.live_intents as u64),
-        count(windows.forming as u64),
-        count(windows.proposed as u64),
-        count(windows.locked as u64),
-        count(windows.active as u64),
-        count(windows.closed),
-        count(now.grouped_buyers as u64),
-        money(now.market.value),
-        percent(now.market.gap_ppm()),
-        count(rate as u64),
-        tick(0.5),
-        tick(0.99),
-    )
 }
 
 /// CPU time of this process so far, in milliseconds, from /proc; 0 where there is none.

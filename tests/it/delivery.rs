@@ -191,6 +191,12 @@ fn a_past_moment_is_rebuilt_from_the_log() {
     let lines: Vec<&str> = log.lines().collect();
     on(&server, &["nats", "init"]);
     on(&server, &["publish", &events]);
+    let snapshots = folder.path().join("snapshots");
+    let snapshots = snapshots.to_str().unwrap();
+    let keep = ["--snapshots", snapshots, "--snapshot-every", "0.05", "--snapshots-kept", "100"];
+    on(&server, &[&["run", "--stop-when-idle", "1", "--batch", "50"], &keep[..]].concat());
+    let kept = std::fs::read_dir(snapshots).unwrap().count();
+    assert!(kept > 3, "{kept} snapshots");
     for n in [lines.len() / 3, lines.len() * 2 / 3] {
         let head = folder.path().join("head.jsonl");
         std::fs::write(&head, lines[..n].join("\n")).unwrap();
@@ -206,6 +212,12 @@ fn a_past_moment_is_rebuilt_from_the_log() {
         assert!(sorted(file) == expected, "until record {n}");
         let stream = on(&server, &["replay", "--until", &until, "--json"]);
         assert!(sorted(stream) == expected, "until message {n}");
+        let args = ["replay", "--until", &until, "--json", "--snapshots", snapshots];
+        let from = output(&[&args[..], &["--nats", &server.url(), "--city", CITY]].concat());
+        let said = String::from_utf8_lossy(&from.stderr);
+        assert!(said.contains("going on after it"), "{said}");
+        let from = String::from_utf8(from.stdout).unwrap();
+        assert!(sorted(from) == expected, "until message {n}, from a snapshot");
         // The time of a record whose next one is later.
         let at = |n: usize| {
             let record: Value = serde_json::from_str(lines[n]).unwrap();

@@ -19,6 +19,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+/// The program's own: what is forked in a test has it, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod command_line;
 mod delivery;
 mod determinism;

@@ -10,15 +10,20 @@ use crate::support::{
     Dice, city_log, decision_lines, for_each_seed, inbounds, receipt_lines, record_lines, run,
 };
 use connectors::inbound::{Inbound, Stamp};
+use connectors::nats::Noted;
 use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
+use dataflows::saved::{Copier, InMemory};
 use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::run::saving::Saving;
 use iceshop::run::snapshot::{Folder, Position, Snapshot};
 use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::sync::Arc;
+use tempfile::TempDir;
 
 /// What the engine hands to the sink, in this order.
 enum Message {
@@ -56,6 +61,7 @@ impl Process {
                     recorded: Some(true),
                     sequence: 0,
                     decided: 0,
+                    noted: Noted::default(),
                     clocked: false,
                 };
                 (pipeline, position)
@@ -85,7 +91,9 @@ impl Process {
     }
 
     fn snapshot(&mut self) {
-        let (position, saved) = (self.position.clone(), self.pipeline.save());
+        let copier: Arc<dyn Copier> = Arc::new(InMemory);
+        let (position, saved) = (self.position.clone(), self.pipeline.save(&copier));
+        let saved = saved.and_then(Saving::read).unwrap();
         self.queue.push_back(Message::Snapshot(Box::new(Snapshot { position, saved })));
     }
 }
@@ -120,7 +128,7 @@ impl World {
                 assert!(before.is_none_or(|before| before == *line), "{place:?} has two outcomes");
             }
             Message::Snapshot(snapshot) => {
-                disk.write(snapshot).unwrap();
+                disk.write(&snapshot.position, snapshot.saved.clone()).unwrap();
                 if dice.chance(25) {
                     spoil(disk, dice);
                 }
@@ -177,6 +185,11 @@ fn unread(log: &[Inbound], process: &Process) -> usize {
     log.partition_point(|inbound| inbound.sequence <= process.position.sequence)
 }
 
+/// A folder whose files are in memory, where there is such a place: the disk is simulated, too.
+fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Lives through one simulation; how often the engine died, and how often it had a snapshot.
 fn simulate(seed: u64) -> (u64, u64) {
     let dice = &mut Dice::new(seed);
@@ -185,7 +198,7 @@ fn simulate(seed: u64) -> (u64, u64) {
     let expected = whole.decisions.iter().map(|d| decision_lines(std::slice::from_ref(d)));
     let mut world =
         World { expected: expected.collect(), published: Vec::new(), receipts: BTreeMap::new() };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
     let mut process = Process::start(&disk, &world, 1);
     let (mut deaths, mut restored, mut closed) = (0, 0, false);

@@ -5,18 +5,28 @@ use crate::support::{
     Dice, city_log, decision_lines, extend, for_each_seed, receipt_lines, run, small_city,
 };
 use connectors::inbound::Inbound;
+use connectors::nats::Noted;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
-use dataflows::saved::STATE_VERSION;
+use dataflows::saved::{Copier, InMemory, STATE_VERSION};
+use iceshop::run::forked::Forked;
 use iceshop::run::pipeline::{Pipeline, Produce};
+use iceshop::run::saving::Saved;
 use iceshop::run::snapshot::{Folder, Position, Snapshot};
 use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::sync::Arc;
 
 fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
     (decision_lines(&produce.decisions), receipt_lines(&produce.receipts))
+}
+
+/// Its state, by way of memory.
+fn saved(pipeline: &mut Pipeline) -> Saved {
+    let copier: Arc<dyn Copier> = Arc::new(InMemory);
+    pipeline.save(&copier).unwrap().read().unwrap()
 }
 
 fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
@@ -26,9 +36,10 @@ fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
         recorded: Some(true),
         sequence,
         decided,
+        noted: Noted::default(),
         clocked: false,
     };
-    Snapshot { position, saved: pipeline.save() }
+    Snapshot { position, saved: saved(pipeline) }
 }
 
 /// The log in batches of any size; after some of them the run dies and is restored from a file, on
@@ -46,7 +57,7 @@ fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
             deaths += 1;
             let sequence = log[until - 1].sequence;
             let made = snapshot(&mut pipeline, sequence, all.decisions.len() as u64);
-            keep.write(&made).unwrap();
+            keep.write(&made.position, made.saved.clone()).unwrap();
             drop(pipeline);
             let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap().unwrap();
             assert!(found == made, "what is read is what was written");
@@ -55,7 +66,7 @@ fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
                 Pipeline::restore(&found.saved, workers, Dating::Required, Standings::default())
                     .unwrap();
             // Restored is as saved: nothing was lost, and nothing came.
-            assert!(pipeline.save() == found.saved, "after {sequence} on {workers} workers");
+            assert!(saved(&mut pipeline) == found.saved, "after {sequence} on {workers} workers");
         }
     }
     extend(&mut all, pipeline.finish());
@@ -85,7 +96,7 @@ fn from_every_snapshot_any_workers_and_batches_make_the_same_digest() {
     for part in log.chunks(log.len() / 6 + 1) {
         early.extend(decision_lines(&pipeline.take(part.to_vec()).decisions));
         read += part.len();
-        snapshots.push((read, early.clone(), pipeline.save()));
+        snapshots.push((read, early.clone(), saved(&mut pipeline)));
     }
     early.extend(decision_lines(&pipeline.finish().decisions));
     let whole = Sha256::digest(&early);
@@ -114,7 +125,8 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
     for part in log.chunks(log.len() / 5 + 1) {
         pipeline.take(part.to_vec());
-        keep.write(&snapshot(&mut pipeline, part.last().unwrap().sequence, 0)).unwrap();
+        let made = snapshot(&mut pipeline, part.last().unwrap().sequence, 0);
+        keep.write(&made.position, made.saved).unwrap();
     }
     let files = keep.list().unwrap();
     assert_eq!(files.len(), 3, "as many are kept as asked for");
@@ -144,4 +156,23 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     fs::write(newest, &good).unwrap();
     let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap();
     assert_eq!(found.unwrap().position.sequence, files[0].0);
+}
+
+/// What forked copies hold is what was there when they were made, whatever the engine has done
+/// meanwhile: on one worker, and on threads of which each forks.
+#[test]
+fn a_copy_of_the_process_holds_what_the_engine_held() {
+    let log = city_log(&small_city(150));
+    let (half, rest) = log.split_at(log.len() / 2);
+    for workers in [1, 3] {
+        let mut pipeline =
+            Pipeline::new(Params::default(), workers, Dating::Required, Standings::default());
+        pipeline.take(half.to_vec());
+        let now = saved(&mut pipeline);
+        let copier: Arc<dyn Copier> = Arc::new(Forked);
+        let copies = pipeline.save(&copier).unwrap();
+        pipeline.take(rest.to_vec());
+        assert!(saved(&mut pipeline) != now, "it has gone on");
+        assert!(copies.read().unwrap() == now, "on {workers} workers");
+    }
 }

@@ -2,10 +2,10 @@
 //!
 //! **Delivery** OUT holds exactly the engine's decisions, the first one at sequence 1, in order,
 //! without gap or duplicate: decision number `n` only ever becomes sequence `n`. An engine that
-//! replays pushes what OUT already holds, and nothing happens. Receipts and dead letters arrive at
-//! least once; within the duplicate window exactly once.
+//! replays pushes what OUT already holds, and nothing happens. Receipts and dead letters arrive once,
+//! too ([`notes`](super::notes)).
 //!
-//! **Contract** the engine is the only writer of OUT. The futures of [`Sink::decision`],
+//! **Contract** the engine is the only writer of the three streams. The futures of [`Sink::decision`],
 //! [`Sink::receipt`] and [`Sink::dead_letter`] run to their end: a dropped one may lose its message.
 //! [`Sink::flush`] may be dropped.
 
@@ -13,6 +13,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 
 use super::flight::{Flight, FlightSettings, Outgoing, message_id};
+use super::notes::{Noted, Notes, place_id};
 use super::{
     Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
     header_text,
@@ -26,7 +27,8 @@ use crate::wire::{Decision, Receipt};
 pub struct Sink {
     subjects: Subjects,
     decisions: Flight,
-    notes: Flight,
+    receipts: Notes,
+    letters: Notes,
     /// How many decisions were pushed or had been made before.
     decided: u64,
     /// How many decisions OUT held at first, and the id of the last one if it is still there.
@@ -44,7 +46,8 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// A sink behind `decided` decisions, all of which OUT must hold already.
+    /// A sink behind `decided` decisions, all of which OUT must hold already, and behind the receipts
+    /// and letters that were `noted`; those that came later are looked up.
     ///
     /// # Errors
     /// A stream is missing, or OUT holds fewer decisions: [`NatsError::StreamShort`].
@@ -52,6 +55,7 @@ impl Sink {
         connection: &Connection,
         subjects: &Subjects,
         decided: u64,
+        noted: Noted,
         settings: FlightSettings,
     ) -> Result<Sink, NatsError> {
         let out_stream = subjects.out_stream();
@@ -65,15 +69,20 @@ impl Sink {
             _ => message_id(connection, &out_stream, held).await?,
         };
         let decisions = Flight::fixed(connection, settings, out_stream.clone(), held + 1).await?;
+        let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
+        let Noted { receipts, letters } = noted;
+        let receipts = Notes::open(connection, settings, receipt_stream.clone(), receipts).await?;
+        let letters = Notes::open(connection, settings, dlq_stream.clone(), letters).await?;
         Ok(Sink {
             decisions,
-            notes: Flight::free(connection, settings).await?,
+            receipts,
+            letters,
             decided,
             held,
             held_id,
             in_stream: subjects.in_stream(),
-            dlq_stream: subjects.dlq_stream(),
-            receipt_stream: subjects.receipt_stream(),
+            dlq_stream,
+            receipt_stream,
             event_source: format!("/iceshop/{}", subjects.city()),
             max_payload: connection.client().max_payload(),
             buffer: Vec::new(),
@@ -125,11 +134,11 @@ impl Sink {
     pub async fn receipt(&mut self, receipt: &Receipt) -> Result<(), NatsError> {
         self.buffer.clear();
         json::write_receipt(&mut self.buffer, receipt);
-        let id = place_id(receipt.sequence, receipt.index);
-        let headers = self.headers(&id, &self.receipt_stream);
+        let place = (receipt.sequence, receipt.index);
+        let headers = self.headers(&place_id(place), &self.receipt_stream);
         let subject = self.subjects.receipt(&receipt.outcome);
         let payload = Bytes::copy_from_slice(&self.buffer);
-        self.notes.push(Outgoing { subject, headers, payload }).await
+        self.receipts.push(place, Outgoing { subject, headers, payload }).await
     }
 
     /// Publishes a dead letter, byte for byte; only what the broker would refuse as too long is cut
@@ -138,9 +147,9 @@ impl Sink {
     /// # Errors
     /// An earlier message was refused for good.
     pub async fn dead_letter(&mut self, letter: &DeadLetter) -> Result<(), NatsError> {
-        let id = place_id(letter.sequence, letter.index);
+        let place = (letter.sequence, letter.index);
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", id);
+        headers.insert("Nats-Msg-Id", place_id(place));
         headers.insert("Nats-Expected-Stream", self.dlq_stream.as_str());
         headers.insert("Iceshop-Reason", letter.reason);
         headers.insert("Iceshop-Stream", self.in_stream.as_str());
@@ -154,7 +163,7 @@ impl Sink {
             headers.insert(TRUNCATED_HEADER, letter.length.to_string());
         }
         let payload = letter.bytes.slice(..letter.bytes.len().min(limit));
-        self.notes.push(Outgoing { subject, headers, payload }).await
+        self.letters.push(place, Outgoing { subject, headers, payload }).await
     }
 
     /// Returns when everything that was given to this sink is acknowledged by the broker.
@@ -163,7 +172,13 @@ impl Sink {
     /// A message was refused for good.
     pub async fn flush(&mut self) -> Result<(), NatsError> {
         self.decisions.flush().await?;
-        self.notes.flush().await
+        self.receipts.flush().await?;
+        self.letters.flush().await
+    }
+
+    /// How far receipts and dead letters are, as far as they are acknowledged.
+    pub fn noted(&self) -> Noted {
+        Noted { receipts: self.receipts.last(), letters: self.letters.last() }
     }
 
     /// The headers that every JSON message has.
@@ -193,13 +208,5 @@ fn decision_id(decision: &Decision) -> String {
     match decision.part {
         Some(part) if part >= 2 => header_text(&format!("{id}:{part}")),
         _ => header_text(&id),
-    }
-}
-
-/// The message id of what is about one input record: `<sequence>` or `<sequence>:<index>`.
-fn place_id(sequence: u64, index: Option<u32>) -> String {
-    match index {
-        Some(index) => format!("{sequence}:{index}"),
-        None => sequence.to_string(),
     }
 }

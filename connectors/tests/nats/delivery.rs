@@ -10,7 +10,12 @@ use connectors::wire::Receipt;
 use crate::support::{City, PATIENCE, assert_out, city, city_with, decision};
 
 async fn sink(city: &City, decided: u64) -> Result<Sink, NatsError> {
-    Sink::open(&city.connection, &city.subjects, decided, FlightSettings::default()).await
+    sink_after(city, decided, Noted::default()).await
+}
+
+async fn sink_after(city: &City, decided: u64, noted: Noted) -> Result<Sink, NatsError> {
+    let settings = FlightSettings::default();
+    Sink::open(&city.connection, &city.subjects, decided, noted, settings).await
 }
 
 #[tokio::test]
@@ -104,7 +109,6 @@ async fn another_history_or_another_writer_is_found_out() {
 #[tokio::test]
 async fn dead_letters_keep_every_byte() {
     let city = city().await;
-    let mut sink = sink(&city, 0).await.unwrap();
     let bytes = Bytes::from((0..=255).collect::<Vec<u8>>());
     let letter = DeadLetter {
         reason: "malformed",
@@ -114,9 +118,12 @@ async fn dead_letters_keep_every_byte() {
         bytes: bytes.clone(),
         length: 256,
     };
-    sink.dead_letter(&letter).await.unwrap();
-    sink.dead_letter(&letter).await.unwrap();
-    sink.flush().await.unwrap();
+    for _ in 0..2 {
+        let mut sink = sink(&city, 0).await.unwrap();
+        sink.dead_letter(&letter).await.unwrap();
+        sink.flush().await.unwrap();
+        assert_eq!(sink.noted(), Noted { receipts: 0, letters: 1 });
+    }
     let dlq = city.connection.jetstream().get_stream(city.subjects.dlq_stream()).await.unwrap();
     assert_eq!(dlq.cached_info().state.messages, 1);
     let found = dlq.get_raw_message(1).await.unwrap();
@@ -133,23 +140,62 @@ async fn dead_letters_keep_every_byte() {
     }
 }
 
+fn receipt(sequence: u64) -> Receipt {
+    Receipt {
+        v: 1,
+        sequence,
+        index: None,
+        outcome: "late".into(),
+        kind: Some("intent".into()),
+        id: None,
+        field: None,
+        value: None,
+        reason: None,
+    }
+}
+
+/// The engine is killed and decides part of its log again when the broker has forgotten the ids.
+#[tokio::test]
+async fn receipts_are_not_repeated_after_the_duplicate_window() {
+    let settings =
+        StreamSettings { duplicate_window: Duration::from_millis(100), ..Default::default() };
+    let city = city_with(&settings).await;
+    let mut first = sink(&city, 0).await.unwrap();
+    let mut noted = Noted::default();
+    for sequence in 1..=300 {
+        first.receipt(&receipt(sequence)).await.unwrap();
+        if sequence == 100 {
+            first.flush().await.unwrap();
+            noted = first.noted();
+        }
+    }
+    first.flush().await.unwrap();
+    assert_eq!(noted, Noted { receipts: 100, letters: 0 });
+    for (noted, from, last) in [(noted, 101, 400), (Noted::default(), 1, 450)] {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut again = sink_after(&city, 0, noted).await.unwrap();
+        for sequence in from..=last {
+            again.receipt(&receipt(sequence)).await.unwrap();
+        }
+        again.flush().await.unwrap();
+        assert_eq!(again.noted().receipts, last);
+    }
+    let stream = city.subjects.receipt_stream();
+    let stream = city.connection.jetstream().get_stream(stream).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 450);
+    for sequence in [1, 100, 101, 300, 301, 400, 401, 450] {
+        let found = stream.get_raw_message(sequence).await.unwrap();
+        let id = found.headers.get("Nats-Msg-Id").unwrap();
+        assert_eq!(id.as_str(), sequence.to_string());
+    }
+}
+
 #[tokio::test]
 async fn receipts_survive_a_restart_of_the_server() {
     let mut city = city().await;
     let mut sink = sink(&city, 0).await.unwrap();
     for sequence in 1..=3_000 {
-        let receipt = Receipt {
-            v: 1,
-            sequence,
-            index: None,
-            outcome: "late".into(),
-            kind: Some("intent".into()),
-            id: None,
-            field: None,
-            value: None,
-            reason: None,
-        };
-        sink.receipt(&receipt).await.unwrap();
+        sink.receipt(&receipt(sequence)).await.unwrap();
         if sequence == 1_500 {
             city.server.kill();
             city.server.resume();

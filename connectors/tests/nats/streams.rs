@@ -114,7 +114,9 @@ async fn a_denied_publish_ends_the_sink_and_readiness() {
     let admin = connect(&login("admin")).await.unwrap();
     init(&admin, &subjects(), &StreamSettings::default()).await.unwrap();
     let engine = connect(&login("engine")).await.unwrap();
-    let mut sink = Sink::open(&engine, &subjects(), 0, FlightSettings::default()).await.unwrap();
+    let mut sink = Sink::open(&engine, &subjects(), 0, Noted::default(), FlightSettings::default())
+        .await
+        .unwrap();
     sink.decision(&crate::support::decision(1)).await.unwrap();
     sink.flush().await.unwrap();
     engine.readiness().unwrap();

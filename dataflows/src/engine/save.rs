@@ -8,37 +8,61 @@ use super::Engine;
 use super::book::Book;
 use super::inbox::Inbox;
 use super::life::{Feedback, Life};
-use crate::flow::{Flow, SavedMarkets};
+use crate::flow::Flow;
 use crate::market::{Params, Tick};
-use crate::saved::{self, Unreadable};
+use crate::saved::{self, Copied, Copier, SavedMarkets, Unreadable};
+use serde::{Serialize, de::DeserializeOwned};
+use std::io;
+use std::sync::Arc;
 
 /// Counts of what was done: ticks, events, changes.
 type Done = (u64, u64, u64);
 /// How far it is: whether the log is closed, the last tick, the last sequence.
 type Place = (bool, Option<Tick>, u64);
 
-impl Engine {
-    /// The state, between steps.
-    ///
-    /// **Contract** decisions and verdicts have been drained.
-    /// **Cost** a copy of the state.
-    pub fn save(&mut self) -> Vec<u8> {
-        debug_assert!(self.decisions.is_empty() && self.verdicts.is_empty(), "drained");
-        let markets = self.flow.save();
-        let place: Place = (self.closed, self.done, self.sequence);
-        let done: Done = (self.ticks, self.events, self.changes);
-        let own = (&self.params, &self.book, &self.life, &self.inbox, &self.feedback);
-        saved::write(&(own, place, done, markets))
-    }
+/// Copies of a state.
+pub struct Copies {
+    /// The engine's own, and what its caller keeps with it.
+    pub own: Copied,
+    /// The markets': [`SavedMarkets`], one after the other.
+    pub markets: Vec<Copied>,
+}
 
-    /// An engine in the state that was saved; `start` starts its dataflow.
+impl Engine {
+    /// Copies the state, between steps, with what the caller keeps beside it.
     ///
     /// # Errors
-    /// The bytes are not what [`Engine::save`] of this version of the program wrote.
-    pub fn restore(bytes: &[u8], start: impl FnOnce(&Params) -> Flow) -> Result<Self, Unreadable> {
-        type Own = (Params, Book, Life, Inbox, Vec<Feedback>);
-        let (own, place, counts, markets): (Own, Place, Done, SavedMarkets) = saved::read(bytes)?;
-        let (params, book, life, inbox, feedback) = own;
+    /// A copy cannot be made.
+    ///
+    /// **Contract** decisions and verdicts have been drained.
+    /// **Cost** the copier's, once for the engine and once for each worker.
+    pub fn save(
+        &mut self,
+        copier: &Arc<dyn Copier>,
+        beside: &impl Serialize,
+    ) -> io::Result<Copies> {
+        debug_assert!(self.decisions.is_empty() && self.verdicts.is_empty(), "drained");
+        let markets = self.flow.save(copier)?;
+        let place: Place = (self.closed, self.done, self.sequence);
+        let done: Done = (self.ticks, self.events, self.changes);
+        let state = (&self.params, &self.book, &self.life, &self.inbox, &self.feedback);
+        let own = copier.copy(&|to| saved::write(to, &(beside, state, place, done)))?;
+        Ok(Copies { own, markets })
+    }
+
+    /// An engine in the state that was saved, and what its caller kept beside it; `start` starts
+    /// its dataflow.
+    ///
+    /// # Errors
+    /// The bytes are not those of [`Engine::save`] of this version of the program.
+    pub fn restore<B: DeserializeOwned>(
+        own: &[u8],
+        markets: SavedMarkets,
+        start: impl FnOnce(&Params) -> Flow,
+    ) -> Result<(Self, B), Unreadable> {
+        type State = (Params, Book, Life, Inbox, Vec<Feedback>);
+        let (beside, state, place, counts): (B, State, Place, Done) = saved::read(own)?;
+        let (params, book, life, inbox, feedback) = state;
         let mut flow = start(&params);
         let (closed, done, sequence) = place;
         if let Some(done) = done {
@@ -46,7 +70,7 @@ impl Engine {
         }
         let (ticks, events, changes) = counts;
         let (decisions, verdicts) = (Vec::new(), Vec::new());
-        Ok(Self {
+        let engine = Self {
             params,
             flow,
             book,
@@ -61,6 +85,7 @@ impl Engine {
             ticks,
             events,
             changes,
-        })
+        };
+        Ok((engine, beside))
     }
 }

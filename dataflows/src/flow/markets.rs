@@ -10,12 +10,13 @@ use super::T;
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
 use crate::market::{Params, ProductId};
-use crate::saved::{self, Unreadable};
+use crate::saved::{self, SavedMarkets, Unreadable};
 use crate::solver::Market;
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
@@ -33,9 +34,6 @@ pub struct Shards {
     primed: Rc<Cell<Option<T>>>,
 }
 
-/// Markets as bytes, by product.
-pub type SavedMarkets = BTreeMap<ProductId, Vec<u8>>;
-
 impl Shards {
     /// Shows every market of this worker.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
@@ -44,10 +42,13 @@ impl Shards {
         }
     }
 
-    /// Every market of this worker as bytes, between ticks.
-    pub fn save(&self) -> SavedMarkets {
+    /// Writes every market of this worker, between ticks.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn save(&self, to: &mut dyn Write) -> io::Result<()> {
         let all = self.all.borrow();
-        all.iter().map(|(product, shard)| (product.clone(), saved::write(shard))).collect()
+        all.iter().try_for_each(|(product, shard)| SavedMarkets::write(to, product, shard))
     }
 
     /// Takes those of the markets that are this worker's, one of `peers`; what they are made of
@@ -62,7 +63,7 @@ impl Shards {
         markets: &SavedMarkets,
     ) -> Result<(), Unreadable> {
         self.primed.set(Some(done));
-        for (product, bytes) in markets {
+        for (product, bytes) in &markets.0 {
             if product.hashed() % peers as u64 == index as u64 {
                 let mut shard: Shard = saved::read(bytes)?;
                 shard.market.compile_hours();

@@ -29,7 +29,7 @@ mod profile;
 
 mod standing;
 
-pub use markets::{SavedMarkets, Shards};
+pub use markets::Shards;
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Clock, Lock, Output, Site};

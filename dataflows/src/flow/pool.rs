@@ -4,10 +4,11 @@
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Output, Profile, SavedMarkets, Shards, Standing, Standings};
+use super::{Changes, DemandKey, Output, Profile, Shards, Standing, Standings};
 use crate::market::{Params, ProductId, Tick};
-use crate::saved::Unreadable;
+use crate::saved::{Copied, Copier, SavedMarkets, Unreadable};
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -29,13 +30,13 @@ enum Workers {
 #[derive(Clone)]
 enum Command {
     Step(Tick, Arc<Mutex<Option<Changes>>>),
-    Save,
+    Save(Arc<dyn Copier>),
     Restore(Tick, Arc<SavedMarkets>),
     Demand,
 }
 
 enum Answer {
-    Saved(SavedMarkets),
+    Saved(io::Result<Copied>),
     Restored(Result<(), Unreadable>),
     Decided(Vec<(Output, isize)>),
     Demand(BTreeMap<DemandKey, i64>),
@@ -152,19 +153,25 @@ impl Flow {
         }
     }
 
-    /// Every market as bytes, between ticks.
+    /// Copies every market, between ticks: a copy for each worker, to be read as
+    /// [`SavedMarkets`] one after the other.
+    ///
+    /// # Errors
+    /// A copy cannot be made.
     ///
     /// **Panics** if a worker panicked, with its message.
-    pub fn save(&mut self) -> SavedMarkets {
-        let mut all = SavedMarkets::new();
+    pub fn save(&mut self, copier: &Arc<dyn Copier>) -> io::Result<Vec<Copied>> {
+        let mut all = Vec::new();
         match &mut self.workers {
-            Workers::Here(here) => all = here.1.shards().save(),
-            Workers::Threads { .. } => self.ask(&Command::Save, |answer| match answer {
-                Answer::Saved(part) => all.extend(part),
-                _ => unreachable!("what was asked for is answered"),
-            }),
+            Workers::Here(here) => all.push(copy(copier, here.1.shards())),
+            Workers::Threads { .. } => {
+                self.ask(&Command::Save(copier.clone()), |answer| match answer {
+                    Answer::Saved(part) => all.push(part),
+                    _ => unreachable!("what was asked for is answered"),
+                });
+            }
         }
-        all
+        all.into_iter().collect()
     }
 
     /// Brings back markets that were saved after tick `done`, and what they were made of.
@@ -243,6 +250,11 @@ impl Flow {
     }
 }
 
+/// Copies a worker's markets.
+fn copy(copier: &Arc<dyn Copier>, shards: &Shards) -> io::Result<Copied> {
+    copier.copy(&|to| shards.save(to))
+}
+
 /// One worker's life: a command at a time, until nobody sends any more.
 fn serve(
     worker: &mut Worker,
@@ -268,8 +280,8 @@ fn serve(
                     let _ = answer.send(Answer::Decided(station.take()));
                 }
             }
-            Command::Save => {
-                let _ = answer.send(Answer::Saved(station.shards().save()));
+            Command::Save(copier) => {
+                let _ = answer.send(Answer::Saved(copy(&copier, station.shards())));
             }
             Command::Restore(done, markets) => {
                 let place = (worker.index(), worker.peers());

@@ -1,0 +1,104 @@
+//! How far an engine is, where the broker's own tools show it.
+//!
+//! The engine reads by sequence and acknowledges nothing ([`InputSource`](super::InputSource)). For
+//! those who want to see its lag in the broker there is a durable consumer beside it, with
+//! `AckPolicy::All`: whatever a kept snapshot reflects is acknowledged, so what is left (`nats consumer
+//! info`, `jsz`) is what a restart would have to decide again. It is handed headers alone, and decides
+//! nothing: without it, or behind it, the engine goes on just the same.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use futures_util::StreamExt;
+
+use super::{Connection, NatsError};
+use crate::subject::Subjects;
+
+/// The most messages asked for at a time.
+const AT_ONCE: u64 = 4_096;
+/// After so long the broker hands out again what was not acknowledged.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// A durable consumer of a city's input stream.
+pub struct Durable {
+    connection: Connection,
+    stream: String,
+    consumer: PullConsumer,
+    /// The last sequence that was handed out.
+    seen: u64,
+}
+
+impl Durable {
+    /// The consumer of that name, which is made if it is missing.
+    ///
+    /// # Errors
+    /// The stream is missing, or a consumer of that name is another one.
+    pub async fn open(
+        connection: &Connection,
+        subjects: &Subjects,
+        name: &str,
+    ) -> Result<Durable, NatsError> {
+        let stream = subjects.in_stream();
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::All,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: -1,
+            headers_only: true,
+            ..pull::Config::default()
+        };
+        let made = connection.jetstream().create_consumer_on_stream(config, stream.as_str()).await;
+        let consumer = made.map_err(|error| {
+            connection.request_failed("make the durable consumer", &stream, &error)
+        })?;
+        let seen = consumer.cached_info().delivered.stream_sequence;
+        Ok(Durable { connection: connection.clone(), stream, consumer, seen })
+    }
+
+    /// Acknowledges every message up to that sequence.
+    ///
+    /// # Errors
+    /// The broker does not answer, or the consumer is gone.
+    pub async fn acknowledge(&mut self, sequence: u64) -> Result<(), NatsError> {
+        let mut last: Option<(u64, Message)> = None;
+        while last.as_ref().is_none_or(|(at, _)| *at < sequence) {
+            let wanted = sequence.saturating_sub(self.seen).clamp(1, AT_ONCE);
+            let fetched = self.fetch(wanted as usize).await?;
+            if fetched.is_empty() {
+                break;
+            }
+            for (at, message) in fetched {
+                self.seen = self.seen.max(at);
+                if at <= sequence && last.as_ref().is_none_or(|(last, _)| *last < at) {
+                    last = Some((at, message));
+                }
+            }
+            if self.seen >= sequence {
+                break;
+            }
+        }
+        let Some((_, message)) = last else { return Ok(()) };
+        let acknowledged = message.double_ack().await;
+        acknowledged.map_err(|error| self.failed(error.as_ref()))
+    }
+
+    /// Some of the next messages, with their sequences; none if there are no more.
+    async fn fetch(&self, most: usize) -> Result<Vec<(u64, Message)>, NatsError> {
+        let batch = self.consumer.fetch().max_messages(most).messages().await;
+        let mut batch = batch.map_err(|error| self.failed(&error))?;
+        let mut fetched = Vec::new();
+        while let Some(message) = batch.next().await {
+            let message = message.map_err(|error| self.failed(error.as_ref()))?;
+            let at = message.info().map_err(|error| self.failed(error.as_ref()))?.stream_sequence;
+            fetched.push((at, message));
+        }
+        Ok(fetched)
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) -> NatsError {
+        self.connection.request_failed("acknowledge what is kept", &self.stream, error)
+    }
+}

@@ -1,0 +1,128 @@
+//! Receipts or dead letters on their way into a stream that nobody else writes.
+//!
+//! **Delivery** each once. Note number `n` only ever becomes sequence `n` ([`Flight`]), however long
+//! the broker was away. What a stream has got since it was looked at last is read when it is opened:
+//! an engine that decides that part of the log again does not repeat it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::flight::{Flight, FlightSettings, Outgoing};
+use super::reader::{Reader, Start};
+use super::{Connection, NatsError};
+
+/// How long the reader waits before it looks whether the stream is at its end.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What a note is about: a record's sequence, and its place in a batch body.
+pub(super) type Place = (u64, Option<u32>);
+
+/// How far the streams of receipts and dead letters were: their last sequences.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Of receipts.
+    pub receipts: u64,
+    /// Of dead letters.
+    pub letters: u64,
+}
+
+/// The notes of one stream.
+pub(super) struct Notes {
+    flight: Flight,
+    /// What the stream holds already and has not been pushed yet.
+    told: BTreeSet<Place>,
+}
+
+impl Notes {
+    /// Notes behind all that the stream holds; whatever comes before sequence `noted` is not pushed
+    /// again.
+    ///
+    /// # Errors
+    /// The stream is missing, or cannot be read.
+    pub(super) async fn open(
+        connection: &Connection,
+        settings: FlightSettings,
+        stream: String,
+        noted: u64,
+    ) -> Result<Notes, NatsError> {
+        let state = connection.stream_info(&stream).await?.state;
+        let (first, last) = (state.first_sequence, state.last_sequence);
+        let from = (noted.min(last) + 1).max(first);
+        let told = if from > last || state.messages == 0 {
+            BTreeSet::new()
+        } else {
+            places(connection, &stream, from, last).await?
+        };
+        let flight = Flight::fixed(connection, settings, stream, last + 1).await?;
+        Ok(Notes { flight, told })
+    }
+
+    /// Publishes what is about that place, unless the stream holds it.
+    ///
+    /// # Errors
+    /// An earlier message was refused for good.
+    pub(super) async fn push(&mut self, place: Place, note: Outgoing) -> Result<(), NatsError> {
+        if self.told.remove(&place) {
+            return Ok(());
+        }
+        self.flight.push(note).await
+    }
+
+    /// Returns when all of them are acknowledged.
+    ///
+    /// # Errors
+    /// A message was refused for good.
+    pub(super) async fn flush(&mut self) -> Result<(), NatsError> {
+        self.flight.flush().await
+    }
+
+    /// The last sequence that is acknowledged, with all before it.
+    pub(super) fn last(&self) -> u64 {
+        self.flight.first_outstanding() - 1
+    }
+}
+
+/// What the messages of a stream are about.
+async fn places(
+    connection: &Connection,
+    stream: &str,
+    from: u64,
+    last: u64,
+) -> Result<BTreeSet<Place>, NatsError> {
+    let start = Start::Sequence(from);
+    let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
+    let mut told = BTreeSet::new();
+    loop {
+        match reader.next_before(Instant::now() + WAIT).await? {
+            Some((sequence, message)) => {
+                let id = message.headers.as_ref().and_then(|it| it.get("Nats-Msg-Id"));
+                told.extend(id.and_then(|id| place(id.as_str())));
+                if sequence >= last {
+                    return Ok(told);
+                }
+            }
+            // Those at its end were deleted.
+            None if reader.is_caught_up() => return Ok(told),
+            None => {}
+        }
+    }
+}
+
+/// The message id of what is about one input record: `<sequence>` or `<sequence>:<index>`.
+pub(super) fn place_id((sequence, index): Place) -> String {
+    match index {
+        Some(index) => format!("{sequence}:{index}"),
+        None => sequence.to_string(),
+    }
+}
+
+/// The place that an id names.
+fn place(id: &str) -> Option<Place> {
+    match id.split_once(':') {
+        Some((sequence, index)) => Some((sequence.parse().ok()?, Some(index.parse().ok()?))),
+        None => Some((id.parse().ok()?, None)),
+    }
+}

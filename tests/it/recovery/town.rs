@@ -1,0 +1,203 @@
+//! A town on a real nats-server, and what is in its streams when everything has gone well.
+
+use crate::support::{iceshop, output, succeed};
+use connectors::nats::{ConnectSettings, Login, connect};
+use connectors::subject::Subjects;
+use connectors::testing::{NatsServer, Stream};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+pub(super) const CITY: &str = "test-town";
+
+/// A server with a city's streams, the city's records in them, and what an engine that is not
+/// stopped decides on them.
+pub(super) struct Town {
+    pub(super) server: NatsServer,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) records: u64,
+    pub(super) expected: String,
+    /// As whom its programs log in, if they have to.
+    pub(super) user: Option<&'static str>,
+}
+
+/// A log, and what an engine that is not stopped decides on it.
+pub(super) struct Log {
+    events: String,
+    pub(super) expected: String,
+}
+
+impl Log {
+    pub(super) fn of(seed: u64, intents: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let events = folder.path().join("events.jsonl");
+        let path = events.to_str().unwrap();
+        let (seed, intents) = (seed.to_string(), intents.to_string());
+        let size = ["--intents", &intents, "--stores", "60", "--products", "4", "--hours", "3"];
+        succeed(&[&["generate", "--seed", &seed, "--output", path], &size[..]].concat());
+        let expected = succeed(&["run", "--input", path]);
+        Self { events: std::fs::read_to_string(path).unwrap(), expected }
+    }
+}
+
+/// The log of all towns but one.
+static LOG: LazyLock<Log> = LazyLock::new(|| Log::of(6, 700));
+
+impl Town {
+    pub(super) fn build() -> Self {
+        Self::of(&LOG)
+    }
+
+    pub(super) fn of(log: &Log) -> Self {
+        let town = Self::without_streams(log);
+        town.succeed(&["nats", "init"]);
+        town.succeed(&["publish", town.events().to_str().unwrap()]);
+        town
+    }
+
+    /// Before it has streams.
+    pub(super) fn empty() -> Self {
+        Self::without_streams(&LOG)
+    }
+
+    pub(super) fn without_streams(log: &Log) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("events.jsonl"), &log.events).unwrap();
+        let (records, expected) = (log.events.lines().count() as u64, log.expected.clone());
+        Self { server: NatsServer::start(), folder, records, expected, user: None }
+    }
+
+    pub(super) fn events(&self) -> PathBuf {
+        self.folder.path().join("events.jsonl")
+    }
+
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.folder.path().join("snapshots")
+    }
+
+    #[track_caller]
+    pub(super) fn succeed(&self, args: &[&str]) -> String {
+        succeed(&[args, &["--nats", &self.server.url(), "--city", CITY], &self.login()].concat())
+    }
+
+    /// How its programs log in.
+    pub(super) fn login(&self) -> Vec<&'static str> {
+        self.user.map_or(Vec::new(), |user| vec!["--nats-user", user, "--nats-password", "x"])
+    }
+
+    /// What an engine is asked for: small batches and many snapshots, so that it dies between them.
+    pub(super) fn engine(&self) -> Vec<String> {
+        self.engine_at(&self.server.url())
+    }
+
+    pub(super) fn engine_at(&self, url: &str) -> Vec<String> {
+        let snapshots = self.snapshots();
+        let args = ["run", "--nats", url, "--city", CITY, "--batch", "20", "--all-receipts"];
+        let keep = ["--snapshot-every", "0.05", "--snapshots", snapshots.to_str().unwrap()];
+        args.iter().chain(&keep).chain(&self.login()).map(|arg| (*arg).to_string()).collect()
+    }
+
+    pub(super) fn start(&self) -> Child {
+        self.start_at(&self.server.url())
+    }
+
+    pub(super) fn start_at(&self, url: &str) -> Child {
+        let args = self.engine_at(url);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let log = std::fs::File::create(self.folder.path().join("engine.log")).unwrap();
+        iceshop(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// What the last engine said.
+    pub(super) fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("engine.log")).unwrap()
+    }
+
+    /// Runs an engine to the end of the input.
+    #[track_caller]
+    pub(super) fn finish(&self) -> String {
+        let args = self.engine();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = output(&[&args[..], &["--stop-when-idle", "1"]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}: {errors}", output.status);
+        errors
+    }
+
+    /// Messages in a stream.
+    pub(super) fn messages(&self, stream: impl Fn(&Subjects) -> String) -> u64 {
+        self.ask(stream, async |stream| stream.cached_info().state.messages)
+    }
+
+    /// Asks the broker about a stream.
+    pub(super) fn ask<T>(
+        &self,
+        stream: impl Fn(&Subjects) -> String,
+        question: impl AsyncFnOnce(Stream) -> T,
+    ) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let settings = ConnectSettings {
+            login: self.user.map_or(Login::None, |user| Login::User(user.into(), "x".into())),
+            ..ConnectSettings::new(self.server.url())
+        };
+        runtime.block_on(async {
+            let connection = connect(&settings).await.unwrap();
+            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
+            question(connection.jetstream().get_stream(stream).await.unwrap()).await
+        })
+    }
+
+    /// The streams hold the decisions and receipts of an engine that was never stopped.
+    #[track_caller]
+    pub(super) fn is_whole(&self) {
+        let lines = self.expected.lines().count() as u64;
+        assert_eq!(self.messages(Subjects::out_stream), lines);
+        let tapped = self.succeed(&["tap", "--all", "--json", "--count", &lines.to_string()]);
+        assert!(tapped == self.expected, "the decisions differ from the file's");
+        // A receipt for every record; the clock that ends the last tick is in a tick without end.
+        let mut receipts = self.receipts();
+        receipts.sort_unstable();
+        assert_eq!(receipts, (1..=self.records).collect::<Vec<_>>());
+    }
+
+    /// The sequences that the receipts are about, in the order of their stream.
+    pub(super) fn receipts(&self) -> Vec<u64> {
+        self.ask(Subjects::receipt_stream, async |stream| {
+            let mut all = Vec::new();
+            for sequence in 1..=stream.cached_info().state.last_sequence {
+                let message = stream.get_raw_message(sequence).await.unwrap();
+                let receipt: Value = serde_json::from_slice(&message.payload).unwrap();
+                all.push(receipt["sequence"].as_u64().unwrap());
+            }
+            all
+        })
+    }
+
+    /// Takes the clock record away that an engine may have put behind the log: as if it had been
+    /// killed before.
+    pub(super) fn forget_clock(&self) {
+        self.ask(Subjects::in_stream, async |stream| {
+            for sequence in self.records + 1..=stream.cached_info().state.last_sequence {
+                stream.delete_message(sequence).await.unwrap();
+            }
+        });
+    }
+}
+
+pub(super) fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let kill = std::process::Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(kill.success(), "kill {name} {pid}");
+}
+
+/// Waits until the engine has published so many decisions.
+#[track_caller]
+pub(super) fn published(town: &Town, least: u64) {
+    let asked = Instant::now();
+    while town.messages(Subjects::out_stream) < least {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{}", town.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
