@@ -11,7 +11,6 @@ use connectors::inbound::{Inbound, Stamp};
 use connectors::nats::Noted;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
-use dataflows::saved::Copier;
 use iceshop::run::forked::Forked;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::snapshot::{self, Folder, Position};
@@ -19,7 +18,6 @@ use iceshop::run::summary::Summary;
 use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Intents of a run that nobody gave a size.
@@ -82,8 +80,7 @@ fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = Folder::open(folder.path(), 1).expect("a folder of snapshots");
     let timed = Instant::now();
-    let copier: Arc<dyn Copier> = Arc::new(Forked);
-    let saving = pipeline.save(&copier).expect("a process can be copied");
+    let saving = pipeline.save(&Forked).expect("a process can be copied");
     let save = timed.elapsed();
     let (city, stream_made) = (String::new(), String::new());
     let (recorded, noted, clocked) = (None, Noted::default(), false);

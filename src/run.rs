@@ -7,7 +7,7 @@
 //! | [`nats`] | JetStream: tokio tasks around the engine's thread, bounded channels between them |
 //! | [`resume`] | where a run on NATS begins: after its newest good snapshot |
 //! | [`saving`], [`forked`] | a pipeline's state on its way out of it, while it goes on |
-//! | [`snapshot`] | a run's whole state in a file, and back |
+//! | [`snapshot`], [`pace`] | a run's whole state in a file, and back; how often |
 //! | [`live`] | what goes on right now, in a line |
 //! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
 
@@ -22,6 +22,8 @@ pub mod saving;
 pub mod forked;
 
 pub mod snapshot;
+
+pub mod pace;
 
 pub mod pipeline;
 

@@ -47,12 +47,63 @@ impl Copier for InMemory {
     }
 }
 
-/// Writes some state. Allocates nothing, so that a [`Copier`] may do without.
-pub(crate) fn write<S: Serialize + ?Sized>(to: &mut dyn Write, state: &S) -> io::Result<()> {
-    bincode::serialize_into(to, state).map_err(|error| match *error {
-        bincode::ErrorKind::Io(error) => error,
-        error => io::Error::other(error),
-    })
+/// Takes state a field at a time, and hands it on in pieces.
+pub(crate) struct Pieces<'a> {
+    to: &'a mut dyn Write,
+    held: usize,
+    /// Bytes taken so far.
+    taken: u64,
+    buffer: [u8; PIECE],
+}
+
+/// The size of a piece.
+const PIECE: usize = 1 << 14;
+
+impl<'a> Pieces<'a> {
+    pub(crate) fn to(to: &'a mut dyn Write) -> Self {
+        Self { to, held: 0, taken: 0, buffer: [0; PIECE] }
+    }
+
+    /// Bytes taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes some state. Allocates nothing, so that a [`Copier`] may do without.
+    pub(crate) fn put<S: Serialize + ?Sized>(&mut self, state: &S) -> io::Result<()> {
+        bincode::serialize_into(self, state).map_err(|error| match *error {
+            bincode::ErrorKind::Io(error) => error,
+            error => io::Error::other(error),
+        })
+    }
+}
+
+impl Write for Pieces<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > PIECE - self.held {
+            self.flush()?;
+            if bytes.len() > PIECE {
+                self.taken += bytes.len() as u64;
+                return self.to.write_all(bytes);
+            }
+        }
+        self.buffer[self.held..self.held + bytes.len()].copy_from_slice(bytes);
+        self.held += bytes.len();
+        self.taken += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        self.to.write_all(&self.buffer[..held])
+    }
 }
 
 /// State from its bytes.
@@ -63,48 +114,90 @@ pub(crate) fn read<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, Unreadable> {
     bincode::deserialize(bytes).map_err(|error| Unreadable(error.to_string()))
 }
 
-/// Markets as bytes, by product.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SavedMarkets(pub(crate) BTreeMap<ProductId, Bytes>);
-
-/// What is written before a market: whose it is, and how many bytes follow.
+/// Where the parts of a state begin, in its last bytes.
 #[derive(Serialize, Deserialize)]
-struct Heading<P> {
-    product: P,
-    bytes: u64,
+struct Places {
+    /// Bytes of the engine's own state, which comes first.
+    own: u64,
+    /// Bytes in front of the table of the markets, which comes last.
+    table: u64,
 }
 
-impl SavedMarkets {
-    /// Writes a market; what several workers have written, one after the other, is read as one.
-    pub(crate) fn write<M: Serialize>(
-        to: &mut dyn Write,
-        product: &ProductId,
-        market: &M,
-    ) -> io::Result<()> {
-        let bytes = bincode::serialized_size(market).map_err(io::Error::other)?;
-        write(to, &Heading { product, bytes })?;
-        write(to, market)
+/// Bytes of [`Places`].
+const PLACES: usize = 16;
+
+/// Writes an engine's state: its own, the markets one after the other, whose they are and how many
+/// bytes each has, and where that stands.
+pub(crate) struct Writer<'a> {
+    pieces: Pieces<'a>,
+    own: u64,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes the engine's own state.
+    pub(crate) fn begin<S: Serialize + ?Sized>(to: &'a mut dyn Write, own: &S) -> io::Result<Self> {
+        let mut pieces = Pieces::to(to);
+        pieces.put(own)?;
+        let own = pieces.taken();
+        Ok(Self { pieces, own })
     }
 
-    /// Markets from what was written of them.
+    /// Writes a market; its size.
+    pub(crate) fn market<M: Serialize>(&mut self, market: &M) -> io::Result<u64> {
+        let before = self.pieces.taken();
+        self.pieces.put(market)?;
+        Ok(self.pieces.taken() - before)
+    }
+
+    /// Writes what was written: products, and the sizes of their markets.
+    pub(crate) fn end<'p>(
+        mut self,
+        products: impl Iterator<Item = &'p ProductId>,
+        sizes: &[u64],
+    ) -> io::Result<()> {
+        let places = Places { own: self.own, table: self.pieces.taken() };
+        for (product, size) in products.zip(sizes) {
+            self.pieces.put(&(product, size))?;
+        }
+        self.pieces.put(&places)?;
+        self.pieces.flush()
+    }
+}
+
+/// An engine's state as it was written, taken apart. Equal on any number of workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The engine's own.
+    pub(crate) own: Bytes,
+    pub(crate) markets: SavedMarkets,
+}
+
+/// Markets as bytes, by product.
+pub(crate) type SavedMarkets = BTreeMap<ProductId, Bytes>;
+
+impl Saved {
+    /// Takes it apart.
     ///
     /// # Errors
     /// The bytes are something else.
     pub fn read(all: &Bytes) -> Result<Self, Unreadable> {
-        let mut markets = BTreeMap::new();
-        let mut cursor = Cursor::new(all);
-        while cursor.position() < all.len() as u64 {
-            let heading = bincode::deserialize_from(&mut cursor);
-            let heading: Heading<ProductId> =
-                heading.map_err(|error| Unreadable(error.to_string()))?;
-            let from = cursor.position();
-            let until = from.checked_add(heading.bytes).filter(|until| *until <= all.len() as u64);
-            let until = until.ok_or_else(|| {
-                Unreadable(format!("a market of {} bytes ends behind them all", heading.bytes))
-            })?;
-            markets.insert(heading.product, all.slice(from as usize..until as usize));
-            cursor.set_position(until);
+        let wrong = |what: &str| Unreadable(what.into());
+        let end = all.len().checked_sub(PLACES).ok_or_else(|| wrong("it is too short"))?;
+        let Places { own, table } = read(&all[end..])?;
+        if own > table || table > end as u64 {
+            return Err(wrong("its parts begin outside of it"));
         }
-        Ok(Self(markets))
+        let (own, table) = (own as usize, table as usize);
+        let (mut markets, mut from) = (SavedMarkets::new(), own);
+        let mut entries = &all[table..end];
+        while !entries.is_empty() {
+            let entry = bincode::deserialize_from(&mut entries);
+            let (product, size): (ProductId, u64) = entry.map_err(|e| Unreadable(e.to_string()))?;
+            let until = from.checked_add(size as usize).filter(|until| *until <= table);
+            let until = until.ok_or_else(|| wrong("a market ends outside of it"))?;
+            markets.insert(product, all.slice(from..until));
+            from = until;
+        }
+        Ok(Self { own: all.slice(..own), markets })
     }
 }

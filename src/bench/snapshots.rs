@@ -4,17 +4,16 @@ use super::open_loop::Rig;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::{count, span};
 use crate::run::forked::Forked;
+use crate::run::pace::Pace;
 use crate::run::pipeline::Pipeline;
 use crate::run::saving::Saving;
 use crate::run::snapshot::{self, Folder, Position};
 use crate::translate::Dating;
 use connectors::nats::Noted;
 use dataflows::flow::Standings;
-use dataflows::saved::Copier;
 use serde::Serialize;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,8 @@ use std::time::{Duration, Instant};
 pub struct Asked {
     /// Where.
     pub folder: PathBuf,
-    /// How often.
-    pub every: Duration,
+    /// How often, and how much of the time they may take.
+    pub pace: Pace,
 }
 
 /// What they took.
@@ -58,8 +57,9 @@ pub struct Restart {
 /// Keeps snapshots.
 pub(super) struct Keeper {
     folder: Folder,
-    every: Duration,
-    copier: Arc<dyn Copier>,
+    pace: Pace,
+    /// How long the last one took to be written.
+    took: Duration,
     last: Instant,
     writing: Option<JoinHandle<io::Result<Written>>>,
     figures: Figures,
@@ -85,9 +85,8 @@ impl Keeper {
         loaded.clear().or_fail(Kind::Data, fail)?;
         let folder = Folder::open(&asked.folder.join(LATER), 1).or_fail(Kind::Data, fail)?;
         folder.clear().or_fail(Kind::Data, fail)?;
-        let (copier, figures) = (Arc::new(Forked), Figures::default());
-        let (every, last) = (asked.every, Instant::now());
-        let mut keeper = Self { folder, every, copier, last, writing: None, figures };
+        let (last, took, figures) = (Instant::now(), Duration::ZERO, Figures::default());
+        let mut keeper = Self { folder, pace: asked.pace, took, last, writing: None, figures };
         keeper.keep(loaded, rig).and_then(|()| keeper.end()).or_fail(Kind::Data, fail)?;
         Ok(keeper)
     }
@@ -97,20 +96,20 @@ impl Keeper {
     /// # Errors
     /// It cannot be kept.
     pub(super) fn pass(&mut self, rig: &mut Rig) -> io::Result<()> {
-        if self.last.elapsed() < self.every {
-            return Ok(());
-        }
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return Ok(());
         }
         self.end()?;
+        if self.last.elapsed() < self.pace.due(self.took) {
+            return Ok(());
+        }
         self.figures.kept += 1;
         self.keep(self.folder.clone(), rig)
     }
 
     fn keep(&mut self, folder: Folder, rig: &mut Rig) -> io::Result<()> {
         self.last = Instant::now();
-        let saving: Saving = rig.pipeline.save(&self.copier)?;
+        let saving: Saving = rig.pipeline.save(&Forked)?;
         let paused = self.last.elapsed().as_secs_f64() * 1e3;
         self.figures.pause_max_ms = self.figures.pause_max_ms.max(paused);
         let position = Position {
@@ -137,6 +136,7 @@ impl Keeper {
     pub(super) fn end(&mut self) -> io::Result<()> {
         if let Some(writing) = self.writing.take() {
             let Written { bytes, took } = writing.join().expect("a panic has ended the process")?;
+            self.took = took;
             self.figures.bytes = bytes;
             self.figures.written_max_s = self.figures.written_max_s.max(took.as_secs_f64());
         }

@@ -8,6 +8,7 @@ use crate::bench::{self, Settings, picture};
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::run::end_on_panic;
+use crate::run::pace::Pace;
 use crate::scenario::{City, Stay};
 use connectors::file::STANDARD;
 use jiff::Timestamp;
@@ -84,6 +85,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
           requires = "snapshots")]
     pub snapshot_every: Duration,
+    /// Of the time, at most so much passes while a snapshot is written
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = super::percentage,
+          requires = "snapshots")]
+    pub snapshot_share: f64,
     /// Write the result to this file, as JSON; - is standard output, instead of the page
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
@@ -200,8 +205,8 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
         }
     };
     let (workers, sustained_p99) = (args.workers as usize, Duration::from_millis(args.p99_ms));
-    let snapshots = args.snapshots.clone();
-    let snapshots = snapshots.map(|folder| Asked { folder, every: args.snapshot_every });
+    let pace = Pace { every: args.snapshot_every, share: args.snapshot_share };
+    let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
     let began = Timestamp::now();
     Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }
 }

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::readable::{count, span};
 use crate::run::files::{Form, Output, run_city, run_file};
+use crate::run::pace::Pace;
 use crate::run::pipeline::Pipeline;
 use crate::run::resume::{OnRegress, Snapshots};
 use crate::run::summary::Summary;
@@ -120,6 +121,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
           requires = "snapshots")]
     pub snapshot_every: Duration,
+    /// Of the time, at most so much passes while a snapshot is written: great ones are made less often
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = super::percentage,
+          requires = "snapshots")]
+    pub snapshot_share: f64,
     /// How many snapshots are kept
     #[arg(long, value_name = "COUNT", default_value_t = 3, requires = "snapshots",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
@@ -135,9 +140,10 @@ pub struct RunArgs {
 
 impl RunArgs {
     fn snapshots(&self) -> Result<Option<Snapshots>, Failure> {
-        let (keep, every) = (self.snapshots_kept as usize, self.snapshot_every);
+        let pace = Pace { every: self.snapshot_every, share: self.snapshot_share };
+        let keep = self.snapshots_kept as usize;
         let at = |path: &PathBuf| {
-            Snapshots::at(path, keep, every, self.on_stream_regress, self.durable.clone())
+            Snapshots::at(path, keep, pace, self.on_stream_regress, self.durable.clone())
         };
         self.snapshots.as_ref().map(at).transpose()
     }

@@ -18,12 +18,14 @@
 //! first message carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet for
 //! [`RECORDED_QUIET`]: that ends its last tick, and lets no further time pass.
 
+mod writer;
+
 use super::forked::Forked;
 use super::live::{Live, live_line};
-use super::pipeline::{Pipeline, Produce};
+use super::pace::Pace;
+use super::pipeline::Pipeline;
 use super::resume::{self, Beginning, Snapshots};
-use super::saving::Saving;
-use super::snapshot::{Folder, Position};
+use super::snapshot::Position;
 use super::summary::Summary;
 use crate::failure::{Failure, Kind};
 use crate::translate::{Dating, outbound};
@@ -33,12 +35,12 @@ use connectors::subject::Subjects;
 use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::{Params, Time};
-use dataflows::saved::Copier;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
+use writer::{Kept, Outgoing, not_kept, write};
 
 /// How many batches may wait for the engine, and for the writer.
 const BATCHES_AHEAD: usize = 8;
@@ -82,14 +84,9 @@ struct Shared {
     recorded: OnceLock<bool>,
     /// Whether a snapshot is made and not kept yet.
     keeping: AtomicBool,
+    /// How long the last one took to be written, in microseconds.
+    took_us: AtomicU64,
     line: Mutex<String>,
-}
-
-/// What goes from the engine to the writer.
-enum Outgoing {
-    Produce(Produce),
-    /// The state after all that went before.
-    Snapshot(Box<(Position, Saving)>),
 }
 
 /// Runs the engine on a city's streams until it is told to stop.
@@ -137,7 +134,7 @@ pub async fn run(
         Some(name) => Some(Durable::open(connection, subjects, name).await?),
         None => None,
     };
-    let kept = Kept { folder, durable, shared: shared.clone() };
+    let kept = Kept::at(folder, durable, shared.clone());
     let writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
     let ended = clocked.then_some(sequence);
     let reader = Reader { settings, shared: &shared, ended };
@@ -247,8 +244,7 @@ struct Work<'a> {
     pipeline: Pipeline,
     position: Position,
     /// How often a snapshot is made, if at all.
-    every: Option<Duration>,
-    copier: Arc<dyn Copier>,
+    pace: Option<Pace>,
     shared: &'a Shared,
     started: Instant,
 }
@@ -270,12 +266,11 @@ impl<'a> Work<'a> {
                     .map_err(|error| Failure::new(Kind::Data, error))?
             }
         };
-        let every = settings.snapshots.as_ref().map(|snapshots| snapshots.every);
+        let pace = settings.snapshots.as_ref().map(|snapshots| snapshots.pace);
         // A snapshot may be of the whole log: with nothing more to come, the tick that is to be ended
         // is the one that it was made in.
         shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
-        let (position, copier) = (beginning.position, Arc::new(Forked));
-        Ok(Self { pipeline, position, every, copier, shared, started })
+        Ok(Self { pipeline, position: beginning.position, pace, shared, started })
     }
 
     /// A batch at a time, until nobody sends any more.
@@ -300,23 +295,28 @@ impl<'a> Work<'a> {
                 let line = live_line(&self.pipeline.figures(), self.started);
                 *self.shared.line.lock().expect("only text") = line;
             }
-            let due = self.every.is_some_and(|every| kept.elapsed() >= every);
-            if due && !self.shared.keeping.load(Ordering::Acquire) {
+            if !self.shared.keeping.load(Ordering::Acquire) && self.is_due(kept) {
                 heard = self.snapshot(writer);
                 (kept, kept_at) = (Instant::now(), last);
             }
         }
-        if heard && self.every.is_some() && self.position.sequence != kept_at {
+        if heard && self.pace.is_some() && self.position.sequence != kept_at {
             self.snapshot(writer);
         }
         Summary::of(&self.pipeline.figures(), self.started)
+    }
+
+    /// Whether the next snapshot is due, the last one having been begun then.
+    fn is_due(&self, last: Instant) -> bool {
+        let took = Duration::from_micros(self.shared.took_us.load(Ordering::Acquire));
+        self.pace.is_some_and(|pace| last.elapsed() >= pace.due(took))
     }
 
     /// Sends the state after the last batch to the writer; false if that is gone.
     fn snapshot(&mut self, writer: &Sender<Outgoing>) -> bool {
         self.position.recorded = self.shared.recorded.get().copied();
         let position = self.position.clone();
-        match self.pipeline.save(&self.copier) {
+        match self.pipeline.save(&Forked) {
             Ok(saving) => {
                 self.shared.keeping.store(true, Ordering::Release);
                 writer.blocking_send(Outgoing::Snapshot(Box::new((position, saving)))).is_ok()
@@ -327,83 +327,6 @@ impl<'a> Work<'a> {
             }
         }
     }
-}
-
-/// Publishes what the engine brings forth, and keeps its snapshots; returns when all of it is
-/// acknowledged.
-async fn write(
-    mut sink: Sink,
-    mut outgoing: Receiver<Outgoing>,
-    all_receipts: bool,
-    mut kept: Kept,
-) -> Result<(), Failure> {
-    while let Some(out) = outgoing.recv().await {
-        match out {
-            Outgoing::Produce(produce) => publish(&mut sink, &produce, all_receipts).await?,
-            Outgoing::Snapshot(snapshot) => {
-                sink.flush().await?;
-                let (mut position, saving) = *snapshot;
-                position.noted = sink.noted();
-                kept.keep(position, saving).await;
-            }
-        }
-        if outgoing.is_empty() {
-            sink.flush().await?;
-        }
-    }
-    Ok(sink.flush().await?)
-}
-
-async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Result<(), Failure> {
-    for decision in &produce.decisions {
-        sink.decision(decision).await?;
-    }
-    for receipt in &produce.receipts {
-        if all_receipts || receipt.outcome != "applied" {
-            sink.receipt(receipt).await?;
-        }
-    }
-    for letter in &produce.dead_letters {
-        sink.dead_letter(letter).await?;
-    }
-    Ok(())
-}
-
-/// Where snapshots are kept.
-struct Kept {
-    folder: Option<Folder>,
-    durable: Option<Durable>,
-    shared: Arc<Shared>,
-}
-
-impl Kept {
-    /// Keeps a snapshot. One that cannot be kept is no reason to stop: the one before it still is.
-    async fn keep(&mut self, position: Position, saving: Saving) {
-        let Some(folder) = self.folder.clone() else { return };
-        let sequence = position.sequence;
-        let written = tokio::task::spawn_blocking(move || folder.write(&position, saving)).await;
-        match written.expect("writing a file does not panic") {
-            Ok(bytes) => {
-                tracing::info!(sequence, bytes, "kept a snapshot");
-                self.acknowledge(sequence).await;
-            }
-            Err(error) => not_kept(sequence, &error),
-        }
-        self.shared.keeping.store(false, Ordering::Release);
-    }
-
-    /// Shows in the broker what is kept. If that fails, the next snapshot shows it.
-    async fn acknowledge(&mut self, sequence: u64) {
-        if let Some(durable) = &mut self.durable
-            && let Err(error) = durable.acknowledge(sequence).await
-        {
-            tracing::warn!(sequence, %error, "not shown in the broker");
-        }
-    }
-}
-
-fn not_kept(sequence: u64, error: &std::io::Error) {
-    eprintln!("snapshot   of message {sequence} cannot be kept: {error}");
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -5,7 +5,7 @@ use super::summary::{Figures, Stopwatch};
 use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
-use dataflows::engine::{Copies, Engine, Tagged};
+use dataflows::engine::{Engine, Tagged};
 use dataflows::flow::{Flow, Profile, Standing, Standings};
 use dataflows::market::{Outcome, Params, ProductId, Time};
 use dataflows::saved::{Copier, Unreadable};
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What a batch of input brought forth.
@@ -72,9 +71,9 @@ impl Pipeline {
         standings: Standings,
     ) -> Result<Self, Unreadable> {
         let start = |params: &Params| Flow::watched(params, workers, standings);
-        let (engine, beside) = Engine::restore(saved.own(), saved.markets()?, start)?;
+        let (engine, beside) = Engine::restore(&saved.state, start)?;
         let (newest, open): Beside = beside;
-        let params = saved.params().clone();
+        let params = saved.params.clone();
         Ok(Self {
             translator: Translator::at(params.clone(), dating, newest),
             announcer: Announcer::new(params.slot),
@@ -88,12 +87,12 @@ impl Pipeline {
     ///
     /// # Errors
     /// A copy cannot be made.
-    pub fn save(&mut self, copier: &Arc<dyn Copier>) -> io::Result<Saving> {
+    pub fn save(&mut self, copier: &dyn Copier) -> io::Result<Saving> {
         let watch = Instant::now();
         let beside = (self.translator.newest(), &self.open);
-        let Copies { own, markets } = self.engine.save(copier, &beside)?;
+        let state = self.engine.save(copier, &beside)?;
         self.figures.saved(watch.elapsed());
-        Ok(Saving { params: self.engine.params().clone(), own, markets })
+        Ok(Saving { params: self.engine.params().clone(), state })
     }
 
     fn on(flow: Flow, params: Params, dating: Dating) -> Self {

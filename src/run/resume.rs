@@ -1,12 +1,12 @@
 //! Where a run on NATS begins: at its newest good snapshot, or at the first record.
 
+use super::pace::Pace;
 use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
 use connectors::nats::{Connection, Noted, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::path::Path;
-use std::time::Duration;
 
 /// What to do when the input stream is not the one that a snapshot was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,8 +22,8 @@ pub enum OnRegress {
 pub struct Snapshots {
     /// Where.
     pub folder: Folder,
-    /// How often.
-    pub every: Duration,
+    /// How often, and how much of the time they may take.
+    pub pace: Pace,
     /// What to do when the stream is another one.
     pub on_regress: OnRegress,
     /// The durable consumer that is acknowledged as far as they are kept, if there is to be one.
@@ -125,7 +125,7 @@ pub fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
     }
     let of = |params: &Params| serde_json::to_value(params).expect("parameters are JSON");
-    let (then, now) = (of(snapshot.saved.params()), of(params));
+    let (then, now) = (of(&snapshot.saved.params), of(params));
     let fields = then.as_object().into_iter().flatten();
     let other = fields.filter(|(name, value)| now.get(name) != Some(value));
     let other: Vec<String> = other
@@ -169,12 +169,12 @@ impl Snapshots {
     pub fn at(
         path: &Path,
         keep: usize,
-        every: Duration,
+        pace: Pace,
         on_regress: OnRegress,
         durable: Option<String>,
     ) -> Result<Self, Failure> {
         let folder = Folder::open(path, keep);
         let folder = folder.or_fail(Kind::Data, || format!("cannot make {}", path.display()))?;
-        Ok(Self { folder, every, on_regress, durable })
+        Ok(Self { folder, pace, on_regress, durable })
     }
 }

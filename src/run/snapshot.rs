@@ -5,8 +5,7 @@
 //! 4 bytes   the version of the state (little endian)
 //! 8 bytes   how many bytes follow the checksum
 //! 32 bytes  their SHA-256
-//! ...       [`Position`] and parameters in bincode 1.3, the engine's own state, the markets
-//! 8 bytes   how many of them are in front of the markets
+//! ...       [`Position`] and parameters in bincode 1.3, then the state
 //! ```
 //! A file is written under another name, synchronised, renamed, and its folder synchronised: a name
 //! that can be read has all its bytes, unless the disk has changed them, which the checksum says. It
@@ -17,7 +16,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use connectors::nats::Noted;
 use dataflows::market::Params;
-use dataflows::saved::STATE_VERSION;
+use dataflows::saved::{self, STATE_VERSION};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -31,8 +30,6 @@ const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 const NAME: (&str, &str) = ("snapshot-", ".bin");
 /// What a file is called while it is written.
 const UNFINISHED: &str = "snapshot.tmp";
-/// Bytes behind the state: where the markets begin.
-const TRAILER_BYTES: usize = 8;
 /// Bytes written at a time.
 const AT_ONCE: usize = 1 << 20;
 
@@ -86,9 +83,9 @@ impl Folder {
     ///
     /// # Errors
     /// The disk is full, or whatever else the system says; older snapshots are as they were.
-    pub fn write(&self, position: &Position, saving: impl Into<Saving>) -> io::Result<u64> {
+    pub fn write(&self, position: &Position, saving: Saving) -> io::Result<u64> {
         let unfinished = self.path.join(UNFINISHED);
-        let written = write_whole(&unfinished, position, saving.into());
+        let written = write_whole(&unfinished, position, saving);
         if written.is_err() {
             // What is left of it takes space that the next one needs.
             let _ = fs::remove_file(&unfinished);
@@ -164,12 +161,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 fn write_whole(path: &Path, position: &Position, mut saving: Saving) -> io::Result<u64> {
     let mut body = Body::begin(File::create(path)?)?;
     body.put(&bincode::serialize(&(position, &saving.params)).map_err(io::Error::other)?)?;
-    body.copy(&mut saving.own)?;
-    let own = body.length;
-    for mut part in saving.markets {
-        body.copy(&mut part)?;
-    }
-    body.put(&own.to_le_bytes())?;
+    body.copy(&mut saving.state)?;
     body.end()
 }
 
@@ -248,15 +240,8 @@ pub fn read(path: &Path) -> anyhow::Result<Snapshot> {
 
 /// A snapshot from what follows its header.
 fn split(body: Bytes) -> anyhow::Result<Snapshot> {
-    let trailer = body.len().checked_sub(TRAILER_BYTES).context("it is too short")?;
-    let markets = u64::from_le_bytes(body[trailer..].try_into().expect("eight bytes"));
     let mut cursor = Cursor::new(&body);
     let (position, params): (Position, Params) = bincode::deserialize_from(&mut cursor)?;
-    let own = cursor.position();
-    if !(own..=trailer as u64).contains(&markets) {
-        bail!("its markets begin outside of it");
-    }
-    let (own, markets) = (own as usize, markets as usize);
-    let saved = Saved::new(params, body.slice(own..markets), body.slice(markets..trailer));
-    Ok(Snapshot { position, saved })
+    let state = saved::Saved::read(&body.slice(cursor.position() as usize..))?;
+    Ok(Snapshot { position, saved: Saved { params, state } })
 }

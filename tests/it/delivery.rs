@@ -193,7 +193,8 @@ fn a_past_moment_is_rebuilt_from_the_log() {
     on(&server, &["publish", &events]);
     let snapshots = folder.path().join("snapshots");
     let snapshots = snapshots.to_str().unwrap();
-    let keep = ["--snapshots", snapshots, "--snapshot-every", "0.05", "--snapshots-kept", "100"];
+    let often = ["--snapshot-every", "0.05", "--snapshot-share", "100"];
+    let keep = [&["--snapshots", snapshots, "--snapshots-kept", "100"], &often[..]].concat();
     on(&server, &[&["run", "--stop-when-idle", "1", "--batch", "50"], &keep[..]].concat());
     let kept = std::fs::read_dir(snapshots).unwrap().count();
     assert!(kept > 3, "{kept} snapshots");

@@ -14,7 +14,7 @@ use connectors::nats::Noted;
 use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
-use dataflows::saved::{Copier, InMemory};
+use dataflows::saved::InMemory;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::saving::Saving;
 use iceshop::run::snapshot::{Folder, Position, Snapshot};
@@ -22,7 +22,7 @@ use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
+use std::io::{Cursor, Read};
 use tempfile::TempDir;
 
 /// What the engine hands to the sink, in this order.
@@ -32,7 +32,7 @@ enum Message {
     /// A record's receipt.
     Receipt((u64, Option<u32>), Vec<u8>),
     /// The state after all that went before.
-    Snapshot(Box<Snapshot>),
+    Snapshot(Box<(Position, Params, Vec<u8>)>),
 }
 
 /// The engine's process: all of it is lost when it dies.
@@ -91,10 +91,11 @@ impl Process {
     }
 
     fn snapshot(&mut self) {
-        let copier: Arc<dyn Copier> = Arc::new(InMemory);
-        let (position, saved) = (self.position.clone(), self.pipeline.save(&copier));
-        let saved = saved.and_then(Saving::read).unwrap();
-        self.queue.push_back(Message::Snapshot(Box::new(Snapshot { position, saved })));
+        let (position, saving) = (self.position.clone(), self.pipeline.save(&InMemory).unwrap());
+        let (params, mut state) = (saving.params, Vec::new());
+        let mut copy = saving.state;
+        copy.read_to_end(&mut state).unwrap();
+        self.queue.push_back(Message::Snapshot(Box::new((position, params, state))));
     }
 }
 
@@ -128,7 +129,9 @@ impl World {
                 assert!(before.is_none_or(|before| before == *line), "{place:?} has two outcomes");
             }
             Message::Snapshot(snapshot) => {
-                disk.write(&snapshot.position, snapshot.saved.clone()).unwrap();
+                let (position, params, state) = &**snapshot;
+                let state = Box::new(Cursor::new(state.clone()));
+                disk.write(position, Saving { params: params.clone(), state }).unwrap();
                 if dice.chance(25) {
                     spoil(disk, dice);
                 }

@@ -8,7 +8,7 @@ use connectors::inbound::Inbound;
 use connectors::nats::Noted;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
-use dataflows::saved::{Copier, InMemory, STATE_VERSION};
+use dataflows::saved::{InMemory, STATE_VERSION};
 use iceshop::run::forked::Forked;
 use iceshop::run::pipeline::{Pipeline, Produce};
 use iceshop::run::saving::Saved;
@@ -17,7 +17,6 @@ use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::sync::Arc;
 
 fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
     (decision_lines(&produce.decisions), receipt_lines(&produce.receipts))
@@ -25,8 +24,7 @@ fn bytes(produce: &Produce) -> (Vec<u8>, Vec<u8>) {
 
 /// Its state, by way of memory.
 fn saved(pipeline: &mut Pipeline) -> Saved {
-    let copier: Arc<dyn Copier> = Arc::new(InMemory);
-    pipeline.save(&copier).unwrap().read().unwrap()
+    pipeline.save(&InMemory).unwrap().read().unwrap()
 }
 
 fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
@@ -57,7 +55,7 @@ fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
             deaths += 1;
             let sequence = log[until - 1].sequence;
             let made = snapshot(&mut pipeline, sequence, all.decisions.len() as u64);
-            keep.write(&made.position, made.saved.clone()).unwrap();
+            keep.write(&made.position, pipeline.save(&InMemory).unwrap()).unwrap();
             drop(pipeline);
             let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap().unwrap();
             assert!(found == made, "what is read is what was written");
@@ -126,7 +124,7 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     for part in log.chunks(log.len() / 5 + 1) {
         pipeline.take(part.to_vec());
         let made = snapshot(&mut pipeline, part.last().unwrap().sequence, 0);
-        keep.write(&made.position, made.saved).unwrap();
+        keep.write(&made.position, pipeline.save(&InMemory).unwrap()).unwrap();
     }
     let files = keep.list().unwrap();
     assert_eq!(files.len(), 3, "as many are kept as asked for");
@@ -158,8 +156,8 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     assert_eq!(found.unwrap().position.sequence, files[0].0);
 }
 
-/// What forked copies hold is what was there when they were made, whatever the engine has done
-/// meanwhile: on one worker, and on threads of which each forks.
+/// What a forked copy holds is what was there when it was made, whatever the engine has done
+/// meanwhile, in its own thread and in others.
 #[test]
 fn a_copy_of_the_process_holds_what_the_engine_held() {
     let log = city_log(&small_city(150));
@@ -169,10 +167,9 @@ fn a_copy_of_the_process_holds_what_the_engine_held() {
             Pipeline::new(Params::default(), workers, Dating::Required, Standings::default());
         pipeline.take(half.to_vec());
         let now = saved(&mut pipeline);
-        let copier: Arc<dyn Copier> = Arc::new(Forked);
-        let copies = pipeline.save(&copier).unwrap();
+        let copy = pipeline.save(&Forked).unwrap();
         pipeline.take(rest.to_vec());
         assert!(saved(&mut pipeline) != now, "it has gone on");
-        assert!(copies.read().unwrap() == now, "on {workers} workers");
+        assert!(copy.read().unwrap() == now, "on {workers} workers");
     }
 }

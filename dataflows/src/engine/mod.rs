@@ -24,7 +24,6 @@ mod save;
 pub use book::{Book, IntentEntry, Removal};
 pub use ledger::Ledger;
 pub use life::Counts;
-pub use save::Copies;
 
 use crate::flow::{Flow, Standing};
 use crate::market::{

@@ -10,14 +10,13 @@ use super::T;
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
 use crate::market::{Params, ProductId};
-use crate::saved::{self, SavedMarkets, Unreadable};
+use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
-use std::rc::Rc;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Exchange;
@@ -28,47 +27,68 @@ type Emission = (Output, T, isize);
 
 /// The markets of one worker, shared with whoever reads them between ticks.
 #[derive(Clone, Default)]
-pub struct Shards {
-    all: Rc<RefCell<BTreeMap<ProductId, Shard>>>,
+pub struct Shards(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    markets: BTreeMap<ProductId, Shard>,
     /// The tick up to which whatever comes in is in the markets already: they were restored.
-    primed: Rc<Cell<Option<T>>>,
+    primed: Option<T>,
 }
 
 impl Shards {
     /// Shows every market of this worker.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
-        for (product, shard) in self.all.borrow().iter() {
+        for (product, shard) in &self.hold().0.markets {
             show(product, &shard.market);
         }
     }
 
-    /// Writes every market of this worker, between ticks.
-    ///
-    /// # Errors
-    /// Those of `to`.
-    pub fn save(&self, to: &mut dyn Write) -> io::Result<()> {
-        let all = self.all.borrow();
-        all.iter().try_for_each(|(product, shard)| SavedMarkets::write(to, product, shard))
+    /// The markets, for as long as they are held: their worker waits.
+    pub(super) fn hold(&self) -> Holding<'_> {
+        Holding(self.0.lock().expect("a worker that panicked has ended the engine"))
     }
 
     /// Takes those of the markets that are this worker's, one of `peers`; what they are made of
     /// comes in again in tick `done`, and changes nothing.
     ///
     /// # Errors
-    /// They are not what [`Shards::save`] wrote.
-    pub fn restore(
+    /// They are not what [`Holding::save`] wrote.
+    pub(super) fn restore(
         &self,
         (index, peers): (usize, usize),
         done: T,
         markets: &SavedMarkets,
     ) -> Result<(), Unreadable> {
-        self.primed.set(Some(done));
-        for (product, bytes) in &markets.0 {
+        let mut held = self.0.lock().expect("a worker that panicked has ended the engine");
+        held.primed = Some(done);
+        for (product, bytes) in markets {
             if product.hashed() % peers as u64 == index as u64 {
                 let mut shard: Shard = saved::read(bytes)?;
                 shard.market.compile_hours();
-                self.all.borrow_mut().insert(product.clone(), shard);
+                held.markets.insert(product.clone(), shard);
             }
+        }
+        Ok(())
+    }
+}
+
+/// The markets of a worker that waits.
+pub(crate) struct Holding<'a>(MutexGuard<'a, Held>);
+
+impl Holding<'_> {
+    /// Their products, in order.
+    pub(crate) fn products(&self) -> impl Iterator<Item = &ProductId> {
+        self.0.markets.keys()
+    }
+
+    /// Writes every market, in that order; their sizes behind `sizes`.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub(crate) fn save(&self, to: &mut Writer<'_>, sizes: &mut Vec<u64>) -> io::Result<()> {
+        for shard in self.0.markets.values() {
+            sizes.push(to.market(shard)?);
         }
         Ok(())
     }
@@ -110,7 +130,8 @@ pub(super) fn markets<'s>(
                     let (tick, (capability, mut updates)) = entry.remove_entry();
                     consolidate_updates(&mut updates);
                     let mut out = Vec::new();
-                    if shards.primed.get().is_some_and(|done| tick <= done) {
+                    let mut held = shards.0.lock().expect("whoever held it has ended the engine");
+                    if held.primed.is_some_and(|done| tick <= done) {
                         for ((_, record), _, diff) in updates {
                             if let (MarketInput::Clock(told), true) = (record, diff > 0) {
                                 clock = Some(told);
@@ -118,8 +139,7 @@ pub(super) fn markets<'s>(
                         }
                         continue;
                     }
-                    let mut shards = shards.all.borrow_mut();
-                    take_in(&mut shards, &params, &standings, &mut clock, updates, &mut out);
+                    take_in(&mut held.markets, &params, &standings, &mut clock, updates, &mut out);
                     let mut session = output.session(&capability);
                     for (record, diff) in out {
                         session.give((record, tick, diff));

@@ -29,6 +29,7 @@ mod profile;
 
 mod standing;
 
+pub(crate) use markets::Holding;
 pub use markets::Shards;
 pub use pool::Flow;
 pub use profile::{Profile, Usage};

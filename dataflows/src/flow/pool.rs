@@ -4,11 +4,11 @@
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Output, Profile, Shards, Standing, Standings};
+use super::{Changes, DemandKey, Holding, Output, Profile, Shards, Standing, Standings};
 use crate::market::{Params, ProductId, Tick};
-use crate::saved::{Copied, Copier, SavedMarkets, Unreadable};
+use crate::saved::{SavedMarkets, Unreadable};
+use crate::solver::Market;
 use std::collections::BTreeMap;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ use timely::worker::Worker;
 /// The dataflow and the workers that run it.
 pub struct Flow {
     workers: Workers,
+    /// The markets, by worker.
+    shards: Vec<Shards>,
     standings: Standings,
 }
 
@@ -30,13 +32,11 @@ enum Workers {
 #[derive(Clone)]
 enum Command {
     Step(Tick, Arc<Mutex<Option<Changes>>>),
-    Save(Arc<dyn Copier>),
     Restore(Tick, Arc<SavedMarkets>),
     Demand,
 }
 
 enum Answer {
-    Saved(io::Result<Copied>),
     Restored(Result<(), Unreadable>),
     Decided(Vec<(Output, isize)>),
     Demand(BTreeMap<DemandKey, i64>),
@@ -69,8 +69,7 @@ impl Flow {
         let mut worker = Worker::new(WorkerConfig::default(), alone, Some(now));
         let profile = Profile::default();
         profile.watch(&mut worker);
-        let station = Station::build(&mut worker, params, Shape::Incremental, &standings);
-        (Self { workers: Workers::Here(Box::new((worker, station))), standings }, profile)
+        (Self::on(worker, params, Shape::Incremental, standings), profile)
     }
 
     /// The reference, on one worker in the caller's thread: for tests.
@@ -80,9 +79,14 @@ impl Flow {
 
     fn here(params: &Params, shape: Shape, standings: Standings) -> Self {
         let alone = Allocator::Thread(allocator::Thread::default());
-        let mut worker = Worker::new(WorkerConfig::default(), alone, None);
-        let station = Station::build(&mut worker, params, shape, &standings);
-        Self { workers: Workers::Here(Box::new((worker, station))), standings }
+        Self::on(Worker::new(WorkerConfig::default(), alone, None), params, shape, standings)
+    }
+
+    fn on(mut worker: Worker, params: &Params, shape: Shape, standings: Standings) -> Self {
+        let shards = Shards::default();
+        let station = Station::build(&mut worker, params, shape, &standings, &shards);
+        let workers = Workers::Here(Box::new((worker, station)));
+        Self { workers, shards: vec![shards], standings }
     }
 
     fn threads(params: &Params, workers: usize, standings: Standings) -> Self {
@@ -95,6 +99,8 @@ impl Flow {
         }
         let ends = Arc::new(Mutex::new((receivers, answer)));
         let (params, noted) = (params.clone(), standings.clone());
+        let shards: Vec<Shards> = (0..workers).map(|_| Shards::default()).collect();
+        let all = shards.clone();
         let config = timely::Config::process(workers);
         let guards = timely::execute(config, move |worker| {
             let (receiver, answer) = {
@@ -104,7 +110,14 @@ impl Flow {
             };
             // A panicking worker must not leave the others waiting for ever: it says so.
             let run = catch_unwind(AssertUnwindSafe(|| {
-                serve(worker, &params, &noted, receiver, &answer)
+                let station = Station::build(
+                    worker,
+                    &params,
+                    Shape::Incremental,
+                    &noted,
+                    &all[worker.index()],
+                );
+                serve(worker, station, receiver, &answer)
             }));
             if let Err(panic) = run {
                 let text = panic
@@ -119,7 +132,7 @@ impl Flow {
         });
         // The guards would block when dropped; the workers end when their commands do.
         std::mem::forget(guards.expect("threads start"));
-        Self { workers: Workers::Threads { commands, answers }, standings }
+        Self { workers: Workers::Threads { commands, answers }, shards, standings }
     }
 
     /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
@@ -153,31 +166,15 @@ impl Flow {
         }
     }
 
-    /// Copies every market, between ticks: a copy for each worker, to be read as
-    /// [`SavedMarkets`] one after the other.
-    ///
-    /// # Errors
-    /// A copy cannot be made.
-    ///
-    /// **Panics** if a worker panicked, with its message.
-    pub fn save(&mut self, copier: &Arc<dyn Copier>) -> io::Result<Vec<Copied>> {
-        let mut all = Vec::new();
-        match &mut self.workers {
-            Workers::Here(here) => all.push(copy(copier, here.1.shards())),
-            Workers::Threads { .. } => {
-                self.ask(&Command::Save(copier.clone()), |answer| match answer {
-                    Answer::Saved(part) => all.push(part),
-                    _ => unreachable!("what was asked for is answered"),
-                });
-            }
-        }
-        all.into_iter().collect()
+    /// All markets, between ticks, for as long as they are held: the workers wait.
+    pub(crate) fn hold(&self) -> Vec<Holding<'_>> {
+        self.shards.iter().map(Shards::hold).collect()
     }
 
     /// Brings back markets that were saved after tick `done`, and what they were made of.
     ///
     /// # Errors
-    /// They are not what [`Flow::save`] wrote.
+    /// They are not what [`Engine::save`](crate::engine::Engine::save) wrote.
     ///
     /// **Contract** nothing has come in yet.
     /// **Panics** if a worker panicked, with its message.
@@ -241,29 +238,19 @@ impl Flow {
         sums
     }
 
-    /// The markets, where the one worker runs in the caller's thread: for tests.
-    pub fn shards(&self) -> Option<&Shards> {
-        match &self.workers {
-            Workers::Here(here) => Some(here.1.shards()),
-            Workers::Threads { .. } => None,
-        }
+    /// Shows every market, between ticks.
+    pub fn each_market(&self, mut show: impl FnMut(&ProductId, &Market)) {
+        self.shards.iter().for_each(|shards| shards.each(&mut show));
     }
-}
-
-/// Copies a worker's markets.
-fn copy(copier: &Arc<dyn Copier>, shards: &Shards) -> io::Result<Copied> {
-    copier.copy(&|to| shards.save(to))
 }
 
 /// One worker's life: a command at a time, until nobody sends any more.
 fn serve(
     worker: &mut Worker,
-    params: &Params,
-    standings: &Standings,
+    mut station: Station,
     commands: Receiver<Command>,
     answer: &Sender<Answer>,
 ) {
-    let mut station = Station::build(worker, params, Shape::Incremental, standings);
     let first = worker.index() == 0;
     while let Ok(command) = commands.recv() {
         match command {
@@ -279,9 +266,6 @@ fn serve(
                 if first {
                     let _ = answer.send(Answer::Decided(station.take()));
                 }
-            }
-            Command::Save(copier) => {
-                let _ = answer.send(Answer::Saved(copy(&copier, station.shards())));
             }
             Command::Restore(done, markets) => {
                 let place = (worker.index(), worker.peers());

@@ -41,14 +41,14 @@ pub struct Station {
 }
 
 impl Station {
-    /// Builds the dataflow on this worker. All workers build alike.
+    /// Builds the dataflow on this worker, whose markets are in `shards`. All workers build alike.
     pub fn build(
         worker: &mut Worker,
         params: &Params,
         shape: Shape,
         standings: &Standings,
+        shards: &Shards,
     ) -> Self {
-        let shards = Shards::default();
         let decided = Rc::new(RefCell::new(Vec::new()));
         let probe = ProbeHandle::new();
         let peers = worker.peers();

@@ -157,34 +157,36 @@ impl Market {
     ///
     /// **Cost** bounded by [`SMALL_OFFERS`] and [`SMALL_PAIRS`], whatever the market's size.
     fn small_component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
+        // So few that a look through all of them is cheaper than a set.
         let mut offers = vec![o];
-        let mut inside: BTreeSet<u32> = BTreeSet::from([o]);
         let mut pairs = 0;
         let mut next = 0;
         while next < offers.len() {
             let offer = self.offer(offers[next]);
             // A cheap look first: every candidate has a slot, so it counts for one pair at least.
             pairs += offer.candidates.len();
-            if pairs > SMALL_PAIRS {
-                seen.extend(&inside);
-                return None;
+            if pairs <= SMALL_PAIRS {
+                let eligible: usize = offer.windows.iter().map(|w| w.eligible as usize).sum();
+                pairs += eligible.saturating_sub(offer.candidates.len());
             }
-            let eligible: usize = offer.windows.iter().map(|w| w.eligible as usize).sum();
-            pairs += eligible.saturating_sub(offer.candidates.len());
             if pairs > SMALL_PAIRS {
-                seen.extend(&inside);
+                seen.extend(offers);
                 return None;
             }
             for c in &offer.candidates {
-                offers.extend(self.node(c.intent).edges.iter().filter(|e| inside.insert(**e)));
+                for e in &self.node(c.intent).edges {
+                    if !offers.contains(e) {
+                        offers.push(*e);
+                    }
+                }
                 if offers.len() > SMALL_OFFERS {
-                    seen.extend(&inside);
+                    seen.extend(offers);
                     return None;
                 }
             }
             next += 1;
         }
-        seen.extend(&inside);
+        seen.extend(&offers);
         Some(offers)
     }
 

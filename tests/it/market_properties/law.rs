@@ -77,7 +77,7 @@ impl<'a> World<'a> {
         *tried.entry("tick".into()).or_default() += 1;
         let mut markets = BTreeMap::new();
         let flow = self.engine.flow();
-        flow.shards().unwrap().each(|product, market| {
+        flow.each_market(|product, market| {
             markets.insert(product.clone(), market.clone());
         });
         self.hold_demand();

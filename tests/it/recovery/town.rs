@@ -95,7 +95,14 @@ impl Town {
     pub(super) fn engine_at(&self, url: &str) -> Vec<String> {
         let snapshots = self.snapshots();
         let args = ["run", "--nats", url, "--city", CITY, "--batch", "20", "--all-receipts"];
-        let keep = ["--snapshot-every", "0.05", "--snapshots", snapshots.to_str().unwrap()];
+        let keep = [
+            "--snapshot-every",
+            "0.05",
+            "--snapshot-share",
+            "100",
+            "--snapshots",
+            snapshots.to_str().unwrap(),
+        ];
         args.iter().chain(&keep).chain(&self.login()).map(|arg| (*arg).to_string()).collect()
     }
 
