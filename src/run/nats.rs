@@ -38,6 +38,7 @@ use dataflows::market::{Params, Time};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use writer::{Kept, Outgoing, not_kept, write};
@@ -138,7 +139,11 @@ pub async fn run(
     let writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
     let ended = clocked.then_some(sequence);
     let reader = Reader { settings, shared: &shared, ended };
-    let read = reader.read(connection, subjects, &mut source, to_engine).await;
+    // Wherever the reader waits: an engine whose broker is away takes no more batches.
+    let read = tokio::select! {
+        read = reader.read(connection, subjects, &mut source, to_engine) => read,
+        () = stopped() => Ok(()),
+    };
     let Ok(written) = tokio::time::timeout(LAST_WAIT, writer).await else {
         let error = "not everything was acknowledged in 20 s; the next run goes on from the last \
                      snapshot, or from the first record";
@@ -163,7 +168,8 @@ fn ends_with_clock(batch: &[Inbound]) -> bool {
 }
 
 impl Reader<'_> {
-    /// Hands on what comes, tells the time when nothing does, and stops when it is told to.
+    /// Hands on what comes, and tells the time when nothing does. Dropped anywhere, it loses nothing
+    /// that the next run would not read again.
     async fn read(
         &self,
         connection: &Connection,
@@ -172,25 +178,12 @@ impl Reader<'_> {
         engine: Sender<Vec<Inbound>>,
     ) -> Result<(), Failure> {
         let clock = Clock::new(connection, subjects);
-        let stop = stop_signal();
-        tokio::pin!(stop);
         let mut live = Live::on_stderr();
         let (mut quiet, mut heard) = (Quiet::new(Instant::now()), Instant::now());
         let mut ended = self.ended;
         loop {
             let mut batch = Vec::new();
-            let progress = tokio::select! {
-                progress = source.next_batch(self.settings.batch, WAIT, &mut batch) => {
-                    progress?
-                }
-                () = &mut stop => {
-                    tokio::spawn(async {
-                        stop_signal().await;
-                        std::process::exit(INTERRUPTED);
-                    });
-                    return Ok(());
-                }
-            };
+            let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
             let now = Instant::now();
             if let Some(recorded) = source.recorded() {
                 let _ = self.shared.recorded.set(recorded);
@@ -329,17 +322,22 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+/// Returns when the process is told to stop, by SIGINT or SIGTERM; told again, it ends at once.
+async fn stopped() {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    // Without a handler a signal ends the process, as it would anyway.
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        return std::future::pending().await;
+    };
+    let told = async |interrupt: &mut Signal, terminate: &mut Signal| {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        // Without a handler the signal ends the process, as it would anyway.
-        Err(_) => std::future::pending().await,
-    }
+    };
+    told(&mut interrupt, &mut terminate).await;
+    tokio::spawn(async move {
+        told(&mut interrupt, &mut terminate).await;
+        std::process::exit(INTERRUPTED);
+    });
 }

@@ -261,6 +261,8 @@ fn a_second_signal_ends_a_run_that_cannot_publish_and_loses_nothing() {
     let mut engine = town.start();
     published(&town, 30);
     town.server.kill();
+    // What was on its way when the server died is more than an engine without one takes.
+    std::thread::sleep(Duration::from_millis(1_500));
     signal(&engine, "-TERM");
     std::thread::sleep(Duration::from_millis(500));
     assert!(engine.try_wait().unwrap().is_none(), "it waits for its server: {}", town.said());
