@@ -82,12 +82,13 @@ impl NatsArgs {
 /// # Errors
 /// Its own, or that the runtime cannot start.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .or_fail(Kind::Config, || "cannot start the runtime".into())?
-        .block_on(future)
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.or_fail(Kind::Config, || "cannot start the runtime".into())?;
+    let done = runtime.block_on(future);
+    // Whatever is still at it, a snapshot under way for one, ends with the process.
+    runtime.shutdown_background();
+    done
 }
 
 const EXAMPLES: &str = "\

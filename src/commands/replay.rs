@@ -230,6 +230,13 @@ impl Replay {
                 self.note(Produce { decisions: vec![decision], ..Produce::default() });
             }
         }
+        if recalled < decided {
+            let error = format!(
+                "the decision stream ends at {recalled}, the snapshot is of {decided} decisions: replay \
+                 without --snapshots"
+            );
+            return Err(Failure::new(Kind::Data, anyhow::anyhow!(error)));
+        }
         Ok(())
     }
 

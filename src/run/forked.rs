@@ -7,8 +7,8 @@
 //! ```
 //! Of the parent's threads the child has the one that forked. So it takes no lock and asks for no
 //! memory that it need not: it writes what is there into a buffer on its stack and that into the pipe,
-//! and ends itself by SIGKILL, which runs nothing that belongs to the threads it has not. It ends, too,
-//! when nobody reads the pipe any more.
+//! and ends itself by SIGKILL, which runs nothing that belongs to the threads it has not. It is ended,
+//! too, when its copy is not wanted any more.
 //!
 //! What goes through the pipe is cut into frames, the last of which is empty: a child that died
 //! half-way is told from one that was done.
@@ -96,7 +96,7 @@ impl Write for Frames {
 
 /// The reading end.
 struct Telling {
-    /// Closed before the child is waited for, which then ends even if it was not done.
+    /// Closed before the child is waited for.
     pipe: Option<PipeReader>,
     child: Pid,
     /// Bytes of the frame under way that are not read yet.
@@ -150,7 +150,9 @@ impl Read for Telling {
 impl Drop for Telling {
     fn drop(&mut self) {
         self.pipe = None;
-        // An error means that it is gone already.
+        // Another copy may hold the pipe open, so that this one would wait for ever. An error means
+        // that it is gone already.
+        let _ = kill_process(self.child, Signal::KILL);
         let _ = waitpid(Some(self.child), WaitOptions::empty());
     }
 }

@@ -58,31 +58,26 @@ impl Durable {
         Ok(Durable { connection: connection.clone(), stream, consumer, seen })
     }
 
-    /// Acknowledges every message up to that sequence.
+    /// Acknowledges every message up to that sequence. May be dropped: the next call goes on.
     ///
     /// # Errors
     /// The broker does not answer, or the consumer is gone.
     pub async fn acknowledge(&mut self, sequence: u64) -> Result<(), NatsError> {
-        let mut last: Option<(u64, Message)> = None;
-        while last.as_ref().is_none_or(|(at, _)| *at < sequence) {
+        loop {
             let wanted = sequence.saturating_sub(self.seen).clamp(1, AT_ONCE);
             let fetched = self.fetch(wanted as usize).await?;
-            if fetched.is_empty() {
-                break;
+            let ended = fetched.is_empty();
+            self.seen = fetched.iter().map(|(at, _)| *at).fold(self.seen, u64::max);
+            let reflected = fetched.into_iter().filter(|(at, _)| *at <= sequence);
+            // At once: what is handed out and not acknowledged in time comes again first.
+            if let Some((_, message)) = reflected.max_by_key(|(at, _)| *at) {
+                let acknowledged = message.double_ack().await;
+                acknowledged.map_err(|error| self.failed(error.as_ref()))?;
             }
-            for (at, message) in fetched {
-                self.seen = self.seen.max(at);
-                if at <= sequence && last.as_ref().is_none_or(|(last, _)| *last < at) {
-                    last = Some((at, message));
-                }
-            }
-            if self.seen >= sequence {
-                break;
+            if ended || self.seen >= sequence {
+                return Ok(());
             }
         }
-        let Some((_, message)) = last else { return Ok(()) };
-        let acknowledged = message.double_ack().await;
-        acknowledged.map_err(|error| self.failed(error.as_ref()))
     }
 
     /// Some of the next messages, with their sequences; none if there are no more.

@@ -34,11 +34,14 @@ pub(super) struct Notes {
     flight: Flight,
     /// What the stream holds already and has not been pushed yet.
     told: BTreeSet<Place>,
+    /// The last sequence in front of all of that.
+    before: u64,
 }
 
 impl Notes {
-    /// Notes behind all that the stream holds; whatever comes before sequence `noted` is not pushed
-    /// again.
+    /// Notes behind all that the stream holds; whatever came up to sequence `noted` is not pushed
+    /// again. What is older than the input stream, made at `made` (nanoseconds of Unix time), is
+    /// about another one.
     ///
     /// # Errors
     /// The stream is missing, or cannot be read.
@@ -47,6 +50,7 @@ impl Notes {
         settings: FlightSettings,
         stream: String,
         noted: u64,
+        made: i128,
     ) -> Result<Notes, NatsError> {
         let state = connection.stream_info(&stream).await?.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
@@ -54,10 +58,10 @@ impl Notes {
         let told = if from > last || state.messages == 0 {
             BTreeSet::new()
         } else {
-            places(connection, &stream, from, last).await?
+            places(connection, &stream, (from, last), made).await?
         };
         let flight = Flight::fixed(connection, settings, stream, last + 1).await?;
-        Ok(Notes { flight, told })
+        Ok(Notes { flight, told, before: from - 1 })
     }
 
     /// Publishes what is about that place, unless the stream holds it.
@@ -79,9 +83,10 @@ impl Notes {
         self.flight.flush().await
     }
 
-    /// The last sequence that is acknowledged, with all before it.
+    /// How far the stream need not be looked at again: up to the last sequence that is acknowledged,
+    /// once all that it held at first has been pushed.
     pub(super) fn last(&self) -> u64 {
-        self.flight.first_outstanding() - 1
+        if self.told.is_empty() { self.flight.first_outstanding() - 1 } else { self.before }
     }
 }
 
@@ -89,8 +94,8 @@ impl Notes {
 async fn places(
     connection: &Connection,
     stream: &str,
-    from: u64,
-    last: u64,
+    (from, last): (u64, u64),
+    made: i128,
 ) -> Result<BTreeSet<Place>, NatsError> {
     let start = Start::Sequence(from);
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
@@ -99,7 +104,9 @@ async fn places(
         match reader.next_before(Instant::now() + WAIT).await? {
             Some((sequence, message)) => {
                 let id = message.headers.as_ref().and_then(|it| it.get("Nats-Msg-Id"));
-                told.extend(id.and_then(|id| place(id.as_str())));
+                let of_this =
+                    message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
+                told.extend(id.filter(|_| of_this).and_then(|id| place(id.as_str())));
                 if sequence >= last {
                     return Ok(told);
                 }

@@ -70,9 +70,13 @@ impl Sink {
         };
         let decisions = Flight::fixed(connection, settings, out_stream.clone(), held + 1).await?;
         let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
-        let Noted { receipts, letters } = noted;
-        let receipts = Notes::open(connection, settings, receipt_stream.clone(), receipts).await?;
-        let letters = Notes::open(connection, settings, dlq_stream.clone(), letters).await?;
+        let made =
+            connection.stream_info(&subjects.in_stream()).await?.created.unix_timestamp_nanos();
+        let notes = async |stream: &str, noted: u64| {
+            Notes::open(connection, settings, stream.to_owned(), noted, made).await
+        };
+        let receipts = notes(&receipt_stream, noted.receipts).await?;
+        let letters = notes(&dlq_stream, noted.letters).await?;
         Ok(Sink {
             decisions,
             receipts,

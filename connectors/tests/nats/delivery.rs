@@ -171,6 +171,13 @@ async fn receipts_are_not_repeated_after_the_duplicate_window() {
     }
     first.flush().await.unwrap();
     assert_eq!(noted, Noted { receipts: 100, letters: 0 });
+    // Killed again when it had come half-way: what it had not come to is still looked up.
+    let mut again = sink_after(&city, 0, noted).await.unwrap();
+    for sequence in 101..=200 {
+        again.receipt(&receipt(sequence)).await.unwrap();
+    }
+    again.flush().await.unwrap();
+    assert_eq!(again.noted(), noted);
     for (noted, from, last) in [(noted, 101, 400), (Noted::default(), 1, 450)] {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let mut again = sink_after(&city, 0, noted).await.unwrap();

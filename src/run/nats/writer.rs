@@ -8,9 +8,13 @@ use crate::run::snapshot::{Folder, Position};
 use connectors::nats::{Durable, Sink};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long the broker may take to be shown what is kept.
+const SHOW_WAIT: Duration = Duration::from_secs(10);
 
 /// What goes from the engine to the writer.
 pub(super) enum Outgoing {
@@ -86,11 +90,11 @@ impl Kept {
         let Some(folder) = self.folder.clone() else { return };
         let (durable, shared) = (self.durable.take(), self.shared.clone());
         self.keeping = Some(tokio::spawn(async move {
-            let began = Instant::now();
-            let durable = keep(folder, durable, position, saving).await;
+            let (began, sequence) = (Instant::now(), position.sequence);
+            let kept = keep(folder, position, saving).await;
             shared.took_us.store(began.elapsed().as_micros() as u64, Ordering::Release);
             shared.keeping.store(false, Ordering::Release);
-            durable
+            if kept { show(durable, sequence).await } else { durable }
         }));
     }
 
@@ -102,26 +106,31 @@ impl Kept {
     }
 }
 
-/// Keeps a snapshot, and shows it in the broker. One that cannot be kept is no reason to stop: the
-/// one before it still is. What cannot be shown the next one shows.
-async fn keep(
-    folder: Folder,
-    mut durable: Option<Durable>,
-    position: Position,
-    saving: Saving,
-) -> Option<Durable> {
+/// Keeps a snapshot; whether it is kept. One that cannot be is no reason to stop: the one before it
+/// still is.
+async fn keep(folder: Folder, position: Position, saving: Saving) -> bool {
     let sequence = position.sequence;
     let written = tokio::task::spawn_blocking(move || folder.write(&position, saving)).await;
     match written.expect("writing a file does not panic") {
         Ok(bytes) => {
             tracing::info!(sequence, bytes, "kept a snapshot");
-            if let Some(durable) = &mut durable
-                && let Err(error) = durable.acknowledge(sequence).await
-            {
-                tracing::warn!(sequence, %error, "not shown in the broker");
-            }
+            true
         }
-        Err(error) => not_kept(sequence, &error),
+        Err(error) => {
+            not_kept(sequence, &error);
+            false
+        }
+    }
+}
+
+/// Shows in the broker what is kept. What cannot be shown in time the next snapshot shows.
+async fn show(mut durable: Option<Durable>, sequence: u64) -> Option<Durable> {
+    if let Some(durable) = &mut durable {
+        match timeout(SHOW_WAIT, durable.acknowledge(sequence)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(sequence, %error, "not shown in the broker"),
+            Err(_) => tracing::warn!(sequence, "not all shown in the broker yet"),
+        }
     }
     durable
 }
