@@ -38,6 +38,7 @@ use dataflows::market::{Params, Time};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
@@ -45,6 +46,8 @@ use writer::{Kept, Outgoing, not_kept, write};
 
 /// How many batches may wait for the engine, and for the writer.
 const BATCHES_AHEAD: usize = 8;
+/// How long the engine waits for a batch before it looks whether a snapshot is due.
+const QUIET_WAIT: Duration = Duration::from_millis(50);
 /// How long the reader waits for records before it looks at the clock.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a recorded stream must be quiet before its last tick is ended.
@@ -116,16 +119,18 @@ pub async fn run(
     shared.sequence.store(sequence, Ordering::Release);
     let (ready, begun) = oneshot::channel();
     let engine = {
-        let (settings, shared) = (settings.clone(), shared.clone());
-        std::thread::spawn(move || match Work::begin(&settings, beginning, &shared, started) {
-            Ok(work) => {
-                // Whoever asked may be gone: then nothing comes, and the work ends.
-                let _ = ready.send(Ok(()));
-                Some(work.run(batches, &to_writer))
-            }
-            Err(failure) => {
-                let _ = ready.send(Err(failure));
-                None
+        let (settings, shared, runtime) = (settings.clone(), shared.clone(), Handle::current());
+        std::thread::spawn(move || {
+            match Work::begin(&settings, beginning, &shared, runtime, started) {
+                Ok(work) => {
+                    // Whoever asked may be gone: then nothing comes, and the work ends.
+                    let _ = ready.send(Ok(()));
+                    Some(work.run(batches, &to_writer))
+                }
+                Err(failure) => {
+                    let _ = ready.send(Err(failure));
+                    None
+                }
             }
         })
     };
@@ -238,6 +243,10 @@ struct Work<'a> {
     position: Position,
     /// How often a snapshot is made, if at all.
     pace: Option<Pace>,
+    /// When the last one was begun, and after which message.
+    kept: (Instant, u64),
+    /// What the engine's thread waits on.
+    runtime: Handle,
     shared: &'a Shared,
     started: Instant,
 }
@@ -248,6 +257,7 @@ impl<'a> Work<'a> {
         settings: &Settings,
         beginning: Beginning,
         shared: &'a Shared,
+        runtime: Handle,
         started: Instant,
     ) -> Result<Self, Failure> {
         let (workers, standings) = (settings.workers, Standings::default());
@@ -260,18 +270,19 @@ impl<'a> Work<'a> {
             }
         };
         let pace = settings.snapshots.as_ref().map(|snapshots| snapshots.pace);
+        let sequence = beginning.position.sequence;
         // A snapshot may be of the whole log: with nothing more to come, the tick that is to be ended
         // is the one that it was made in.
         shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
-        Ok(Self { pipeline, position: beginning.position, pace, shared, started })
+        let (position, kept) = (beginning.position, (Instant::now(), sequence));
+        Ok(Self { pipeline, position, pace, kept, runtime, shared, started })
     }
 
     /// A batch at a time, until nobody sends any more.
     fn run(mut self, mut batches: Receiver<Vec<Inbound>>, writer: &Sender<Outgoing>) -> Summary {
-        let (mut shown, mut kept) = (Instant::now(), Instant::now());
-        let mut kept_at = self.position.sequence;
+        let mut shown = Instant::now();
         let mut heard = true;
-        while let Some(batch) = batches.blocking_recv() {
+        while heard && let Some(batch) = self.next(&mut batches, writer) {
             let last = batch.last().map_or(0, |inbound| inbound.sequence);
             self.position.clocked = ends_with_clock(&batch);
             let produce = self.pipeline.take(batch);
@@ -288,15 +299,42 @@ impl<'a> Work<'a> {
                 let line = live_line(&self.pipeline.figures(), self.started);
                 *self.shared.line.lock().expect("only text") = line;
             }
-            if !self.shared.keeping.load(Ordering::Acquire) && self.is_due(kept) {
-                heard = self.snapshot(writer);
-                (kept, kept_at) = (Instant::now(), last);
-            }
+            heard = self.snapshot_if_due(writer);
         }
-        if heard && self.pace.is_some() && self.position.sequence != kept_at {
+        if heard && self.pace.is_some() && !self.is_kept() {
             self.snapshot(writer);
         }
         Summary::of(&self.pipeline.figures(), self.started)
+    }
+
+    /// The next batch; while none comes, what came last gets its snapshot when that is due.
+    fn next(
+        &mut self,
+        batches: &mut Receiver<Vec<Inbound>>,
+        writer: &Sender<Outgoing>,
+    ) -> Option<Vec<Inbound>> {
+        while self.pace.is_some() && !self.is_kept() {
+            let next = async { tokio::time::timeout(QUIET_WAIT, batches.recv()).await };
+            match self.runtime.block_on(next) {
+                Ok(next) => return next,
+                Err(_) if !self.snapshot_if_due(writer) => return None,
+                Err(_) => {}
+            }
+        }
+        batches.blocking_recv()
+    }
+
+    /// Whether the last snapshot has all that came.
+    fn is_kept(&self) -> bool {
+        self.kept.1 == self.position.sequence
+    }
+
+    /// Makes a snapshot if one is due and the one before it is kept; false if the writer is gone.
+    fn snapshot_if_due(&mut self, writer: &Sender<Outgoing>) -> bool {
+        if self.shared.keeping.load(Ordering::Acquire) || !self.is_due(self.kept.0) {
+            return true;
+        }
+        self.snapshot(writer)
     }
 
     /// Whether the next snapshot is due, the last one having been begun then.
@@ -309,6 +347,7 @@ impl<'a> Work<'a> {
     fn snapshot(&mut self, writer: &Sender<Outgoing>) -> bool {
         self.position.recorded = self.shared.recorded.get().copied();
         let position = self.position.clone();
+        self.kept = (Instant::now(), position.sequence);
         match self.pipeline.save(&Forked) {
             Ok(saving) => {
                 self.shared.keeping.store(true, Ordering::Release);
