@@ -14,6 +14,8 @@ pub mod generate;
 
 pub mod nats;
 
+pub mod pace;
+
 pub mod publish;
 
 pub mod replay;
@@ -117,13 +119,5 @@ pub fn say(line: &str) -> Result<(), Failure> {
             Err(Failure::new(Kind::ReaderGone, error))
         }
         written => written.or_fail(Kind::Data, || "cannot write to stdout".into()),
-    }
-}
-
-/// A share of the time.
-fn percentage(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.01..=100.0).contains(&share) => Ok(share),
-        _ => Err("a share is 0.01 to 100 percent".into()),
     }
 }

@@ -1,6 +1,7 @@
 //! `iceshop bench`: the engine under a load that does not wait for it.
 
 use super::files::{distinct, save};
+use super::pace::PaceArgs;
 use super::say;
 use crate::bench::snapshots::Asked;
 use crate::bench::workload::Kind as Workload;
@@ -8,7 +9,6 @@ use crate::bench::{self, Settings, picture};
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::run::end_on_panic;
-use crate::run::pace::Pace;
 use crate::scenario::{City, Stay};
 use connectors::file::STANDARD;
 use jiff::Timestamp;
@@ -81,14 +81,9 @@ pub struct Args {
     /// from the first of them, which is of what was loaded
     #[arg(long, value_name = "FOLDER")]
     pub snapshots: Option<PathBuf>,
-    /// How often a snapshot is made
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
-          requires = "snapshots")]
-    pub snapshot_every: Duration,
-    /// Of the time, at most so much passes while a snapshot is written
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = super::percentage,
-          requires = "snapshots")]
-    pub snapshot_share: f64,
+    /// How often a snapshot is made.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// Write the result to this file, as JSON; - is standard output, instead of the page
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
@@ -205,7 +200,7 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
         }
     };
     let (workers, sustained_p99) = (args.workers as usize, Duration::from_millis(args.p99_ms));
-    let pace = Pace { every: args.snapshot_every, share: args.snapshot_share };
+    let pace = args.pace.pace();
     let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
     let began = Timestamp::now();
     Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }

@@ -3,11 +3,11 @@
 use super::city::CityArgs;
 use super::files::{distinct, save};
 use super::nats::{NatsArgs, block_on};
+use super::pace::PaceArgs;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::params_args::ParamArgs;
 use crate::readable::{count, span};
 use crate::run::files::{Form, Output, run_city, run_file};
-use crate::run::pace::Pace;
 use crate::run::pipeline::Pipeline;
 use crate::run::resume::{OnRegress, Snapshots};
 use crate::run::summary::Summary;
@@ -117,14 +117,9 @@ pub struct RunArgs {
     /// Keep snapshots in this folder, and go on after the newest one that is there
     #[arg(long, value_name = "FOLDER", requires = "nats")]
     pub snapshots: Option<PathBuf>,
-    /// How often a snapshot is made
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
-          requires = "snapshots")]
-    pub snapshot_every: Duration,
-    /// Of the time, at most so much passes while a snapshot is written: great ones are made less often
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = super::percentage,
-          requires = "snapshots")]
-    pub snapshot_share: f64,
+    /// How often a snapshot is made.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// How many snapshots are kept
     #[arg(long, value_name = "COUNT", default_value_t = 3, requires = "snapshots",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
@@ -140,8 +135,7 @@ pub struct RunArgs {
 
 impl RunArgs {
     fn snapshots(&self) -> Result<Option<Snapshots>, Failure> {
-        let pace = Pace { every: self.snapshot_every, share: self.snapshot_share };
-        let keep = self.snapshots_kept as usize;
+        let (pace, keep) = (self.pace.pace(), self.snapshots_kept as usize);
         let at = |path: &PathBuf| {
             Snapshots::at(path, keep, pace, self.on_stream_regress, self.durable.clone())
         };
