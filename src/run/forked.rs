@@ -200,4 +200,18 @@ mod tests {
         let write = |to: &mut dyn Write| (0..MANY).try_for_each(|n| to.write_all(&n.to_le_bytes()));
         drop(Forked.copy(&write).unwrap());
     }
+
+    /// A child holds what its parent had open: a copy made meanwhile keeps the pipe of this one.
+    #[test]
+    fn a_copy_that_is_not_wanted_ends_while_another_waits() {
+        let write = |to: &mut dyn Write| (0..MANY).try_for_each(|n| to.write_all(&n.to_le_bytes()));
+        let (unwanted, wanted) = (Forked.copy(&write).unwrap(), Forked.copy(&write).unwrap());
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(unwanted);
+            done.send(())
+        });
+        ended.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert_eq!(read(wanted).unwrap().len(), MANY as usize * 8);
+    }
 }

@@ -1,8 +1,9 @@
 //! A whole run simulated: its log, its engine, its sink and its disk in one thread, seeded.
 //!
-//! The log is reordered, repeated and damaged. The engine dies between any two steps; the sink
-//! refuses messages, or takes them and forgets to say so; the disk tears snapshots and flips bits of
-//! them. After every step the sink holds the beginning of what a run that never dies decides, and at
+//! The log is reordered, repeated and damaged, and has holes; in every other one the broker's clock
+//! dates it, which jumps by an hour now and then. The source hands messages out again, or loses them on
+//! the way. The engine dies between any two steps; the sink refuses messages, or takes them and forgets
+//! to say so; the disk tears snapshots and flips bits of them. After every step the sink holds the beginning of what a run that never dies decides, and at
 //! the end all of it, with one outcome for every record. `ICESHOP_SEED=n` replays one simulation,
 //! `ICESHOP_CASES=n` makes that many.
 
@@ -10,7 +11,7 @@ use crate::support::{
     Dice, city_log, decision_lines, for_each_seed, inbounds, receipt_lines, record_lines, run,
 };
 use connectors::inbound::{Inbound, Stamp};
-use connectors::nats::Noted;
+use connectors::nats::{Came, Noted, Order};
 use connectors::wire::Record;
 use dataflows::flow::Standings;
 use dataflows::market::Params;
@@ -40,6 +41,9 @@ struct Process {
     pipeline: Pipeline,
     position: Position,
     queue: VecDeque<Message>,
+    order: Order,
+    /// What its consumer hands out next: a place in the log.
+    consumer: usize,
 }
 
 impl Process {
@@ -69,7 +73,40 @@ impl Process {
         };
         let published = world.published.len() as u64;
         assert!(position.decided <= published, "a snapshot is not ahead of its decisions");
-        Self { pipeline, position, queue: VecDeque::new() }
+        let (queue, order) = (VecDeque::new(), Order::from(position.sequence + 1));
+        Self { pipeline, position, queue, order, consumer: world.place(order) }
+    }
+
+    /// What the broker hands out, up to `most` messages: some of it again, some of it is lost on the
+    /// way, and now and then there is a new consumer.
+    fn read(&mut self, world: &World, most: usize, dice: &mut Dice) -> Vec<Inbound> {
+        let mut batch = Vec::new();
+        for _ in 0..most {
+            match dice.roll(0, 99) {
+                0..=3 => self.consumer = self.consumer.saturating_sub(dice.roll(1, 9) as usize),
+                4..=6 => self.consumer += dice.roll(1, 9) as usize,
+                7..=8 => self.ask_anew(world),
+                _ => {}
+            }
+            let Some(message) = world.log.get(self.consumer) else {
+                // The end, or what is missing before it; a reader notices by the heartbeats.
+                self.ask_anew(world);
+                break;
+            };
+            self.consumer += 1;
+            match self.order.came(message.sequence) {
+                Came::Next => batch.push(message.clone()),
+                Came::Again => {}
+                Came::Gap => self.ask_anew(world),
+            }
+        }
+        batch
+    }
+
+    fn ask_anew(&mut self, world: &World) {
+        self.consumer = world.place(self.order);
+        let still_there = world.log.get(self.consumer).filter(|_| self.order.torn());
+        self.order.renew(still_there.map_or(self.order.next(), |message| message.sequence));
     }
 
     fn take(&mut self, batch: &[Inbound]) {
@@ -101,6 +138,8 @@ impl Process {
 
 /// What is there when the engine is not.
 struct World {
+    /// The messages that the input stream still has.
+    log: Vec<Inbound>,
     /// The decisions of a run that never dies.
     expected: Vec<Vec<u8>>,
     published: Vec<Vec<u8>>,
@@ -108,6 +147,11 @@ struct World {
 }
 
 impl World {
+    /// Where in the log a new consumer begins.
+    fn place(&self, order: Order) -> usize {
+        self.log.partition_point(|inbound| inbound.sequence < order.next())
+    }
+
     /// Takes the first message, if it does not fail; whether it was taken and said so.
     fn deliver(&mut self, message: &Message, disk: &Folder, dice: &mut Dice) -> bool {
         if dice.chance(10) {
@@ -183,9 +227,17 @@ fn log(seed: u64, dice: &mut Dice) -> Vec<Inbound> {
     inbounds(&lines)
 }
 
-/// Where the first record is that the engine has not taken in.
-fn unread(log: &[Inbound], process: &Process) -> usize {
-    log.partition_point(|inbound| inbound.sequence <= process.position.sequence)
+/// The log as a broker keeps it whose clock runs from record to record, and jumps by an hour now and
+/// then, there or back.
+fn dated_by_the_broker(log: &mut [Inbound], dice: &mut Dice) {
+    let mut clock = City::default().start.as_nanosecond();
+    for inbound in log {
+        clock += i128::from(dice.roll(0, 30_000)) * 1_000_000;
+        if dice.chance(1) {
+            clock += if dice.chance(50) { 1 } else { -1 } * 3_600_000_000_000;
+        }
+        inbound.at = Stamp::Nanos(clock);
+    }
 }
 
 /// A folder whose files are in memory, where there is such a place: the disk is simulated, too.
@@ -196,21 +248,26 @@ fn in_memory() -> TempDir {
 /// Lives through one simulation; how often the engine died, and how often it had a snapshot.
 fn simulate(seed: u64) -> (u64, u64) {
     let dice = &mut Dice::new(seed);
-    let log = log(seed, dice);
+    let mut log = log(seed, dice);
+    if seed % 2 == 1 {
+        dated_by_the_broker(&mut log, dice);
+    }
+    // Messages that were deleted are missing for everyone.
+    log.retain(|_| !dice.chance(1));
     let whole = run(&Params::default(), 1, 1_000, &log);
     let expected = whole.decisions.iter().map(|d| decision_lines(std::slice::from_ref(d)));
-    let mut world =
-        World { expected: expected.collect(), published: Vec::new(), receipts: BTreeMap::new() };
+    let expected = expected.collect();
+    let (published, receipts) = (Vec::new(), BTreeMap::new());
+    let mut world = World { log, expected, published, receipts };
     let folder = in_memory();
     let disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
     let mut process = Process::start(&disk, &world, 1);
     let (mut deaths, mut restored, mut closed) = (0, 0, false);
     loop {
-        let next = unread(&log, &process);
         match dice.roll(0, 99) {
-            0..=34 if next < log.len() => {
-                let until = (next + dice.roll(1, 20) as usize).min(log.len());
-                process.take(&log[next..until]);
+            0..=34 if world.place(process.order) < world.log.len() => {
+                let batch = process.read(&world, dice.roll(1, 20) as usize, dice);
+                process.take(&batch);
             }
             35..=46 if !closed => process.snapshot(),
             47..=54 => {
@@ -228,7 +285,7 @@ fn simulate(seed: u64) -> (u64, u64) {
                 }
             }
         }
-        if unread(&log, &process) == log.len() && !closed {
+        if world.place(process.order) == world.log.len() && !closed {
             closed = true;
             let produce = process.pipeline.finish();
             process.hand_on(produce);
@@ -253,7 +310,7 @@ fn simulate(seed: u64) -> (u64, u64) {
         lacks(&told, &outcomes),
         lacks(&outcomes, &told)
     );
-    assert_eq!(told.len(), log.len(), "every record has its one outcome");
+    assert_eq!(told.len(), world.log.len(), "every record has its one outcome");
     (deaths, restored)
 }
 

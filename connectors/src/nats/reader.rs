@@ -2,19 +2,21 @@
 //!
 //! An ephemeral pull consumer without acknowledgements hands them out. Whenever something is odd (a
 //! missed heartbeat, a reconnect, a deleted consumer, a gap) the consumer is made anew behind the
-//! last message that was handed on; a sequence that comes again is dropped.
+//! last message that was handed on; a sequence that comes again is dropped ([`Order`]).
 //!
-//! **Contract** sequences only rise. A gap is handed on as one only after a new consumer has shown
-//! it too: then the messages were deleted, and the stream is the log.
+//! **Contract** sequences only rise. A gap is handed on as one only after the stream was asked what
+//! it still has: then the messages were deleted, and the stream is the log.
 
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::order::{Came, Order};
 use super::{Connection, NatsError};
 
 /// How often the broker says that an idle consumer still lives.
@@ -52,6 +54,8 @@ pub enum Start {
 /// A consumer that was just made.
 struct Attached {
     messages: pull::Stream,
+    /// The sequence that it begins at.
+    first: u64,
     /// Whether it has nothing to hand out.
     caught_up: bool,
     /// The connection's count of connects before it was made.
@@ -62,11 +66,8 @@ struct Attached {
 pub(super) struct Reader {
     connection: Connection,
     stream: String,
-    /// The sequence to hand on next.
-    next: u64,
+    order: Order,
     messages: Option<pull::Stream>,
-    /// Whether nothing has come from `messages` yet.
-    fresh: bool,
     /// Whether the broker had nothing more when the last message (or the consumer) was made.
     caught_up: bool,
     /// The consumer that is being made. A task, so that a caller who stops waiting does not stop it.
@@ -77,8 +78,6 @@ pub(super) struct Reader {
     failures: u32,
     /// No attempt before this.
     retry_at: Instant,
-    /// Messages that the stream had lost when they were wanted.
-    holes: u64,
 }
 
 impl Reader {
@@ -97,19 +96,17 @@ impl Reader {
             Start::First => state.first_sequence.max(1),
             Start::New => state.last_sequence + 1,
         };
-        let attached = attach(connection.clone(), stream.clone(), next).await?;
+        let attached = attach(connection.clone(), stream.clone(), Order::from(next)).await?;
         Ok(Reader {
             connection,
             stream,
-            next,
+            order: Order::from(next),
             messages: Some(attached.messages),
-            fresh: true,
             caught_up: attached.caught_up,
             attaching: None,
             connects: attached.connects,
             failures: 0,
             retry_at: Instant::now(),
-            holes: 0,
         })
     }
 
@@ -120,7 +117,7 @@ impl Reader {
 
     /// The sequence that comes next.
     pub(super) fn next_sequence(&self) -> u64 {
-        self.next
+        self.order.next()
     }
 
     /// Whether the broker had nothing behind the last message.
@@ -130,7 +127,7 @@ impl Reader {
 
     /// How many messages the stream had lost when they were wanted.
     pub(super) fn holes(&self) -> u64 {
-        self.holes
+        self.order.holes()
     }
 
     /// The next message and its sequence; none if there is none before the deadline.
@@ -190,26 +187,27 @@ impl Reader {
                 return None;
             }
         };
-        if sequence < self.next {
-            return None;
-        }
-        if sequence > self.next {
-            if !self.fresh {
-                self.detach("messages are missing");
-                return None;
+        match self.order.came(sequence) {
+            Came::Next => {
+                self.caught_up = pending == 0;
+                Some((sequence, message))
             }
-            self.holes += sequence - self.next;
-            tracing::warn!(stream = self.stream, from = self.next, to = sequence, "deleted");
+            Came::Again => None,
+            Came::Gap => {
+                self.detach("messages are missing");
+                None
+            }
         }
-        self.fresh = false;
-        self.next = sequence + 1;
-        self.caught_up = pending == 0;
-        Some((sequence, message))
     }
 
     /// Lets the consumer go.
     fn detach(&mut self, reason: &str) {
-        tracing::info!(stream = self.stream, next = self.next, reason, "making the consumer anew");
+        tracing::info!(
+            stream = self.stream,
+            next = self.order.next(),
+            reason,
+            "making the consumer anew"
+        );
         self.messages = None;
     }
 
@@ -222,16 +220,20 @@ impl Reader {
         sleep_until(self.retry_at).await;
         let task = self.attaching.get_or_insert_with(|| {
             let (connection, stream) = (self.connection.clone(), self.stream.clone());
-            tokio::spawn(attach(connection, stream, self.next))
+            tokio::spawn(attach(connection, stream, self.order))
         });
         let Ok(joined) = timeout_at(deadline, task).await else { return Ok(false) };
         self.attaching = None;
         match joined {
             Ok(Ok(attached)) => {
+                let lost = self.order.renew(attached.first);
+                if lost > 0 {
+                    let before = attached.first;
+                    tracing::warn!(stream = self.stream, lost, before, "deleted");
+                }
                 self.messages = Some(attached.messages);
                 self.caught_up = attached.caught_up;
                 self.connects = attached.connects;
-                self.fresh = true;
                 self.failures = 0;
                 return Ok(true);
             }
@@ -256,13 +258,13 @@ impl Drop for Reader {
     }
 }
 
-/// Makes a consumer that begins at `wanted`.
+/// Makes a consumer that begins where the order goes on.
 async fn attach(
     connection: Connection,
     stream: String,
-    wanted: u64,
+    order: Order,
 ) -> Result<Attached, NatsError> {
-    let connects = connection.connects();
+    let (connects, wanted) = (connection.connects(), order.next());
     let state = connection.stream_info(&stream).await?.state;
     if state.first_sequence > wanted {
         return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
@@ -271,8 +273,12 @@ async fn attach(
         let (wanted, last) = (wanted - 1, state.last_sequence);
         return Err(NatsError::StreamShort { stream, wanted, last });
     }
+    let first = match order.torn() {
+        true => first_from(&connection, &stream, wanted).await?.unwrap_or(state.last_sequence + 1),
+        false => wanted,
+    };
     let config = pull::Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: wanted },
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: first },
         ack_policy: AckPolicy::None,
         inactive_threshold: INACTIVE_THRESHOLD,
         memory_storage: true,
@@ -290,5 +296,21 @@ async fn attach(
         .messages()
         .await
         .map_err(|error| connection.request_failed("pull messages", &stream, &error))?;
-    Ok(Attached { messages, caught_up: consumer.cached_info().num_pending == 0, connects })
+    Ok(Attached { messages, first, caught_up: consumer.cached_info().num_pending == 0, connects })
+}
+
+/// The first sequence that the stream still has, from `wanted` on; none if there is none.
+async fn first_from(
+    connection: &Connection,
+    stream: &str,
+    wanted: u64,
+) -> Result<Option<u64>, NatsError> {
+    let handle = connection.jetstream().get_stream_no_info(stream).await;
+    let handle = handle
+        .map_err(|error| connection.request_failed("ask what it still has", stream, &error))?;
+    match handle.get_first_raw_message_by_subject(">", wanted).await {
+        Ok(message) => Ok(Some(message.sequence)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(connection.request_failed("ask what it still has", stream, &error)),
+    }
 }

@@ -197,6 +197,32 @@ async fn receipts_are_not_repeated_after_the_duplicate_window() {
     }
 }
 
+/// What was said of an input stream that is gone hides nothing of the one made after it.
+#[tokio::test]
+async fn receipts_of_another_input_stream_are_not_taken_for_ours() {
+    let settings =
+        StreamSettings { duplicate_window: Duration::from_millis(100), ..Default::default() };
+    let city = city_with(&settings).await;
+    for expected in [50, 80, 80] {
+        // The third time the stream is the same, and the engine decides it again.
+        let count = if expected == 50 { 50 } else { 30 };
+        let mut sink = sink(&city, 0).await.unwrap();
+        for sequence in 1..=count {
+            sink.receipt(&receipt(sequence)).await.unwrap();
+        }
+        sink.flush().await.unwrap();
+        assert_eq!(sink.noted().receipts, expected);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if expected == 50 {
+            city.connection.jetstream().delete_stream(city.subjects.in_stream()).await.unwrap();
+            init(&city.connection, &city.subjects, &settings).await.unwrap();
+        }
+    }
+    let stream = city.subjects.receipt_stream();
+    let stream = city.connection.jetstream().get_stream(stream).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 80);
+}
+
 #[tokio::test]
 async fn receipts_survive_a_restart_of_the_server() {
     let mut city = city().await;

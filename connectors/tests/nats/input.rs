@@ -191,16 +191,23 @@ async fn a_purged_or_new_stream_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn a_deleted_message_is_a_hole() {
+async fn deleted_messages_are_holes() {
     let city = city().await;
     publish(&city, &text(9), &PublishSettings::default()).await;
     let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
-    stream.delete_message(5).await.unwrap();
+    let gone = [5, 6, 8, 15];
+    for sequence in gone {
+        stream.delete_message(sequence).await.unwrap();
+    }
     let mut source = open(&city, 1).await;
-    let found = read(&mut source, 14).await;
+    let mut found = read(&mut source, 11).await;
+    publish(&city, &text(1), &PublishSettings::default()).await;
+    found.extend(read(&mut source, 1).await);
     let sequences: Vec<u64> = found.iter().map(|it| it.sequence).collect();
-    assert_eq!(sequences, (1..=15).filter(|it| *it != 5).collect::<Vec<_>>());
-    assert_eq!(source.holes(), 1);
+    let left = |sequences: &[u64]| sequences.iter().all(|it| !gone.contains(it));
+    assert!(left(&sequences) && sequences.is_sorted(), "{sequences:?}");
+    assert_eq!((sequences[..11].last(), sequences[11]), (Some(&14), 16));
+    assert_eq!(source.holes(), 4);
 }
 
 #[tokio::test]
@@ -242,4 +249,25 @@ async fn a_file_survives_a_restart_of_the_server() {
     for (found, expected) in found.iter().zip(from_file(&text)) {
         assert_eq!((found.sequence, &found.record), (expected.sequence, &expected.record));
     }
+}
+
+#[tokio::test]
+async fn a_durable_consumer_is_acknowledged_as_far_as_is_said() {
+    let city = city().await;
+    let text: String = (0..10_000).map(|n| format!("{n}\n")).collect();
+    publish(&city, &text, &PublishSettings::default()).await;
+    let floor = async || {
+        let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await;
+        let info = stream.unwrap().consumer_info("engine").await.unwrap();
+        (info.ack_floor.stream_sequence, info.num_pending + info.num_ack_pending as u64)
+    };
+    for wanted in [1, 6_000, 6_000, 9_999, 10_000, 10_000] {
+        // Each time as after a restart; more than are there is no reason to wait.
+        let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
+        tokio::time::timeout(PATIENCE, durable.acknowledge(wanted)).await.unwrap().unwrap();
+        assert_eq!(floor().await, (wanted, 10_000 - wanted));
+    }
+    let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
+    tokio::time::timeout(PATIENCE, durable.acknowledge(20_000)).await.unwrap().unwrap();
+    assert_eq!(floor().await, (10_000, 0));
 }
