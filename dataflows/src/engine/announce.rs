@@ -6,7 +6,7 @@ use crate::market::{
     Change, Decision, Departure, IntentId, Left, Member, Quote, Reason, WindowKey,
 };
 use crate::solver::GroupedWindow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Life {
     /// Who was announced and is not in the group now, and why.
@@ -20,13 +20,13 @@ impl Life {
         let stays = |id: &IntentId| {
             group.is_some_and(|g| g.members.binary_search_by(|m| m.0.cmp(id)).is_ok())
         };
-        let seats = before.into_iter().flat_map(|b| &b.seats).filter(|(id, _)| !stays(id));
+        let seats = before.into_iter().flat_map(|b| &b.seats).filter(|seat| !stays(&seat.intent));
         seats
-            .map(|(id, seat)| Left {
-                intent: id.clone(),
+            .map(|seat| Left {
+                intent: seat.intent.clone(),
                 buyer: seat.buyer.clone(),
-                departure: self.departure(book, key, id),
-                next: self.grouped_in.get(id).cloned(),
+                departure: self.departure(book, key, &seat.intent),
+                next: self.seats.grouped_in(&seat.intent).cloned(),
             })
             .collect()
     }
@@ -47,7 +47,7 @@ impl Life {
         if let Some(reason) = window.released.get(id) {
             let premise = self.premise(book, key);
             // Less is left than the announced group needs.
-            let seats = window.announced.iter().flat_map(|a| a.seats.values());
+            let seats = window.announced.iter().flat_map(|a| &a.seats);
             let needed: i64 = seats.map(|seat| seat.quantity as i64).sum();
             let gone = (book.units(&key.offer()) < needed).then_some(Reason::StockGone);
             return match premise.or(gone) {
@@ -56,7 +56,7 @@ impl Life {
                 None => Departure::Released(*reason),
             };
         }
-        match (self.grouped_in.contains_key(id), book.intent(id)) {
+        match (self.seats.grouped_in(id).is_some(), book.intent(id)) {
             (true, _) => Departure::Moved,
             (false, Some(entry)) if !entry.intent.allows(&key.store, key.slot) => Departure::Edited,
             _ => match self.premise(book, key) {
@@ -70,7 +70,7 @@ impl Life {
     /// change may be what cannot be held.
     fn wants_otherwise(&self, book: &Book, key: &WindowKey, id: &IntentId) -> bool {
         let announced = self.windows[key].announced.as_ref();
-        let seat = announced.and_then(|a| a.seats.get(id).map(|seat| (a, seat)));
+        let seat = announced.and_then(|a| a.seat(id).map(|seat| (a, seat)));
         let (Some((announced, seat)), Some(entry)) = (seat, book.intent(id)) else { return false };
         let (intent, quote) = (&entry.intent, &announced.quote);
         let saving = intent.budget.min(quote.list).minor() - quote.unit.minor();
@@ -84,7 +84,7 @@ impl Life {
         for decision in out {
             for left in &mut decision.left {
                 let next = left.next.take().filter(|next| {
-                    *next != decision.window && self.announced_in.get(&left.intent) == Some(next)
+                    *next != decision.window && self.seats.announced_in(&left.intent) == Some(next)
                 });
                 left.next = next;
             }
@@ -112,7 +112,7 @@ pub(super) fn announced(
         next_tier: tiers.get(tier + 1).copied(),
         visit_value,
     };
-    let mut seats = BTreeMap::new();
+    let mut seats = Vec::with_capacity(group.members.len());
     let mut value = 0;
     for (id, distance_m) in &group.members {
         let entry = book.intent(id).expect("a grouped intent is in the book");
@@ -130,7 +130,7 @@ pub(super) fn announced(
             accepted: accepted.contains(id),
             change: Change::Kept,
         };
-        seats.insert(id.clone(), seat);
+        seats.push(seat);
     }
-    Announced { seats, quote, value, store }
+    Announced { seats: seats.into(), quote, value, store }
 }

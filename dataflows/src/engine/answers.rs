@@ -46,7 +46,7 @@ impl Life {
             Answer::Accept => {
                 let price = window.prices.iter().find(|p| p.0 == revision).map(|p| p.1);
                 let holds = price.filter(|p| *p >= announced.quote.unit);
-                let Some(price) = holds.filter(|_| announced.seats.contains_key(intent)) else {
+                let Some(price) = holds.filter(|_| announced.seat(intent).is_some()) else {
                     return Outcome::Superseded;
                 };
                 window.accepted.insert(intent.clone());
@@ -58,7 +58,7 @@ impl Life {
                     return refused.into();
                 }
                 window.accepted.remove(intent);
-                if announced.seats.contains_key(intent) {
+                if announced.seat(intent).is_some() {
                     window.declined.insert(intent.clone());
                 }
             }
@@ -86,7 +86,7 @@ impl Life {
         if !matches!(window.state, State::Locked | State::Active | State::Closed) {
             return Invalid::named("window", id, "the window is not locked").into();
         }
-        let member = window.announced.as_ref().is_some_and(|a| a.seats.contains_key(intent));
+        let member = window.announced.as_ref().is_some_and(|a| a.seat(intent).is_some());
         if !member {
             return Invalid::named("intent", intent, "not a member of the window").into();
         }

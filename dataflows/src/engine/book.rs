@@ -20,6 +20,7 @@ use crate::market::{
 };
 use gone::Gone;
 use heard::{Heard, Version};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,7 +77,8 @@ pub struct Book {
     offers: BTreeMap<OfferKey, OfferEntry>,
     /// Offers by their part of a window's id, which must be unique.
     names: BTreeMap<String, OfferKey>,
-    intents: BTreeMap<IntentId, IntentEntry>,
+    /// In an order that only its history decides.
+    intents: IndexMap<IntentId, Box<IntentEntry>>,
     /// Intents that are gone, and may not come again with the same version or an older one.
     gone: Gone,
     /// Slots that locked windows take, and their units.
@@ -102,7 +104,7 @@ impl Book {
             stores: BTreeMap::new(),
             offers: BTreeMap::new(),
             names: BTreeMap::new(),
-            intents: BTreeMap::new(),
+            intents: IndexMap::new(),
             gone: Gone::default(),
             held: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -137,7 +139,7 @@ impl Book {
 
     /// The intent, if it is in the book.
     pub fn intent(&self, id: &IntentId) -> Option<&IntentEntry> {
-        self.intents.get(id)
+        self.intents.get(id).map(|entry| &**entry)
     }
 
     /// The changes since the last call, for the dataflow.
@@ -287,7 +289,7 @@ impl Book {
 
     /// Takes a live intent out, if it is in; returns what its buyer had declined.
     fn take_out(&mut self, id: &IntentId, why: Removal) -> BTreeSet<WindowKey> {
-        let Some(entry) = self.intents.remove(id) else { return BTreeSet::new() };
+        let Some(entry) = self.intents.swap_remove(id) else { return BTreeSet::new() };
         self.live -= 1;
         self.changes.intents.push((entry.intent, -1));
         self.removed.push((id.clone(), why));
@@ -297,7 +299,7 @@ impl Book {
     /// Takes out an intent whose time is over. Its version stays known, so that an older one does not
     /// come back to life, and so do the windows that its buyer declined (R8).
     fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
-        let entry = self.intents.remove(id)?;
+        let entry = self.intents.swap_remove(id)?;
         self.removed.push((id.clone(), Removal::Expired));
         self.bury(tick, id.clone(), entry.heard, entry.declined);
         Some(entry.intent)
@@ -332,7 +334,7 @@ impl Book {
             self.bury(tick, intent.id, heard, declined);
             return;
         }
-        let old = self.intents.remove(&intent.id);
+        let old = self.intents.swap_remove(&intent.id);
         if let Some(old) = &old {
             self.live -= 1;
             self.changes.intents.push((old.intent.clone(), -1));
@@ -349,7 +351,7 @@ impl Book {
         self.live += 1;
         let id = intent.id.clone();
         let entry = IntentEntry { heard, buyer, intent, declined, leaves_at, locked_in: None };
-        self.intents.insert(id, entry);
+        self.intents.insert(id, Box::new(entry));
     }
 
     /// The next tick at which an intent leaves by itself.

@@ -8,6 +8,7 @@
 //! are proposed, locked or active.
 
 use super::book::{Book, Removal};
+use super::seats::Seats;
 use crate::flow::Output;
 use crate::market::{
     Certificate, Decision, EventId, IntentId, Member, Money, OfferKey, Params, ProductId, Quote,
@@ -41,22 +42,31 @@ pub(super) enum Feedback {
 /// What was last announced of a window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
-    /// Its members, each as kept: what changed is said of decisions only.
-    pub seats: BTreeMap<IntentId, Member>,
+    /// Its members by id, each as kept: what changed is said of decisions only.
+    pub seats: Box<[Member]>,
     pub quote: Quote,
     pub value: i64,
     pub store: Arc<Store>,
 }
 
+impl Announced {
+    /// What was announced of that intent.
+    pub(super) fn seat(&self, id: &IntentId) -> Option<&Member> {
+        let at = self.seats.binary_search_by(|seat| seat.intent.cmp(id));
+        at.ok().map(|at| &self.seats[at])
+    }
+}
+
 /// One window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Window {
+    pub key: Arc<WindowKey>,
     pub state: State,
     pub revision: u64,
     /// Its group in the grouping of the last tick.
     pub group: Option<GroupedWindow>,
     /// What was last announced, while it is proposed, locked, active or closed.
-    pub announced: Option<Announced>,
+    pub announced: Option<Arc<Announced>>,
     /// The first tick at which the next revision may go out.
     pub due: Tick,
     /// When it locks, or locked.
@@ -115,13 +125,12 @@ pub struct Counts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Life {
     pub params: Params,
+    #[serde(with = "by_key")]
     pub windows: BTreeMap<WindowKey, Window>,
     /// Announced windows by public id.
     pub ids: BTreeMap<String, WindowKey>,
-    /// The window that an intent is announced in.
-    pub announced_in: BTreeMap<IntentId, WindowKey>,
-    /// The window that an intent is grouped in.
-    pub grouped_in: BTreeMap<IntentId, WindowKey>,
+    #[serde(skip)]
+    pub seats: Seats,
     pub certificates: BTreeMap<ProductId, Certificate>,
     /// The sum of those.
     pub total: Certificate,
@@ -142,8 +151,7 @@ impl Life {
             params,
             windows: BTreeMap::new(),
             ids: BTreeMap::new(),
-            announced_in: BTreeMap::new(),
-            grouped_in: BTreeMap::new(),
+            seats: Seats::default(),
             certificates: BTreeMap::new(),
             total: Certificate::default(),
             timers: BTreeSet::new(),
@@ -155,6 +163,11 @@ impl Life {
         }
     }
 
+    /// Finds what is not saved.
+    pub(super) fn restored(self) -> Self {
+        Self { seats: Seats::of(self.windows.values()), ..self }
+    }
+
     /// The next tick at which something happens by itself.
     pub(super) fn next_due(&self) -> Option<Tick> {
         self.timers.first().map(|timer| timer.0)
@@ -163,7 +176,7 @@ impl Life {
     /// Notes which announced intents have left the book.
     pub(super) fn note_removed(&mut self, removed: Vec<(IntentId, Removal)>) {
         for (id, why) in removed {
-            if let Some(key) = self.announced_in.get(&id) {
+            if let Some(key) = self.seats.announced_in(&id) {
                 self.pending.insert(key.clone());
                 self.removed.insert(id, why);
             }
@@ -172,14 +185,14 @@ impl Life {
 
     /// Notes which announced intents were put anew: what is said of them may have changed.
     pub(super) fn note_edited(&mut self, edited: Vec<IntentId>) {
-        self.pending.extend(edited.iter().filter_map(|id| self.announced_in.get(id).cloned()));
+        self.pending.extend(edited.iter().filter_map(|id| self.seats.announced_in(id).cloned()));
     }
 
     /// Which of these intents are in an announced window of what they want now: whoever left and
     /// came back within a tick has stayed (R9).
     pub(super) fn seated(&self, book: &Book, ids: &[IntentId]) -> Vec<(IntentId, WindowKey)> {
         let seat = |id: &IntentId| {
-            let key = self.announced_in.get(id)?;
+            let key = self.seats.announced_in(id)?;
             let wanted = book.intent(id)?.intent.product == key.product;
             let proposed = self.windows[key].state == State::Proposed;
             (wanted && proposed).then(|| (id.clone(), key.clone()))
@@ -211,21 +224,19 @@ impl Life {
             }
         }
         for (key, group) in &groups {
-            let old = self.windows.get_mut(key).and_then(|w| w.group.take());
-            for (id, _) in old.iter().flat_map(|g| &g.members) {
-                self.grouped_in.remove(id);
-            }
+            let old = self.windows.get(key).and_then(|w| w.group.as_ref());
+            only_in(old, group.as_ref()).for_each(|id| self.seats.ungroup(id));
             self.pending.insert(key.clone());
             if group.is_some() {
-                self.join(tick, key, old.is_none(), book);
+                let anew = old.is_none();
+                self.join(tick, key, anew, book);
             }
         }
         for (key, group) in groups {
-            for (id, _) in group.iter().flat_map(|g| &g.members) {
-                self.grouped_in.insert(id.clone(), key.clone());
-            }
-            if let Some(window) = self.windows.get_mut(&key) {
-                window.group = group;
+            let Some(window) = self.windows.get_mut(&key) else { continue };
+            let old = std::mem::replace(&mut window.group, group);
+            for id in only_in(window.group.as_ref(), old.as_ref()) {
+                self.seats.group(id, &window.key);
             }
         }
     }
@@ -237,6 +248,7 @@ impl Life {
         let lock_at = self.params.lock_at(key.slot, lead);
         let locks_at = self.params.tick_from(lock_at);
         let window = self.windows.entry(key.clone()).or_insert_with(|| Window {
+            key: Arc::new(key.clone()),
             state: State::Forming,
             revision: 0,
             group: None,
@@ -358,7 +370,7 @@ impl Life {
             lock_at: window.lock_at,
             store,
             quote: window.last_quote.expect("announced before it is decided"),
-            members: announced.into_iter().flat_map(|a| a.seats.values().cloned()).collect(),
+            members: announced.into_iter().flat_map(|a| a.seats.iter().cloned()).collect(),
             left: Vec::new(),
             value: announced.map_or(0, |a| a.value),
             market: self.certificates.get(&key.product).copied().unwrap_or_default(),
@@ -368,7 +380,7 @@ impl Life {
     /// The members of a window as last announced.
     pub(super) fn members(&self, key: &WindowKey) -> Vec<IntentId> {
         let announced = self.windows.get(key).and_then(|w| w.announced.as_ref());
-        announced.into_iter().flat_map(|a| a.seats.keys().cloned()).collect()
+        announced.into_iter().flat_map(|a| &a.seats).map(|seat| seat.intent.clone()).collect()
     }
 
     /// Windows by state now, and totals so far.
@@ -402,5 +414,35 @@ impl Life {
                 }
             }
         }
+    }
+}
+
+/// Who is a member of `one` and not of `other`.
+fn only_in<'a>(
+    one: Option<&'a GroupedWindow>,
+    other: Option<&'a GroupedWindow>,
+) -> impl Iterator<Item = &'a IntentId> {
+    let other = other.map_or(&[][..], |group| &group.members);
+    let members = one.into_iter().flat_map(|group| &group.members).map(|member| &member.0);
+    members.filter(move |id| other.binary_search_by(|member| member.0.cmp(id)).is_err())
+}
+
+/// Windows as they are saved: they know their keys.
+mod by_key {
+    use super::{BTreeMap, Window, WindowKey};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        windows: &BTreeMap<WindowKey, Window>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(windows.values())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<WindowKey, Window>, D::Error> {
+        let windows = Vec::<Window>::deserialize(from)?;
+        Ok(windows.into_iter().map(|window| (WindowKey::clone(&window.key), window)).collect())
     }
 }

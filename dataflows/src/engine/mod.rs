@@ -15,6 +15,8 @@ mod answers;
 
 mod publish;
 
+mod seats;
+
 mod announce;
 
 mod inbox;
@@ -314,7 +316,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             live_intents: self.book.live_intents(),
-            grouped_buyers: self.life.grouped_in.len(),
+            grouped_buyers: self.life.seats.grouped(),
             windows: self.life.count(),
             market: self.life.total,
             ticks: self.ticks,

@@ -8,9 +8,12 @@
 use super::announce::announced;
 use super::book::Book;
 use super::life::{Announced, Feedback, Life, Timer};
-use crate::market::{Change, Decision, Departure, IntentId, Left, Reason, State, Tick, WindowKey};
+use crate::market::{
+    Change, Decision, Departure, IntentId, Left, Member, Reason, State, Tick, WindowKey,
+};
 use crate::solver::GroupedWindow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Windows whose timers are due at a tick.
 #[derive(Default)]
@@ -100,7 +103,7 @@ impl Life {
         while let Some(key) = queue.pop() {
             for holder in self.holders(&key) {
                 if forced.insert(holder.clone()) {
-                    queue.push(holder);
+                    queue.push(holder.clone());
                 }
             }
         }
@@ -114,7 +117,7 @@ impl Life {
             let blocked: Vec<WindowKey> = may
                 .iter()
                 .filter(|key| !forced.contains(*key))
-                .filter(|key| self.holders(key).iter().any(|holder| !may.contains(holder)))
+                .filter(|key| self.holders(key).any(|holder| !may.contains(holder)))
                 .cloned()
                 .collect();
             if blocked.is_empty() {
@@ -127,22 +130,17 @@ impl Life {
     }
 
     /// Other windows in whose last announcement a member of this one's group still is.
-    fn holders(&self, key: &WindowKey) -> BTreeSet<WindowKey> {
+    fn holders<'a>(&'a self, key: &'a WindowKey) -> impl Iterator<Item = &'a WindowKey> {
         let group = self.windows.get(key).and_then(|w| w.group.as_ref());
-        group
-            .into_iter()
-            .flat_map(|g| &g.members)
-            .filter_map(|(id, _)| self.announced_in.get(id))
-            .filter(|holder| *holder != key)
-            .cloned()
-            .collect()
+        let members = group.into_iter().flat_map(|g| &g.members);
+        let holders = members.filter_map(|(id, _)| self.seats.announced_in(id));
+        holders.filter(move |holder| *holder != key)
     }
 
     /// The window is looked at again when it, and who holds its buyers, may be revised.
     fn wait(&mut self, tick: Tick, key: &WindowKey) {
-        let holders = self.holders(key);
-        let until = holders
-            .iter()
+        let until = self
+            .holders(key)
             .chain([key])
             .filter_map(|key| self.windows.get(key))
             .map(|w| w.due)
@@ -163,7 +161,7 @@ impl Life {
                 continue;
             }
             for id in &window.accepted {
-                if self.grouped_in.get(id) != Some(key) {
+                if self.seats.grouped_in(id) != Some(key) {
                     released.push((key.clone(), id.clone()));
                 } else if !pinned(book, key, id) {
                     given_up.push((key.clone(), id.clone()));
@@ -207,22 +205,37 @@ impl Life {
         key: &WindowKey,
         locks: bool,
     ) -> Option<Decision> {
-        let window = &self.windows[key];
-        let Some(group) = window.group.clone() else {
+        let window = self.windows.get_mut(key).expect("listed");
+        let Some(group) = window.group.take() else {
             return match window.state {
                 State::Proposed => Some(self.withdraw(tick, sequence, book, key)),
                 _ => None,
             };
         };
-        let before = window.announced.clone();
-        self.hold_again(book, key, &group);
+        let decision = self.revise(tick, sequence, book, key, &group, locks);
+        self.windows.get_mut(key).expect("listed").group = Some(group);
+        decision
+    }
+
+    /// The same of a window with that group.
+    fn revise(
+        &mut self,
+        tick: Tick,
+        sequence: u64,
+        book: &Book,
+        key: &WindowKey,
+        group: &GroupedWindow,
+        locks: bool,
+    ) -> Option<Decision> {
+        let before = self.windows[key].announced.clone();
+        self.hold_again(book, key, group);
         let window = &self.windows[key];
-        let now = announced(&self.params, book, key, &group, &window.accepted);
+        let now = announced(&self.params, book, key, group, &window.accepted);
         let same = before.as_ref().is_some_and(|b| b.seats == now.seats && b.quote == now.quote);
         if same && !locks {
             return None;
         }
-        let left = self.left(book, key, before.as_ref(), Some(&group));
+        let left = self.left(book, key, before.as_deref(), Some(group));
         let previous = window.state;
         let settled = self.after_settle(tick);
         let window = self.windows.get_mut(key).expect("just read");
@@ -231,7 +244,7 @@ impl Life {
         window.due = settled;
         window.prices.push((window.revision, now.quote.unit));
         window.last_quote = Some(now.quote);
-        window.announced = Some(now);
+        window.announced = Some(Arc::new(now));
         window.declined.clear();
         self.free_released(key);
         let reason = match (locks, previous) {
@@ -240,13 +253,13 @@ impl Life {
             (false, _) => Reason::Formed,
         };
         self.ids.insert(key.id(self.params.slot), key.clone());
-        self.seat(key, before.as_ref());
+        self.seat(key, before.as_deref());
         if locks {
             self.lock(key);
         }
         let mut decision = self.decision(tick, sequence, key, previous, reason);
         for member in &mut decision.members {
-            let was = before.as_ref().filter(|b| b.seats.contains_key(&member.intent));
+            let was = before.as_deref().filter(|b| b.seat(&member.intent).is_some());
             member.change = match was {
                 None => Change::Joined,
                 Some(b) if b.quote.unit != decision.quote.unit => Change::Repriced,
@@ -259,21 +272,22 @@ impl Life {
 
     /// Keeps `announced_in` true, and tells the market who joined and who left (R9).
     fn seat(&mut self, key: &WindowKey, before: Option<&Announced>) {
-        let now = self.windows[key].announced.as_ref().map(|a| &a.seats);
-        for id in before.into_iter().flat_map(|b| b.seats.keys()) {
-            if now.is_none_or(|now| !now.contains_key(id)) {
-                if self.announced_in.get(id) == Some(key) {
-                    self.announced_in.remove(id);
+        let window = &self.windows[key];
+        let now = window.announced.as_deref();
+        for Member { intent: id, .. } in before.into_iter().flat_map(|b| &b.seats) {
+            if now.is_none_or(|now| now.seat(id).is_none()) {
+                if self.seats.announced_in(id) == Some(key) {
+                    self.seats.unannounce(id);
                 }
                 self.removed.remove(id);
                 self.feedback.push(Feedback::Unannounce(id.clone(), key.clone()));
             }
         }
-        for id in now.into_iter().flat_map(|now| now.keys()) {
-            if before.is_none_or(|b| !b.seats.contains_key(id)) {
+        for Member { intent: id, .. } in now.into_iter().flat_map(|now| &now.seats) {
+            if before.is_none_or(|before| before.seat(id).is_none()) {
                 self.feedback.push(Feedback::Announce(id.clone(), key.clone()));
             }
-            self.announced_in.insert(id.clone(), key.clone());
+            self.seats.announce(id, &window.key);
         }
     }
 
@@ -281,7 +295,7 @@ impl Life {
         let params = self.params.clone();
         let window = &self.windows[key];
         let announced = window.announced.as_ref().expect("just announced");
-        let members: Vec<IntentId> = announced.seats.keys().cloned().collect();
+        let members = announced.seats.iter().map(|seat| seat.intent.clone()).collect();
         self.feedback.push(Feedback::Lock(key.clone(), members));
         let start = params.tick_from(params.slot.start(key.slot));
         let end = params.tick_from(params.slot.end(key.slot));
@@ -291,7 +305,7 @@ impl Life {
 
     fn withdraw(&mut self, tick: Tick, sequence: u64, book: &Book, key: &WindowKey) -> Decision {
         let before = self.windows[key].announced.clone();
-        let left = self.left(book, key, before.as_ref(), None);
+        let left = self.left(book, key, before.as_deref(), None);
         let reason = self.premise(book, key).unwrap_or_else(|| {
             if book.units(&key.offer()) <= 0 {
                 Reason::StockGone
@@ -314,7 +328,7 @@ impl Life {
         decision.value = 0;
         decision.left = left;
         self.windows.get_mut(key).expect("listed").announced = None;
-        self.seat(key, before.as_ref());
+        self.seat(key, before.as_deref());
         self.counts.withdrawn += 1;
         decision
     }
@@ -331,17 +345,17 @@ impl Life {
         decision.left = before
             .iter()
             .flat_map(|b| &b.seats)
-            .map(|(id, seat)| Left {
-                intent: id.clone(),
+            .map(|seat| Left {
+                intent: seat.intent.clone(),
                 buyer: seat.buyer.clone(),
                 departure: Departure::Released(reason),
-                next: self.grouped_in.get(id).cloned(),
+                next: self.seats.grouped_in(&seat.intent).cloned(),
             })
             .collect();
         let window = self.windows.get_mut(key).expect("a held window");
         window.announced = None;
-        for id in before.iter().flat_map(|b| b.seats.keys()) {
-            self.announced_in.remove(id);
+        for seat in before.iter().flat_map(|b| &b.seats) {
+            self.seats.unannounce(&seat.intent);
         }
         self.counts.cancelled += 1;
         decision
@@ -366,7 +380,7 @@ impl Life {
         let decision = self.decision(tick, sequence, key, previous, Reason::SlotEnd);
         let members: Vec<IntentId> = decision.members.iter().map(|m| m.intent.clone()).collect();
         for id in &members {
-            self.announced_in.remove(id);
+            self.seats.unannounce(id);
         }
         self.feedback.push(Feedback::Close(key.clone(), members));
         self.counts.closed += 1;

@@ -58,6 +58,7 @@ impl Engine {
         type State = (Params, Book, Life, Inbox, Vec<Feedback>);
         let (beside, state, place, counts): (B, State, Place, Done) = saved::read(&saved.own)?;
         let (params, book, life, inbox, feedback) = state;
+        let life = life.restored();
         let mut flow = start(&params);
         let (closed, done, sequence) = place;
         if let Some(done) = done {

@@ -35,7 +35,9 @@ use super::{Invalid, SlotSet, limits};
 use compact_str::CompactString;
 use jiff::{civil::Date, tz};
 use serde::{Deserialize, Serialize};
-use std::sync::LazyLock;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 pub use schedule::Schedule;
 
@@ -51,7 +53,7 @@ pub enum Opening {
 }
 
 impl Opening {
-    /// The compiled form; see [`Hours::schedule`] for its cost.
+    /// The compiled form.
     pub fn schedule(&self) -> Schedule {
         match self {
             Opening::Always => Schedule::always(),
@@ -71,10 +73,49 @@ impl Opening {
 
 /// Opening hours that can be honoured: a known time zone, an accepted expression, real dates.
 ///
-/// Invariant: [`Hours::new`] accepted it; deserialising asks it again.
+/// Invariant: [`Hours::new`] accepted it; deserialising asks it again. Clones share one compiled form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
-pub struct Hours {
+#[serde(try_from = "Said")]
+pub struct Hours(Arc<Shared>);
+
+/// What clones share.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Shared {
+    said: Said,
+    #[serde(skip)]
+    schedule: Schedule,
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        self.said == other.said
+    }
+}
+
+impl Eq for Shared {}
+
+impl PartialOrd for Shared {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Shared {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.said.cmp(&other.said)
+    }
+}
+
+impl Hash for Shared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.said.hash(state);
+    }
+}
+
+/// What a store says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Said {
     /// The zone's IANA name, in the database's own spelling.
     timezone: CompactString,
     /// The expression, without blanks around it.
@@ -98,53 +139,38 @@ impl Hours {
             return Err(Invalid::new("closed_dates", closed_dates.len(), reason));
         }
         let closed = closed_dates.iter().enumerate().map(|(n, text)| closed_date(n, text));
-        let closed = closed.collect::<Result<Vec<i32>, Invalid>>()?;
-        Self::checked(timezone, expression, closed)
-    }
-
-    /// The hours, if zone and expression are good.
-    fn checked(timezone: &str, expression: &str, mut closed: Vec<i32>) -> Result<Self, Invalid> {
-        let zone = zone(timezone)?;
-        let expression = expression.trim();
-        syntax::parse(expression)?;
-        closed.sort_unstable();
-        closed.dedup();
-        Ok(Self {
-            timezone: CompactString::new(zone.iana_name().unwrap_or(timezone)),
-            expression: CompactString::new(expression),
-            closed: closed.into_boxed_slice(),
-        })
+        let closed = closed.collect::<Result<_, Invalid>>()?;
+        Said { timezone: timezone.into(), expression: expression.into(), closed }.try_into()
     }
 
     /// The IANA name of the time zone.
     pub fn timezone(&self) -> &str {
-        &self.timezone
+        &self.0.said.timezone
     }
 
     /// The compiled form, for whoever asks often.
-    ///
-    /// **Cost** one parse: 5 to 20 microseconds for a weekly expression, some more for others.
     pub fn schedule(&self) -> Schedule {
-        let zone = zone(&self.timezone).expect("the zone was known when the hours were made");
-        let rules = syntax::parse(&self.expression)
-            .expect("the expression was accepted when the hours were made");
-        Schedule::hours(zone, rules, self.closed.clone())
+        self.0.schedule.clone()
     }
 }
 
-/// [`Hours`] as they arrive from bytes, before they are checked.
-#[derive(Deserialize)]
-struct Unchecked {
-    timezone: CompactString,
-    expression: CompactString,
-    closed: Vec<i32>,
-}
-
-impl TryFrom<Unchecked> for Hours {
+impl TryFrom<Said> for Hours {
     type Error = Invalid;
 
-    fn try_from(hours: Unchecked) -> Result<Self, Invalid> {
-        Self::checked(&hours.timezone, &hours.expression, hours.closed)
+    fn try_from(said: Said) -> Result<Self, Invalid> {
+        let zone = zone(&said.timezone)?;
+        let expression = said.expression.trim();
+        let rules = syntax::parse(expression)?;
+        let mut closed = said.closed.into_vec();
+        closed.sort_unstable();
+        closed.dedup();
+        let said = Said {
+            timezone: CompactString::new(zone.iana_name().unwrap_or(&said.timezone)),
+            expression: CompactString::new(expression),
+            closed: closed.into_boxed_slice(),
+        };
+        let schedule = Schedule::hours(zone, rules, said.closed.clone());
+        Ok(Self(Arc::new(Shared { said, schedule })))
     }
 }
 

@@ -159,12 +159,12 @@ impl Market {
     fn small_component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
         // So few that a look through all of them is cheaper than a set.
         let mut offers = vec![o];
-        let mut pairs = 0;
+        // Every candidate has a slot, so it counts for one pair at least. That is counted as soon as an
+        // offer is found: great components mostly show within the first candidate's offers.
+        let mut pairs = self.offer(o).candidates.len();
         let mut next = 0;
         while next < offers.len() {
             let offer = self.offer(offers[next]);
-            // A cheap look first: every candidate has a slot, so it counts for one pair at least.
-            pairs += offer.candidates.len();
             if pairs <= SMALL_PAIRS {
                 let eligible: usize = offer.windows.iter().map(|w| w.eligible as usize).sum();
                 pairs += eligible.saturating_sub(offer.candidates.len());
@@ -176,10 +176,11 @@ impl Market {
             for c in &offer.candidates {
                 for e in &self.node(c.intent).edges {
                     if !offers.contains(e) {
+                        pairs += self.offer(*e).candidates.len();
                         offers.push(*e);
                     }
                 }
-                if offers.len() > SMALL_OFFERS {
+                if pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
                     seen.extend(offers);
                     return None;
                 }
