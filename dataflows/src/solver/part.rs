@@ -13,28 +13,44 @@ use super::{Budget, Phase};
 use crate::market::Slot;
 use serde::{Deserialize, Serialize};
 
+/// What of a market has been passed through.
+pub(crate) struct Seen {
+    pub offers: Vec<bool>,
+    intents: Vec<bool>,
+}
+
 impl Market {
     /// The offers of the market, by connected components, each in the order of stores.
     pub(crate) fn components(&self) -> Vec<Vec<u32>> {
-        let mut seen = vec![false; self.offers.len()];
+        let mut seen = self.nothing_seen();
         let mut all = Vec::new();
         for &o in self.by_store.values() {
-            if !seen[o as usize] {
+            if !seen.offers[o as usize] {
                 all.push(self.component(o, &mut seen));
             }
         }
         all
     }
 
+    /// Nothing of the market has been passed through yet.
+    pub(crate) fn nothing_seen(&self) -> Seen {
+        Seen { offers: vec![false; self.offers.len()], intents: vec![false; self.intents.len()] }
+    }
+
     /// The offers connected with `o`, in the order of stores.
-    pub(crate) fn component(&self, o: u32, seen: &mut [bool]) -> Vec<u32> {
-        seen[o as usize] = true;
+    ///
+    /// **Cost** each of their candidates, and once each intent's offers.
+    pub(crate) fn component(&self, o: u32, seen: &mut Seen) -> Vec<u32> {
+        seen.offers[o as usize] = true;
         let mut offers = vec![o];
         let mut next = 0;
         while next < offers.len() {
             for c in &self.offer(offers[next]).candidates {
+                if std::mem::replace(&mut seen.intents[c.intent as usize], true) {
+                    continue;
+                }
                 for &o in &self.node(c.intent).edges {
-                    if !std::mem::replace(&mut seen[o as usize], true) {
+                    if !std::mem::replace(&mut seen.offers[o as usize], true) {
                         offers.push(o);
                     }
                 }

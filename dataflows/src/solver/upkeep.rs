@@ -161,10 +161,10 @@ impl Market {
         let mut offers: Vec<u32> = unsolved.iter().copied().collect();
         offers.retain(|&o| self.offers[o as usize].is_some());
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
-        let mut seen = vec![false; self.offers.len()];
+        let mut seen = self.nothing_seen();
         let mut listed: Vec<(Reverse<bool>, Piece, Reverse<i128>, u32)> = Vec::new();
         for o in offers {
-            if seen[o as usize] {
+            if seen.offers[o as usize] {
                 continue;
             }
             let part = self.component(o, &mut seen);
@@ -212,7 +212,7 @@ impl Market {
             let Item { urgent, piece, o, .. } = item;
             let offers = match piece {
                 Piece::Region => self.region(o, region),
-                _ => self.component(o, &mut vec![false; self.offers.len()]),
+                _ => self.component(o, &mut self.nothing_seen()),
             };
             // Many small attempts find less than a long one.
             let pairs: u64 = offers.iter().map(|&o| self.pairs_of(o)).sum();

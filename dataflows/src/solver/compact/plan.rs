@@ -25,6 +25,9 @@ pub(crate) struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Impossible;
 
+/// Kept in place of a loss where there is none: a promise would break.
+const NO_LOSS: i64 = i64::MAX;
+
 /// What a window was.
 #[derive(Debug, Clone)]
 struct Was {
@@ -55,7 +58,7 @@ pub(crate) struct Plan<'a> {
     /// The objective and its ties.
     pub total: Gain,
     /// By intent: what its leaving costs, and the group's number that this holds for.
-    losses: Vec<(u32, Option<i64>)>,
+    losses: Vec<(u32, i64)>,
     /// What windows were, latest last.
     log: Vec<Was>,
     /// Candidates looked at so far.
@@ -80,7 +83,7 @@ impl<'a> Plan<'a> {
             turns: 0,
             used: vec![0; part.offers.len()],
             total: Gain::default(),
-            losses: vec![(0, None); part.intents.len()],
+            losses: vec![(0, NO_LOSS); part.intents.len()],
             log: Vec::new(),
             work: 0,
             items: Vec::new(),
@@ -217,10 +220,10 @@ impl<'a> Plan<'a> {
         let turn = self.turn[w as usize];
         let known = self.losses[i as usize];
         if known.0 == turn {
-            return known.1;
+            return (known.1 != NO_LOSS).then_some(known.1);
         }
         let loss = self.loss_from(w, i);
-        self.losses[i as usize] = (turn, loss);
+        self.losses[i as usize] = (turn, loss.unwrap_or(NO_LOSS));
         loss
     }
 
