@@ -1,7 +1,8 @@
 //! What is said of a window's group: its members, its price, and who left and why.
 
 use super::book::{Book, Removal};
-use super::life::{Announced, Life};
+use super::life::Life;
+use super::window::Announced;
 use crate::market::{
     Change, Decision, Departure, IntentId, Left, Member, Quote, Reason, WindowKey,
 };

@@ -9,15 +9,14 @@
 
 use super::book::{Book, Removal};
 use super::seats::Seats;
+use super::window::{Timer, Window, only_in};
 use crate::flow::Output;
 use crate::market::{
-    Certificate, Decision, EventId, IntentId, Member, Money, OfferKey, Params, ProductId, Quote,
-    Reason, State, Store, Tick, Time, WindowKey,
+    Certificate, Decision, IntentId, OfferKey, Params, ProductId, Reason, State, Tick, WindowKey,
 };
 use crate::solver::GroupedWindow;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How long after its slot a window is still known, so that arrivals can be told, in milliseconds.
 const REMEMBERED_MS: i64 = 6 * 3_600_000;
@@ -37,69 +36,6 @@ pub(super) enum Feedback {
     Unannounce(IntentId, WindowKey),
     /// The intent's accepted price cannot be held.
     Release(IntentId),
-}
-
-/// What was last announced of a window.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Announced {
-    /// Its members by id, each as kept: what changed is said of decisions only.
-    pub seats: Box<[Member]>,
-    pub quote: Quote,
-    pub value: i64,
-    pub store: Arc<Store>,
-}
-
-impl Announced {
-    /// What was announced of that intent.
-    pub(super) fn seat(&self, id: &IntentId) -> Option<&Member> {
-        let at = self.seats.binary_search_by(|seat| seat.intent.cmp(id));
-        at.ok().map(|at| &self.seats[at])
-    }
-}
-
-/// One window.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Window {
-    pub key: Arc<WindowKey>,
-    pub state: State,
-    pub revision: u64,
-    /// Its group in the grouping of the last tick.
-    pub group: Option<GroupedWindow>,
-    /// What was last announced, while it is proposed, locked, active or closed.
-    pub announced: Option<Arc<Announced>>,
-    /// The first tick at which the next revision may go out.
-    pub due: Tick,
-    /// When it locks, or locked.
-    pub lock_at: Time,
-    /// The tick at which it does.
-    pub locks_at: Tick,
-    /// The quote of the last decision, whatever its state.
-    pub last_quote: Option<Quote>,
-    /// Announced prices by revision.
-    pub prices: Vec<(u64, Money)>,
-    /// Members who accepted and are held.
-    pub accepted: BTreeSet<IntentId>,
-    /// Members whose accepted price could not be held, and why; until announced.
-    pub released: BTreeMap<IntentId, Reason>,
-    /// Members who declined; until announced.
-    pub declined: BTreeSet<IntentId>,
-    /// Names of answers and arrivals, to know a repeated one.
-    pub events: BTreeSet<EventId>,
-}
-
-/// What happens to a window at a tick of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Timer {
-    /// A revision may go out.
-    Due,
-    /// The lead time has come.
-    Lock,
-    /// The slot starts.
-    Start,
-    /// The slot ends.
-    End,
-    /// Nobody asks for it any more.
-    Forget,
 }
 
 /// Counts for reports.
@@ -125,7 +61,7 @@ pub struct Counts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Life {
     pub params: Params,
-    #[serde(with = "by_key")]
+    #[serde(with = "super::window::by_key")]
     pub windows: BTreeMap<WindowKey, Window>,
     /// Announced windows by public id.
     pub ids: BTreeMap<String, WindowKey>,
@@ -247,22 +183,8 @@ impl Life {
         let lead = book.offer(&key.offer()).and_then(|offer| offer.lead_minutes);
         let lock_at = self.params.lock_at(key.slot, lead);
         let locks_at = self.params.tick_from(lock_at);
-        let window = self.windows.entry(key.clone()).or_insert_with(|| Window {
-            key: Arc::new(key.clone()),
-            state: State::Forming,
-            revision: 0,
-            group: None,
-            announced: None,
-            due: settled,
-            lock_at,
-            locks_at,
-            last_quote: None,
-            prices: Vec::new(),
-            accepted: BTreeSet::new(),
-            released: BTreeMap::new(),
-            declined: BTreeSet::new(),
-            events: BTreeSet::new(),
-        });
+        let forming = || Window::forming(key, settled, (lock_at, locks_at));
+        let window = self.windows.entry(key.clone()).or_insert_with(forming);
         if anew && window.announced.is_none() {
             window.due = window.due.max(settled);
         }
@@ -414,35 +336,5 @@ impl Life {
                 }
             }
         }
-    }
-}
-
-/// Who is a member of `one` and not of `other`.
-fn only_in<'a>(
-    one: Option<&'a GroupedWindow>,
-    other: Option<&'a GroupedWindow>,
-) -> impl Iterator<Item = &'a IntentId> {
-    let other = other.map_or(&[][..], |group| &group.members);
-    let members = one.into_iter().flat_map(|group| &group.members).map(|member| &member.0);
-    members.filter(move |id| other.binary_search_by(|member| member.0.cmp(id)).is_err())
-}
-
-/// Windows as they are saved: they know their keys.
-mod by_key {
-    use super::{BTreeMap, Window, WindowKey};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        windows: &BTreeMap<WindowKey, Window>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(windows.values())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<WindowKey, Window>, D::Error> {
-        let windows = Vec::<Window>::deserialize(from)?;
-        Ok(windows.into_iter().map(|window| (WindowKey::clone(&window.key), window)).collect())
     }
 }

@@ -17,6 +17,8 @@ mod publish;
 
 mod seats;
 
+mod window;
+
 mod announce;
 
 mod inbox;

@@ -7,7 +7,8 @@
 
 use super::announce::announced;
 use super::book::Book;
-use super::life::{Announced, Feedback, Life, Timer};
+use super::life::{Feedback, Life};
+use super::window::{Announced, Timer};
 use crate::market::{
     Change, Decision, Departure, IntentId, Left, Member, Reason, State, Tick, WindowKey,
 };

@@ -2,7 +2,7 @@
 //!
 //! Both follow from the windows: they are not saved, but found anew ([`Seats::of`]).
 
-use super::life::Window;
+use super::window::Window;
 use crate::market::{IntentId, State, WindowKey};
 use indexmap::IndexMap;
 use std::sync::Arc;

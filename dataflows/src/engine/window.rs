@@ -1,0 +1,125 @@
+//! One window: its group, what was last said of it, and what it waits for.
+
+use crate::market::{
+    EventId, IntentId, Member, Money, Quote, Reason, State, Store, Tick, Time, WindowKey,
+};
+use crate::solver::GroupedWindow;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was last announced of a window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Announced {
+    /// Its members by id, each as kept: what changed is said of decisions only.
+    pub seats: Box<[Member]>,
+    pub quote: Quote,
+    pub value: i64,
+    pub store: Arc<Store>,
+}
+
+impl Announced {
+    /// What was announced of that intent.
+    pub(super) fn seat(&self, id: &IntentId) -> Option<&Member> {
+        let at = self.seats.binary_search_by(|seat| seat.intent.cmp(id));
+        at.ok().map(|at| &self.seats[at])
+    }
+}
+
+/// One window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Window {
+    pub key: Arc<WindowKey>,
+    pub state: State,
+    pub revision: u64,
+    /// Its group in the grouping of the last tick.
+    pub group: Option<GroupedWindow>,
+    /// What was last announced, while it is proposed, locked, active or closed.
+    pub announced: Option<Arc<Announced>>,
+    /// The first tick at which the next revision may go out.
+    pub due: Tick,
+    /// When it locks, or locked.
+    pub lock_at: Time,
+    /// The tick at which it does.
+    pub locks_at: Tick,
+    /// The quote of the last decision, whatever its state.
+    pub last_quote: Option<Quote>,
+    /// Announced prices by revision.
+    pub prices: Vec<(u64, Money)>,
+    /// Members who accepted and are held.
+    pub accepted: BTreeSet<IntentId>,
+    /// Members whose accepted price could not be held, and why; until announced.
+    pub released: BTreeMap<IntentId, Reason>,
+    /// Members who declined; until announced.
+    pub declined: BTreeSet<IntentId>,
+    /// Names of answers and arrivals, to know a repeated one.
+    pub events: BTreeSet<EventId>,
+}
+
+impl Window {
+    /// One that is in the grouping for the first time: a revision may go out from `due` on, and it
+    /// locks at that time, at that tick.
+    pub(super) fn forming(key: &WindowKey, due: Tick, (lock_at, locks_at): (Time, Tick)) -> Self {
+        Self {
+            key: Arc::new(key.clone()),
+            state: State::Forming,
+            revision: 0,
+            group: None,
+            announced: None,
+            due,
+            lock_at,
+            locks_at,
+            last_quote: None,
+            prices: Vec::new(),
+            accepted: BTreeSet::new(),
+            released: BTreeMap::new(),
+            declined: BTreeSet::new(),
+            events: BTreeSet::new(),
+        }
+    }
+}
+
+/// What happens to a window at a tick of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Timer {
+    /// A revision may go out.
+    Due,
+    /// The lead time has come.
+    Lock,
+    /// The slot starts.
+    Start,
+    /// The slot ends.
+    End,
+    /// Nobody asks for it any more.
+    Forget,
+}
+
+/// Who is a member of `one` and not of `other`.
+pub(super) fn only_in<'a>(
+    one: Option<&'a GroupedWindow>,
+    other: Option<&'a GroupedWindow>,
+) -> impl Iterator<Item = &'a IntentId> {
+    let other = other.map_or(&[][..], |group| &group.members);
+    let members = one.into_iter().flat_map(|group| &group.members).map(|member| &member.0);
+    members.filter(move |id| other.binary_search_by(|member| member.0.cmp(id)).is_err())
+}
+
+/// Windows as they are saved: they know their keys.
+pub(super) mod by_key {
+    use super::{BTreeMap, Window, WindowKey};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        windows: &BTreeMap<WindowKey, Window>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(windows.values())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<WindowKey, Window>, D::Error> {
+        let windows = Vec::<Window>::deserialize(from)?;
+        Ok(windows.into_iter().map(|window| (WindowKey::clone(&window.key), window)).collect())
+    }
+}
