@@ -203,10 +203,8 @@ async fn deleted_messages_are_holes() {
     let mut found = read(&mut source, 11).await;
     publish(&city, &text(1), &PublishSettings::default()).await;
     found.extend(read(&mut source, 1).await);
-    let sequences: Vec<u64> = found.iter().map(|it| it.sequence).collect();
-    let left = |sequences: &[u64]| sequences.iter().all(|it| !gone.contains(it));
-    assert!(left(&sequences) && sequences.is_sorted(), "{sequences:?}");
-    assert_eq!((sequences[..11].last(), sequences[11]), (Some(&14), 16));
+    let sequences: Vec<u64> = found.iter().map(|it| it.sequence).take(12).collect();
+    assert_eq!(sequences, (1..=16).filter(|it| !gone.contains(it)).collect::<Vec<_>>());
     assert_eq!(source.holes(), 4);
 }
 
@@ -262,11 +260,12 @@ async fn a_durable_consumer_is_acknowledged_as_far_as_is_said() {
         (info.ack_floor.stream_sequence, info.num_pending + info.num_ack_pending as u64)
     };
     for wanted in [1, 6_000, 6_000, 9_999, 10_000, 10_000] {
-        // Each time as after a restart; more than are there is no reason to wait.
+        // Each time as after a restart.
         let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
         tokio::time::timeout(PATIENCE, durable.acknowledge(wanted)).await.unwrap().unwrap();
         assert_eq!(floor().await, (wanted, 10_000 - wanted));
     }
+    // More than there are is no reason to wait.
     let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
     tokio::time::timeout(PATIENCE, durable.acknowledge(20_000)).await.unwrap().unwrap();
     assert_eq!(floor().await, (10_000, 0));
