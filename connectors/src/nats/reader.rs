@@ -305,12 +305,13 @@ async fn first_from(
     stream: &str,
     wanted: u64,
 ) -> Result<Option<u64>, NatsError> {
-    let handle = connection.jetstream().get_stream_no_info(stream).await;
-    let handle = handle
-        .map_err(|error| connection.request_failed("ask what it still has", stream, &error))?;
+    let failed = |error: &dyn std::error::Error| {
+        connection.request_failed("ask what it still has", stream, error)
+    };
+    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
     match handle.get_first_raw_message_by_subject(">", wanted).await {
         Ok(message) => Ok(Some(message.sequence)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(connection.request_failed("ask what it still has", stream, &error)),
+        Err(error) => Err(failed(&error)),
     }
 }

@@ -18,9 +18,7 @@ impl Life {
         before: Option<&Announced>,
         group: Option<&GroupedWindow>,
     ) -> Vec<Left> {
-        let stays = |id: &IntentId| {
-            group.is_some_and(|g| g.members.binary_search_by(|m| m.0.cmp(id)).is_ok())
-        };
+        let stays = |id: &IntentId| group.is_some_and(|group| group.has(id));
         let seats = before.into_iter().flat_map(|b| &b.seats).filter(|seat| !stays(&seat.intent));
         seats
             .map(|seat| Left {

@@ -271,7 +271,7 @@ impl Life {
         Some(decision)
     }
 
-    /// Keeps `announced_in` true, and tells the market who joined and who left (R9).
+    /// Keeps the seats true, and tells the market who joined and who left (R9).
     fn seat(&mut self, key: &WindowKey, before: Option<&Announced>) {
         let window = &self.windows[key];
         let now = window.announced.as_deref();
@@ -294,10 +294,7 @@ impl Life {
 
     fn lock(&mut self, key: &WindowKey) {
         let params = self.params.clone();
-        let window = &self.windows[key];
-        let announced = window.announced.as_ref().expect("just announced");
-        let members = announced.seats.iter().map(|seat| seat.intent.clone()).collect();
-        self.feedback.push(Feedback::Lock(key.clone(), members));
+        self.feedback.push(Feedback::Lock(key.clone(), self.members(key)));
         let start = params.tick_from(params.slot.start(key.slot));
         let end = params.tick_from(params.slot.end(key.slot));
         self.timers.insert((start, key.clone(), Timer::Start));

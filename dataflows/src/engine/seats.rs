@@ -84,9 +84,6 @@ impl Seats {
     }
 
     fn seat(&mut self, id: &IntentId) -> &mut Seat {
-        if !self.by_intent.contains_key(id) {
-            self.by_intent.insert(id.clone(), Seat::default());
-        }
-        self.by_intent.get_mut(id).expect("it is there by now")
+        self.by_intent.entry(id.clone()).or_default()
     }
 }

@@ -99,9 +99,8 @@ pub(super) fn only_in<'a>(
     one: Option<&'a GroupedWindow>,
     other: Option<&'a GroupedWindow>,
 ) -> impl Iterator<Item = &'a IntentId> {
-    let other = other.map_or(&[][..], |group| &group.members);
     let members = one.into_iter().flat_map(|group| &group.members).map(|member| &member.0);
-    members.filter(move |id| other.binary_search_by(|member| member.0.cmp(id)).is_err())
+    members.filter(move |id| other.is_none_or(|other| !other.has(id)))
 }
 
 /// Windows as they are saved: they know their keys.

@@ -64,9 +64,7 @@ impl Shards {
         held.primed = Some(done);
         for (product, bytes) in markets {
             if product.hashed() % peers as u64 == index as u64 {
-                let mut shard: Shard = saved::read(bytes)?;
-                shard.market.compile_hours();
-                held.markets.insert(product.clone(), shard);
+                held.markets.insert(product.clone(), saved::read(bytes)?);
             }
         }
         Ok(())

@@ -77,7 +77,6 @@ impl Market {
         let first_open = self.first_open(&placed.offer);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
-            schedule: placed.opening.schedule(),
             placed,
             candidates: Vec::new(),
             windows: Vec::new(),

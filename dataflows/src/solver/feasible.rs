@@ -4,7 +4,6 @@
 //! out again from offers and intents. Every grouping that leaves a market is held against it.
 
 use super::{GroupedWindow, PlacedOffer};
-use crate::market::hours::Schedule;
 use crate::market::{Intent, IntentId, Params, StoreId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +21,13 @@ pub struct Violation {
     pub what: String,
 }
 
-/// The value of a feasible window: (R5 with visit values, R5 and R9). The offer's opening hours come
-/// with it, compiled.
+/// The value of a feasible window: (R5 with visit values, R5 and R9).
 ///
 /// # Errors
 /// The first rule that the window alone breaks.
 pub fn check_window<'a>(
     params: &Params,
-    (placed, schedule): (&PlacedOffer, &Schedule),
+    placed: &PlacedOffer,
     window: &GroupedWindow,
     intent_of: impl Fn(&IntentId) -> Option<&'a Intent>,
 ) -> Result<(i64, i64), Violation> {
@@ -51,7 +49,7 @@ pub fn check_window<'a>(
     if window.members.len() > offer.max_group as usize {
         return Err(broken("R7", format!("{} buyers", window.members.len())));
     }
-    let open = schedule.open_slots(key.slot, key.slot.next(), params.slot);
+    let open = placed.opening.schedule().open_slots(key.slot, key.slot.next(), params.slot);
     if !open.contains(key.slot) {
         return Err(broken("R1", "the store is closed".into()));
     }
@@ -100,8 +98,7 @@ pub fn check_grouping<'a>(
             what,
         };
         let offer = offer_of(&window.key.store).ok_or_else(|| broken("no such offer".into()))?;
-        let schedule = offer.opening.schedule();
-        objective += check_window(params, (offer, &schedule), window, &intent_of)?.1;
+        objective += check_window(params, offer, window, &intent_of)?.1;
         if !keys.insert(&window.key) {
             return Err(broken("a second window for the same slot".into()));
         }

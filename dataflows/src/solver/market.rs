@@ -14,7 +14,7 @@ use super::price::UNPRICED;
 use super::sums::TierSum;
 use super::upkeep::Agenda;
 use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
-use crate::market::{SlotSet, StoreId, Tier, Time, hours::Schedule};
+use crate::market::{SlotSet, StoreId, Tier, Time};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,9 +161,6 @@ pub(crate) struct OfferNode {
     pub price: i64,
     /// What was proven of the part that it belongs to: the part's first offer.
     pub proof: Option<u32>,
-    /// The compiled form of its opening hours.
-    #[serde(skip)]
-    pub(crate) schedule: Schedule,
     /// The first slot that is not yet closed to groupings.
     pub(crate) first_open: Slot,
     /// Opening slots worked out so far, from `first_open` on, up to `open_until`.
@@ -391,7 +388,8 @@ impl Market {
         let offer = self.offer_mut(o);
         if offer.open_until < until {
             let until = Slot(until.0.max(offer.first_open.0) + OPEN_SLOTS_AHEAD);
-            offer.open = offer.schedule.open_slots(offer.first_open, until, length);
+            let schedule = offer.placed.opening.schedule();
+            offer.open = schedule.open_slots(offer.first_open, until, length);
             offer.open_until = until;
         }
     }

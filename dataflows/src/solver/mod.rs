@@ -168,6 +168,13 @@ pub struct Prices {
     pub offers: Vec<(StoreId, i64)>,
 }
 
+impl GroupedWindow {
+    /// Whether the intent is a member.
+    pub fn has(&self, id: &IntentId) -> bool {
+        self.members.binary_search_by(|member| member.0.cmp(id)).is_ok()
+    }
+}
+
 impl Market {
     /// Repairs, improves and prices what the updates since the last call have touched.
     ///
@@ -216,15 +223,6 @@ impl Market {
         self.price_fresh();
         for part in self.components() {
             self.tighten_part(&part, rounds);
-        }
-    }
-
-    /// Compiles every offer's opening hours, which are not part of the state that is saved.
-    ///
-    /// **Cost** some nanoseconds an offer: they come compiled.
-    pub fn compile_hours(&mut self) {
-        for offer in self.offers.iter_mut().flatten() {
-            offer.schedule = offer.placed.opening.schedule();
         }
     }
 
@@ -338,9 +336,8 @@ impl Market {
     /// The first rule that it breaks.
     pub fn verify_window(&self, window: &GroupedWindow) -> Result<(), feasible::Violation> {
         let offer = self.offer(self.by_store[&window.key.store]);
-        let placed = (&offer.placed, &offer.schedule);
         let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &self.node(i).intent);
-        feasible::check_window(&self.params, placed, window, intent_of)?;
+        feasible::check_window(&self.params, &offer.placed, window, intent_of)?;
         let used: i64 =
             offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity as i64).sum();
         let homes = window.members.iter().all(|(id, _)| {
