@@ -15,6 +15,7 @@ mod clock;
 mod connect;
 mod durable;
 mod flight;
+mod held;
 mod letters;
 mod notes;
 mod order;
@@ -38,8 +39,8 @@ pub use order::{Came, Order};
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;
-pub use source::{InputSource, Progress, StreamState};
-pub use streams::{Row, StreamSettings, check, init};
+pub use source::{InputSource, Progress, StreamState, is_recorded};
+pub use streams::{Row, StreamSettings, check, init, unsafe_rows};
 pub use tap::{Announced, Tap};
 
 /// The header with a record's time: RFC 3339. In the first message of an input stream it makes the
@@ -111,6 +112,16 @@ pub enum NatsError {
         /// The last one that it had.
         last: u64,
     },
+    /// The stream was deleted and made anew while it was read.
+    #[error("stream {stream} was deleted and made anew at {made}, when {wanted} was to come next")]
+    Replaced {
+        /// Its name.
+        stream: String,
+        /// When, as the broker says.
+        made: String,
+        /// The sequence that would have come next.
+        wanted: u64,
+    },
     /// Somebody else wrote into a stream that has one writer, or it is of another run.
     #[error("stream {stream} holds {found} at {sequence}, not {expected}")]
     Foreign {
@@ -122,6 +133,16 @@ pub enum NatsError {
         expected: String,
         /// What is there.
         found: String,
+    },
+    /// A decision that was made once more is not what it was.
+    #[error("stream {stream} holds {id} at {sequence} with other content than is decided now")]
+    Differs {
+        /// Its name.
+        stream: String,
+        /// Where.
+        sequence: u64,
+        /// The decision.
+        id: String,
     },
     /// A message was refused, and would be again.
     #[error("publishing on {subject} was refused: {reason}")]

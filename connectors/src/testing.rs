@@ -2,11 +2,12 @@
 //!
 //! Every failure panics: a test without its server must not pass.
 
+pub use async_nats::jetstream::consumer::pull::Config;
 pub use async_nats::jetstream::stream::Stream;
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,11 @@ impl NatsServer {
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it keeps its streams and their consumers.
+    pub fn store(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Kills the server without warning; its store stays.

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Kind, OrFail};
 use connectors::codec::json;
 use connectors::file::Lines;
 use serde_json::Value;
+use std::collections::VecDeque;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,7 +16,7 @@ Exit code 0: the logs hold the same bytes, line by line. 1: they differ; the fir
 shown, with the fields in which it does. 5: a file cannot be read.";
 
 /// How many records that led to a decision are shown.
-const RECORDS_SHOWN: u64 = 20;
+const RECORDS_SHOWN: usize = 20;
 
 /// What `iceshop diff` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,8 +28,8 @@ pub struct Args {
     /// The other one
     #[arg(value_name = "B")]
     pub right: String,
-    /// The log they were made from: shows the records between the last decision that both have and
-    /// the first that differs
+    /// The log they were made from: shows the last records before the first decision that differs,
+    /// back to those that an earlier decision of both came of
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
 }
@@ -46,7 +47,9 @@ struct Side<'a> {
 pub fn run(args: &Args) -> Result<bool, Failure> {
     let open = |path: &str| Lines::open(path).or_fail(Kind::Data, || format!("cannot read {path}"));
     let (mut left, mut right) = (open(&args.left)?, open(&args.right)?);
-    let (mut number, mut before) = (0, 0);
+    let mut number = 0;
+    // The input of the last decision that both have, and the last one before that.
+    let (mut last, mut earlier) = (0, 0);
     loop {
         number += 1;
         let a = Side { path: &args.left, line: next(&mut left)? };
@@ -55,7 +58,9 @@ pub fn run(args: &Args) -> Result<bool, Failure> {
             show(number, &a, &b)?;
             if let Some(events) = &args.events {
                 let until = [&a, &b].into_iter().filter_map(Side::input).max();
-                inputs(events, before, until.unwrap_or(u64::MAX))?;
+                // Several decisions may come of the same record.
+                let after = if until == Some(last) { earlier } else { last };
+                inputs(events, after, until.unwrap_or(u64::MAX))?;
             }
             return Ok(false);
         }
@@ -63,7 +68,9 @@ pub fn run(args: &Args) -> Result<bool, Failure> {
             say(&format!("{} decisions, all the same", number - 1))?;
             return Ok(true);
         };
-        before = input(&line).unwrap_or(before);
+        if let Some(input) = input(&line).filter(|input| *input > last) {
+            (earlier, last) = (last, input);
+        }
     }
 }
 
@@ -138,23 +145,26 @@ fn compare(path: &str, a: &Value, b: &Value, out: &mut Vec<(String, String, Stri
     }
 }
 
-/// The records after `before` up to `until`, by number of line.
-fn inputs(path: &str, before: u64, until: u64) -> Result<(), Failure> {
+/// The last records after `after` up to `until`, by number of line.
+fn inputs(path: &str, after: u64, until: u64) -> Result<(), Failure> {
     let fail = || format!("cannot read {path}");
     let mut lines = Lines::open(path).or_fail(Kind::Data, fail)?;
-    let mut shown = 0;
+    let (mut shown, mut before) = (VecDeque::new(), 0);
     while let Some(line) = lines.next_line().or_fail(Kind::Data, fail)? {
-        if line.number > until || shown == RECORDS_SHOWN {
+        if line.number > until {
             break;
         }
-        if line.number > before {
-            say(&format!("  record {}: {}", line.number, String::from_utf8_lossy(line.bytes)))?;
-            shown += 1;
+        if line.number > after {
+            let text = String::from_utf8_lossy(line.bytes);
+            shown.push_back(format!("  record {}: {text}", line.number));
+            if shown.len() > RECORDS_SHOWN {
+                shown.pop_front();
+                before += 1;
+            }
         }
     }
-    let left = until.min(lines.number()).saturating_sub(before + shown);
-    if shown == RECORDS_SHOWN && left > 0 {
-        say(&format!("  and more, up to record {until}"))?;
+    if before > 0 {
+        say(&format!("  {before} records since record {after}, and"))?;
     }
-    Ok(())
+    shown.iter().try_for_each(|record| say(record))
 }

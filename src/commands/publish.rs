@@ -5,7 +5,7 @@ use super::progress::spinner;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::count;
 use connectors::file::Lines;
-use connectors::nats::{FlightSettings, PublishSettings, publish_file};
+use connectors::nats::{FlightSettings, PublishSettings, is_recorded, publish_file};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +54,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bar = spinner("{spinner} {human_pos} records, {per_sec}");
     let published = block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop publish").await?;
+        if is_recorded(&connection, &subjects).await? == Some(false) {
+            let stream = subjects.in_stream();
+            eprintln!(
+                "note       stream {stream} is a live one (its first message carries no time): records \
+                 happen when they arrive, whatever `at` says in the file"
+            );
+        }
         let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
         Ok(publish_file(&connection, &subjects, lines, &settings, tell).await?)
     })?;

@@ -137,7 +137,18 @@ impl Replay {
         }
         let produce = self.pipeline.finish();
         self.note(produce);
+        self.tell_short();
         Ok(())
+    }
+
+    /// Says so where the log ends before the replay would.
+    fn tell_short(&self) {
+        let until = match self.until {
+            Some(Until::Sequence(last)) if self.sequence < last => format!("record {last}"),
+            Some(Until::Time(last)) => format!("a record later than {last}"),
+            _ => return,
+        };
+        eprintln!("note       the log ends with record {}, before {until}", self.sequence);
     }
 
     async fn stream(
@@ -147,7 +158,7 @@ impl Replay {
     ) -> Result<(), Failure> {
         let (connection, subjects) = connect.connect("iceshop replay").await?;
         if let Some(folder) = snapshots {
-            let stream = StreamState::of_input(&connection, &subjects).await?;
+            let stream = StreamState::of(&connection, &subjects.in_stream()).await?;
             if let Some(position) = self.begin_after(folder, &subjects, &stream)? {
                 self.sequence = position.sequence;
                 self.recall(&connection, &subjects, position.decided).await?;
@@ -158,8 +169,11 @@ impl Replay {
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(BATCH, QUIET, &mut batch).await?;
-            let ended = batch.is_empty() && progress.caught_up;
-            if ended || !self.take(batch) {
+            if batch.is_empty() && progress.caught_up {
+                self.tell_short();
+                return Ok(());
+            }
+            if !self.take(batch) {
                 return Ok(());
             }
         }

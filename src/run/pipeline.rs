@@ -107,13 +107,19 @@ impl Pipeline {
 
     /// Takes in a batch, and brings about every tick that it has closed.
     pub fn take(&mut self, batch: Vec<Inbound>) -> Produce {
+        self.take_while(batch, || true)
+    }
+
+    /// The same, tick by tick for as long as `go_on` says. What is not brought about then is part of
+    /// what is saved, and is the first that the next call brings about.
+    pub fn take_while(&mut self, batch: Vec<Inbound>, go_on: impl FnMut() -> bool) -> Produce {
         let mut produce = Produce::default();
         let watch = Stopwatch::start();
         for inbound in batch {
             self.admit(inbound, &mut produce);
         }
         self.figures.translate += watch.stop();
-        self.run(&mut produce);
+        self.run(&mut produce, go_on);
         produce
     }
 
@@ -121,7 +127,7 @@ impl Pipeline {
     pub fn finish(&mut self) -> Produce {
         let mut produce = Produce::default();
         self.engine.close();
-        self.run(&mut produce);
+        self.run(&mut produce, || true);
         produce
     }
 
@@ -160,8 +166,8 @@ impl Pipeline {
     }
 
     /// Steps the engine as far as its log goes.
-    fn run(&mut self, produce: &mut Produce) {
-        loop {
+    fn run(&mut self, produce: &mut Produce, mut go_on: impl FnMut() -> bool) {
+        while go_on() {
             let watch = Stopwatch::start();
             if !self.engine.step() {
                 break;
@@ -210,6 +216,7 @@ impl Pipeline {
         figures.engine_now = self.engine.stats();
         figures.standings = self.engine.standings();
         figures.newest = self.newest();
+        figures.waiting = self.open.len() as u64;
         figures
     }
 

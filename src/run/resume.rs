@@ -3,7 +3,7 @@
 use super::pace::Pace;
 use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{Connection, Noted, Row, StreamSettings, StreamState};
+use connectors::nats::{Connection, NatsError, Noted, Row, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::path::Path;
@@ -38,11 +38,8 @@ pub(super) struct Beginning {
     pub snapshot: Option<Snapshot>,
 }
 
-/// What a run cannot do without, of what `iceshop nats check` compares: a stream that drops what was
-/// read or has too short a memory of ids would lose or repeat messages.
-const NEEDED: [&str; 2] = ["retention", "duplicate_window"];
-
-/// Refuses streams that would lose or repeat messages.
+/// Refuses streams that would lose or repeat messages, and streams of decisions, receipts or dead
+/// letters that hold what another input stream brought forth.
 ///
 /// # Errors
 /// A stream is missing or unsafe, or NATS does not answer.
@@ -50,17 +47,31 @@ pub(super) async fn refuse_unsafe(
     connection: &Connection,
     subjects: &Subjects,
 ) -> Result<(), Failure> {
-    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
-    match rows.iter().find(|row| !row.good && NEEDED.contains(&row.field)) {
-        None => Ok(()),
-        Some(Row { stream, field, expected, actual, .. }) => {
+    let rows = connectors::nats::unsafe_rows(connection, subjects).await?;
+    if !rows.is_empty() {
+        let all = rows.iter().map(|Row { stream, field, expected, actual, .. }| {
+            format!("stream {stream}: {field} is {actual}, {expected} is needed")
+        });
+        let all = all.collect::<Vec<_>>().join("; ");
+        let error = format!("{all} (iceshop nats check shows all fields)");
+        return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
+    }
+    let input = StreamState::of(connection, &subjects.in_stream()).await?;
+    let others = [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()];
+    for other in &others {
+        let state = StreamState::of(connection, other).await?;
+        if state.made_ns < input.made_ns && state.last > 0 {
+            let (StreamState { stream, made, .. }, all) = (&state, others.join(", "));
             let error = format!(
-                "stream {stream}: {field} is {actual}, {expected} is needed (iceshop nats \
-                 check shows all)"
+                "stream {stream} was made at {made}, before {} (at {}), and holds what another \
+                 input stream brought forth: delete {all}, make them anew with iceshop nats init, \
+                 and tell their consumers that what they know is void; or use another city",
+                input.stream, input.made
             );
-            Err(Failure::new(Kind::Config, anyhow::anyhow!(error)))
+            return Err(Failure::new(Kind::Data, anyhow::anyhow!(error)));
         }
     }
+    Ok(())
 }
 
 /// Where the run begins: after the newest snapshot that can be read, if there is any. What cannot be
@@ -72,9 +83,9 @@ pub(super) async fn begin(
     connection: &Connection,
     subjects: &Subjects,
     params: &Params,
-    snapshots: Option<&Snapshots>,
+    snapshots: Option<&mut Snapshots>,
 ) -> Result<Beginning, Failure> {
-    let stream = StreamState::of_input(connection, subjects).await?;
+    let stream = StreamState::of(connection, &subjects.in_stream()).await?;
     let position = Position {
         city: subjects.city().to_string(),
         stream_made: stream.made.clone(),
@@ -95,6 +106,10 @@ pub(super) async fn begin(
     fits(&snapshot, subjects, params)?;
     if let Some(regress) = regress(&snapshot.position, &stream) {
         return match snapshots.on_regress {
+            _ if stream.first > 1 => {
+                let error = anyhow::anyhow!("{regress}; {BEGINNING_LOST}");
+                Err(Failure::new(Kind::Data, error))
+            }
             OnRegress::Fail => {
                 let advice = "if that is meant to be, start with --on-stream-regress rebuild, \
                               which forgets the snapshots and begins at the stream's first record";
@@ -114,6 +129,34 @@ pub(super) async fn begin(
     Ok(Beginning { position: snapshot.position.clone(), snapshot: Some(snapshot) })
 }
 
+/// What to do when a log has lost its first records.
+const BEGINNING_LOST: &str = "the log cannot be decided from its first record on: restore the stream from \
+    a backup, or give --snapshots a folder with one that the stream still has what follows, or begin \
+    anew: delete the city's four streams and make them with iceshop nats init";
+
+/// What a run could not do on NATS, and what can be done about it.
+pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
+    let (input, out) = (subjects.in_stream(), subjects.out_stream());
+    let advice = match &error {
+        NatsError::Replaced { stream, .. } if *stream == input => {
+            "this run cannot go on; the next one says what can be done"
+        }
+        NatsError::StreamCut { stream, .. } if *stream == input => BEGINNING_LOST,
+        NatsError::StreamShort { stream, .. } if *stream == out => {
+            "decisions that were published are gone: start with an empty folder of snapshots, and all of \
+             them are made and published again"
+        }
+        NatsError::Foreign { stream, .. } | NatsError::Differs { stream, .. } if *stream == out => {
+            "the log decides something else now: start with the parameters and the version that made \
+             those decisions; if somebody else wrote there, the city's engine is not alone"
+        }
+        NatsError::Foreign { .. } => "only the city's one engine may write there",
+        _ => return error.into(),
+    };
+    let Failure { kind, error } = error.into();
+    Failure::new(kind, anyhow::anyhow!("{error:#}; {advice}"))
+}
+
 /// Whether the snapshot is of this city, and decided by these parameters.
 ///
 /// # Errors
@@ -126,10 +169,11 @@ pub fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result
     }
     let of = |params: &Params| serde_json::to_value(params).expect("parameters are JSON");
     let (then, now) = (of(&snapshot.saved.params), of(params));
-    let fields = then.as_object().into_iter().flatten();
+    // The index's resolution decides nothing: the snapshot's goes on.
+    let fields = then.as_object().into_iter().flatten().filter(|(name, _)| *name != "resolution");
     let other = fields.filter(|(name, value)| now.get(name) != Some(value));
     let other: Vec<String> = other
-        .map(|(name, then)| format!("{name} was {then} and is {}", now[name.as_str()]))
+        .map(|(name, then)| format!("{} was {then} and is {}", flag(name), now[name.as_str()]))
         .collect();
     if other.is_empty() {
         return Ok(());
@@ -142,10 +186,18 @@ pub fn fits(snapshot: &Snapshot, subjects: &Subjects, params: &Params) -> Result
     Err(Failure::new(Kind::Config, anyhow::anyhow!(error)))
 }
 
+/// The flag of a parameter.
+fn flag(field: &str) -> String {
+    match field {
+        "slot" => "--slot-minutes".into(),
+        _ => format!("--{}", field.replace('_', "-")),
+    }
+}
+
 /// In what the stream is not the one that the snapshot was made of, or no longer has what comes
 /// after it.
 pub fn regress(position: &Position, stream: &StreamState) -> Option<String> {
-    let StreamState { stream: name, made, first, last } = stream;
+    let StreamState { stream: name, made, first, last, .. } = stream;
     let sequence = position.sequence;
     if position.stream_made != *made {
         let then = &position.stream_made;

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const MAGIC: [u8; 8] = *b"ICESHOP\0";
 /// Bytes before the state.
@@ -65,8 +66,10 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
-    /// How many are kept.
+    /// How many are kept, of those that can be read as far as is known.
     keep: usize,
+    /// Those that could not be read when they were looked at, and when they had been written.
+    damaged: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
 impl Folder {
@@ -76,10 +79,11 @@ impl Folder {
     /// It cannot be made.
     pub fn open(path: &Path, keep: usize) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        Ok(Self { path: path.to_path_buf(), keep: keep.max(1) })
+        Ok(Self { path: path.to_path_buf(), keep: keep.max(1), damaged: Vec::new() })
     }
 
-    /// Writes a snapshot, and removes all but the newest that are kept. Returns its size in bytes.
+    /// Writes a snapshot, and removes what is older than those that are kept. Returns its size in
+    /// bytes. What cannot be read does not count as kept.
     ///
     /// # Errors
     /// The disk is full, or whatever else the system says; older snapshots are as they were.
@@ -93,9 +97,13 @@ impl Folder {
         let bytes = written?;
         fs::rename(&unfinished, self.path_of(position.sequence))?;
         File::open(&self.path)?.sync_all()?;
-        let newest_first = self.list()?;
-        for (_, old) in newest_first.iter().skip(self.keep) {
-            fs::remove_file(old)?;
+        let mut kept = 0;
+        for (_, path) in self.list()? {
+            if kept == self.keep {
+                fs::remove_file(path)?;
+            } else if is_sound(&path) && !self.damaged.contains(&dated(path)) {
+                kept += 1;
+            }
         }
         Ok(bytes)
     }
@@ -126,13 +134,17 @@ impl Folder {
     /// # Errors
     /// The folder cannot be read.
     pub fn newest(
-        &self,
+        &mut self,
         mut damaged: impl FnMut(&Path, anyhow::Error),
     ) -> io::Result<Option<Snapshot>> {
+        self.damaged.clear();
         for (_, path) in self.list()? {
             match read(&path) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
-                Err(error) => damaged(&path, error),
+                Err(error) => {
+                    damaged(&path, error);
+                    self.damaged.push(dated(path));
+                }
             }
         }
         Ok(None)
@@ -208,25 +220,60 @@ impl Body {
     }
 }
 
+/// What a file's first bytes say.
+struct Header {
+    /// Of what follows, in bytes.
+    length: u64,
+    digest: [u8; 32],
+}
+
+impl Header {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is not whole, or not of a snapshot of this version.
+    fn read(file: &mut File) -> anyhow::Result<Self> {
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact(&mut header).context("it ends before its header does")?;
+        let (magic, rest) = header.split_at(8);
+        let (version, rest) = rest.split_at(4);
+        let (length, digest) = rest.split_at(8);
+        if magic != MAGIC {
+            bail!("it is no snapshot");
+        }
+        let version = u32::from_le_bytes(version.try_into().expect("four bytes"));
+        if version != STATE_VERSION {
+            bail!("its state is of version {version}, this program's of version {STATE_VERSION}");
+        }
+        let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+        Ok(Self { length, digest: digest.try_into().expect("the rest of it") })
+    }
+}
+
+/// A file, and when it was written.
+fn dated(path: PathBuf) -> (PathBuf, Option<SystemTime>) {
+    let written = fs::metadata(&path).and_then(|it| it.modified()).ok();
+    (path, written)
+}
+
+/// Whether a file is a snapshot of this version and of the length that it says; its bytes may still
+/// have been changed.
+fn is_sound(path: &Path) -> bool {
+    let length = |path: &Path| -> anyhow::Result<bool> {
+        let mut file = File::open(path)?;
+        let Header { length, .. } = Header::read(&mut file)?;
+        Ok(file.metadata()?.len() == HEADER_BYTES as u64 + length)
+    };
+    length(path).unwrap_or(false)
+}
+
 /// Reads a snapshot.
 ///
 /// # Errors
 /// It is cut off, was changed, or is of another version of the program: the message says which.
 pub fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let mut file = File::open(path).context("it cannot be opened")?;
-    let mut header = [0; HEADER_BYTES];
-    file.read_exact(&mut header).context("it ends before its header does")?;
-    let (magic, rest) = header.split_at(8);
-    let (version, rest) = rest.split_at(4);
-    let (length, digest) = rest.split_at(8);
-    if magic != MAGIC {
-        bail!("it is no snapshot");
-    }
-    let version = u32::from_le_bytes(version.try_into().expect("four bytes"));
-    if version != STATE_VERSION {
-        bail!("its state is of version {version}, this program's of version {STATE_VERSION}");
-    }
-    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let Header { length, digest } = Header::read(&mut file)?;
     let mut state = Vec::new();
     file.read_to_end(&mut state).context("it cannot be read")?;
     if state.len() as u64 != length {

@@ -18,6 +18,8 @@ pub struct Figures {
     pub records: u64,
     /// Receipts by outcome.
     pub receipts: BTreeMap<String, u64>,
+    /// Records whose tick is not over.
+    pub waiting: u64,
     /// Decisions by the state that they announce.
     pub decisions: BTreeMap<&'static str, u64>,
     /// Buyers in windows that locked, and the value of those.
@@ -205,7 +207,9 @@ pub struct Summary {
     pub plot: String,
     /// Records read, good or bad.
     pub records: u64,
-    /// Receipts by outcome.
+    /// Messages that the input stream had lost before they could be read.
+    pub holes: u64,
+    /// Receipts by outcome; some may be of records that a run before this one read.
     pub receipts: BTreeMap<String, u64>,
     /// Records without a receipt: their tick was not over when the run ended.
     pub waiting: u64,
@@ -264,7 +268,7 @@ pub struct Summary {
     pub bytes_per_live_intent: Option<u64>,
     /// The most memory resident at any time.
     pub peak_rss_kib: u64,
-    /// Snapshots made.
+    /// Snapshots kept.
     pub snapshots: u64,
     /// The longest that the engine stood still for one.
     pub snapshot_pause_max_us: u64,
@@ -279,8 +283,9 @@ impl Summary {
         Self {
             plot: figures.course.picture(),
             records: figures.records,
+            holes: 0,
             receipts: figures.receipts.clone(),
-            waiting: figures.records - figures.receipts.values().sum::<u64>(),
+            waiting: figures.waiting,
             decisions: figures.decisions.clone(),
             locked_buyers: figures.locked_buyers,
             locked_value: figures.locked_value,
@@ -316,7 +321,7 @@ impl Summary {
             most_live_intents: figures.memory.most,
             bytes_per_live_intent: figures.memory.bytes_each(),
             peak_rss_kib: peak_rss_kib(),
-            snapshots: figures.snapshots.count,
+            snapshots: 0,
             snapshot_pause_max_us: figures.snapshots.longest.as_micros() as u64,
         }
     }
@@ -343,7 +348,8 @@ impl Summary {
             .map(|us| span(Duration::from_micros(us)));
         let receipts = self.receipts.iter().map(|(word, n)| (word.as_str(), *n));
         let waiting = Some(("waiting", self.waiting)).filter(|waiting| waiting.1 > 0);
-        let outcomes = list(receipts.chain(waiting));
+        let missing = Some(("missing in the stream", self.holes)).filter(|holes| holes.1 > 0);
+        let outcomes = list(receipts.chain(waiting).chain(missing));
         let states = list(self.decisions.iter().map(|(word, n)| (*word, *n)));
         let solver = self.solver.text();
         let memory = count(self.peak_rss_kib / 1_024);
@@ -352,10 +358,13 @@ impl Summary {
             .bytes_per_live_intent
             .map(|bytes| format!("; {} bytes an intent when most were live, {most}", count(bytes)));
         let each = each.unwrap_or_default();
-        let (made, pause) = (self.snapshots, Duration::from_micros(self.snapshot_pause_max_us));
-        let snapshots = match made {
-            0 => String::new(),
-            _ => format!("{}: the engine stood still for {} at most", count(made), span(pause)),
+        let pause = Duration::from_micros(self.snapshot_pause_max_us);
+        let snapshots = match pause {
+            Duration::ZERO => String::new(),
+            _ => {
+                let kept = count(self.snapshots);
+                format!("{kept} kept: the engine stood still for {} at most", span(pause))
+            }
         };
         [
             ("records", format!("{records}: {outcomes}")),

@@ -362,6 +362,18 @@ fn the_first_decision_that_differs_is_named_with_its_inputs() {
     assert!(said.contains(&format!("{window} revision {revision}")), "{said}");
     assert!(said.contains("  group.buyers: "), "{said}");
     lines[6] = original;
+    // Whichever differs, the record that it reflects is shown, for those of one tick, too.
+    for n in 0..20 {
+        let line = lines[n].clone();
+        let decision: Value = serde_json::from_str(&line).unwrap();
+        lines[n] = line.replacen("\"buyers\":", "\"buyers\":9", 1);
+        std::fs::write(&right, lines.join("\n")).unwrap();
+        lines[n] = line;
+        let differ = output(&["diff", &left, &right, "--events", &events]);
+        let said = String::from_utf8_lossy(&differ.stdout);
+        let led = format!("  record {}: {{\"at\"", decision["input_sequence"]);
+        assert!(said.contains(&led), "{led} in {said}");
+    }
     for (shorter, longer) in [(&left, &right), (&right, &left)] {
         std::fs::write(longer, lines.join("\n")).unwrap();
         std::fs::write(shorter, lines[..9].join("\n")).unwrap();

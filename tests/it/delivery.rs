@@ -1,11 +1,12 @@
 //! The binary on a real nats-server: what goes in comes out, once, as from a file.
 
-use crate::support::{output, succeed};
+use crate::support::{iceshop, output, succeed};
 use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
 use connectors::testing::NatsServer;
 use serde_json::Value;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const CITY: &str = "test-town";
 
@@ -74,6 +75,33 @@ fn every_record_is_accounted_for(summary: &str, records: usize) {
     let receipts = summary["receipts"].as_object().unwrap().values();
     assert_eq!(receipts.map(|n| n.as_u64().unwrap()).sum::<u64>(), records as u64);
     assert_eq!((&summary["records"], &summary["waiting"]), (&(records + 1).into(), &1.into()));
+}
+
+/// An engine that waits for the first record adds none of its own: a recorded file comes after it as
+/// it comes before it.
+#[test]
+fn an_engine_that_is_there_first_decides_a_recorded_file_as_any_other() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let expected = succeed(&["run", "--input", &events]);
+    on(&server, &["nats", "init"]);
+    on(&server, &["run", "--stop-when-idle", "2"]);
+    let args = ["publish", &events, "--nats", &server.url(), "--city", CITY];
+    let published = output(&args);
+    assert!(
+        published.status.success() && !String::from_utf8_lossy(&published.stderr).contains("live")
+    );
+    on(&server, &["run", "--stop-when-idle", "1"]);
+    assert!(on(&server, &["tap", "--all", "--json", "--idle", "1"]) == expected);
+    // Where a stream's first record has no time, those of a file do not count, and that is said.
+    let empty = NatsServer::start();
+    on(&empty, &["nats", "init"]);
+    let clock = folder.path().join("clock.jsonl");
+    std::fs::write(&clock, "{\"kind\":\"clock\"}\n").unwrap();
+    on(&empty, &["publish", clock.to_str().unwrap()]);
+    let said = output(&["publish", &events, "--nats", &empty.url(), "--city", CITY]).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("is a live one"));
 }
 
 #[test]
@@ -190,14 +218,34 @@ fn a_past_moment_is_rebuilt_from_the_log() {
     let log = std::fs::read_to_string(&events).unwrap();
     let lines: Vec<&str> = log.lines().collect();
     on(&server, &["nats", "init"]);
-    on(&server, &["publish", &events]);
     let snapshots = folder.path().join("snapshots");
     let snapshots = snapshots.to_str().unwrap();
-    let often = ["--snapshot-every", "0.05", "--snapshot-share", "100"];
-    let keep = [&["--snapshots", snapshots, "--snapshots-kept", "100"], &often[..]].concat();
-    on(&server, &[&["run", "--stop-when-idle", "1", "--batch", "50"], &keep[..]].concat());
-    let kept = std::fs::read_dir(snapshots).unwrap().count();
-    assert!(kept > 3, "{kept} snapshots");
+    let often = ["--snapshot-every", "0.05", "--snapshot-share", "100", "--batch", "50"];
+    let keep = [&["run", "--snapshots", snapshots, "--snapshots-kept", "100"], &often[..]].concat();
+    // A quarter of the log, until it has a snapshot: so there is one that is early.
+    let (quarter, rest) = (folder.path().join("quarter.jsonl"), folder.path().join("rest.jsonl"));
+    let (early, late) = lines.split_at(lines.len() / 4);
+    std::fs::write(&quarter, early.join("\n")).unwrap();
+    std::fs::write(&rest, late.join("\n")).unwrap();
+    on(&server, &["publish", quarter.to_str().unwrap()]);
+    let nats = ["--nats", &server.url(), "--city", CITY];
+    let mut engine = iceshop(&[&keep[..], &nats[..]].concat()).spawn().unwrap();
+    let kept = || {
+        std::fs::read_dir(snapshots).map_or(0, |all| {
+            let name = |file: std::io::Result<std::fs::DirEntry>| file.unwrap().file_name();
+            all.map(name).filter(|it| it.to_str().unwrap().ends_with(".bin")).count()
+        })
+    };
+    let asked = Instant::now();
+    while kept() == 0 {
+        assert!(asked.elapsed() < Duration::from_secs(60) && engine.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    on(&server, &["publish", rest.to_str().unwrap()]);
+    on(&server, &[&keep[..], &["--stop-when-idle", "1"]].concat());
+    assert!(kept() > 3, "{} snapshots", kept());
     for n in [lines.len() / 3, lines.len() * 2 / 3] {
         let head = folder.path().join("head.jsonl");
         std::fs::write(&head, lines[..n].join("\n")).unwrap();
@@ -230,4 +278,8 @@ fn a_past_moment_is_rebuilt_from_the_log() {
         let by_sequence = succeed(&["replay", "--input", &events, "--until", &until, "--json"]);
         assert!(by_time == by_sequence && !by_time.is_empty(), "until {}", at(last - 1));
     }
+    let beyond = output(&["replay", "--input", &events, "--until", "999999"]);
+    let said = String::from_utf8_lossy(&beyond.stderr);
+    let ends = format!("the log ends with record {}, before record 999999", lines.len());
+    assert!(beyond.status.success() && said.contains(&ends), "{said}");
 }

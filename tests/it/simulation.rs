@@ -48,7 +48,7 @@ struct Process {
 
 impl Process {
     /// Starts, after the newest good snapshot if there is one.
-    fn start(disk: &Folder, world: &World, workers: usize) -> Self {
+    fn start(disk: &mut Folder, world: &World, workers: usize) -> Self {
         let found = disk.newest(|_, _| {}).unwrap();
         let standings = Standings::default();
         let (pipeline, position) = match found {
@@ -260,8 +260,8 @@ fn simulate(seed: u64) -> (u64, u64) {
     let (published, receipts) = (Vec::new(), BTreeMap::new());
     let mut world = World { log, expected, published, receipts };
     let folder = in_memory();
-    let disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
-    let mut process = Process::start(&disk, &world, 1);
+    let mut disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
+    let mut process = Process::start(&mut disk, &world, 1);
     let (mut deaths, mut restored, mut closed) = (0, 0, false);
     loop {
         match dice.roll(0, 99) {
@@ -273,7 +273,7 @@ fn simulate(seed: u64) -> (u64, u64) {
             47..=54 => {
                 deaths += 1;
                 closed = false;
-                process = Process::start(&disk, &world, dice.roll(1, 2) as usize);
+                process = Process::start(&mut disk, &world, dice.roll(1, 2) as usize);
                 restored += (process.position.sequence > 0) as u64;
             }
             _ => {

@@ -44,14 +44,21 @@ fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
 /// another number of workers. Everything that was brought forth, and how often it died.
 fn stopped(log: &[Inbound], dice: &mut Dice) -> (Produce, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let keep = Folder::open(folder.path(), 2).unwrap();
+    let mut keep = Folder::open(folder.path(), 2).unwrap();
     let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
     let (mut all, mut deaths, mut next) = (Produce::default(), 0, 0);
     while next < log.len() {
         let until = (next + dice.roll(1, 900) as usize).min(log.len());
-        extend(&mut all, pipeline.take(log[next..until].to_vec()));
+        let dies = dice.chance(60);
+        // Told to stop, it leaves ticks of its last batch to the next one.
+        let mut ticks = if dies { dice.roll(0, 60) } else { i64::MAX };
+        let go_on = || {
+            ticks -= 1;
+            ticks >= 0
+        };
+        extend(&mut all, pipeline.take_while(log[next..until].to_vec(), go_on));
         next = until;
-        if dice.chance(60) {
+        if dies {
             deaths += 1;
             let sequence = log[until - 1].sequence;
             let made = snapshot(&mut pipeline, sequence, all.decisions.len() as u64);
@@ -87,6 +94,26 @@ fn a_run_that_is_stopped_anywhere_decides_the_same() {
 }
 
 #[test]
+fn a_batch_is_left_between_ticks_and_the_next_call_ends_it() {
+    let log = city_log(&small_city(150));
+    let whole = run(&Params::default(), 1, log.len(), &log);
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    let mut ticks = 60;
+    let go_on = || {
+        ticks -= 1;
+        ticks >= 0
+    };
+    let mut all = pipeline.take_while(log.clone(), go_on);
+    let figures = pipeline.figures();
+    assert!(figures.engine_now.ticks > 0 && figures.waiting > 50, "{} wait", figures.waiting);
+    let early = all.decisions.len();
+    extend(&mut all, pipeline.take(Vec::new()));
+    assert!(all.decisions.len() > early, "it goes on without another record");
+    extend(&mut all, pipeline.finish());
+    assert!(bytes(&all) == bytes(&whole));
+}
+
+#[test]
 fn from_every_snapshot_any_workers_and_batches_make_the_same_digest() {
     let log = city_log(&small_city(150));
     let (mut snapshots, mut early, mut read) = (Vec::new(), Vec::new(), 0);
@@ -118,7 +145,7 @@ fn from_every_snapshot_any_workers_and_batches_make_the_same_digest() {
 #[test]
 fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     let folder = tempfile::tempdir().unwrap();
-    let keep = Folder::open(folder.path(), 3).unwrap();
+    let mut keep = Folder::open(folder.path(), 3).unwrap();
     let log = city_log(&small_city(100));
     let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
     for part in log.chunks(log.len() / 5 + 1) {
@@ -154,6 +181,52 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_it_is_used() {
     fs::write(newest, &good).unwrap();
     let found = keep.newest(|path, error| panic!("{path:?}: {error}")).unwrap();
     assert_eq!(found.unwrap().position.sequence, files[0].0);
+}
+
+/// What cannot be read does not push out what can, and goes when as many newer ones are kept as
+/// asked for.
+#[test]
+fn damaged_snapshots_do_not_count_as_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keep = Folder::open(folder.path(), 2).unwrap();
+    let log = city_log(&small_city(60));
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    pipeline.take(log);
+    let mut write = |keep: &Folder, sequence: u64| {
+        let made = snapshot(&mut pipeline, sequence, 0);
+        keep.write(&made.position, pipeline.save(&InMemory).unwrap()).unwrap();
+    };
+    let sequences = |keep: &Folder| -> Vec<u64> {
+        keep.list().unwrap().into_iter().map(|(sequence, _)| sequence).collect()
+    };
+    let damage = |sequence: u64, how: fn(&mut Vec<u8>)| {
+        let path = folder.path().join(format!("snapshot-{sequence:020}.bin"));
+        let mut bytes = fs::read(&path).unwrap();
+        how(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    };
+    // Those of another version and what is cut off are told by their first bytes.
+    (10..=40).step_by(10).for_each(|sequence| write(&keep, sequence));
+    assert_eq!(sequences(&keep), [40, 30]);
+    damage(30, |bytes| bytes[8] += 1);
+    write(&keep, 50);
+    damage(50, |bytes| bytes.truncate(99));
+    write(&keep, 60);
+    assert_eq!(sequences(&keep), [60, 50, 40], "60 and 40 are good");
+    write(&keep, 70);
+    assert_eq!(sequences(&keep), [70, 60]);
+    // Of changed bytes nobody knows before they are read.
+    for sequence in [60, 70] {
+        damage(sequence, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    }
+    let mut told = 0;
+    assert!(keep.newest(|_, _| told += 1).unwrap().is_none());
+    assert_eq!(told, 2);
+    write(&keep, 65);
+    assert_eq!(sequences(&keep), [70, 65, 60]);
+    // Written once more it is good.
+    write(&keep, 70);
+    assert_eq!(sequences(&keep), [70, 65]);
 }
 
 /// What a forked copy holds is what was there when it was made, whatever the engine has done

@@ -386,11 +386,16 @@ impl Flight {
 
 /// A message's id, or nothing.
 fn id_of(message: &Outgoing) -> &str {
-    message.headers.get("Nats-Msg-Id").map_or("", |id| id.as_str())
+    id_of_headers(&message.headers)
+}
+
+/// The id in a message's headers, or nothing.
+pub(super) fn id_of_headers(headers: &HeaderMap) -> &str {
+    headers.get("Nats-Msg-Id").map_or("", |id| id.as_str())
 }
 
 /// The id of a message in a stream; none if it is no longer there.
-pub(super) async fn message_id(
+async fn message_id(
     connection: &Connection,
     stream: &str,
     sequence: u64,
@@ -400,9 +405,7 @@ pub(super) async fn message_id(
         |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
     let handle = connection.jetstream().get_stream_no_info(stream).await;
     match handle.map_err(|error| failed(&error))?.get_raw_message(sequence).await {
-        Ok(found) => {
-            Ok(Some(found.headers.get("Nats-Msg-Id").map_or("", |id| id.as_str()).to_owned()))
-        }
+        Ok(found) => Ok(Some(id_of_headers(&found.headers).to_owned())),
         Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(failed(&error)),
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::flight::{Flight, FlightSettings, Outgoing};
+use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers};
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
 
@@ -103,10 +103,10 @@ async fn places(
     loop {
         match reader.next_before(Instant::now() + WAIT).await? {
             Some((sequence, message)) => {
-                let id = message.headers.as_ref().and_then(|it| it.get("Nats-Msg-Id"));
+                let id = message.headers.as_ref().map(id_of_headers);
                 let of_this =
                     message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
-                told.extend(id.filter(|_| of_this).and_then(|id| place(id.as_str())));
+                told.extend(id.filter(|_| of_this).and_then(place));
                 if sequence >= last {
                     return Ok(told);
                 }

@@ -5,13 +5,14 @@
 //! last message that was handed on; a sequence that comes again is dropped ([`Order`]).
 //!
 //! **Contract** sequences only rise. A gap is handed on as one only after the stream was asked what
-//! it still has: then the messages were deleted, and the stream is the log.
+//! it still has: then the messages were deleted, and the stream is the log. All of them are of the
+//! stream that was there at first: another one of the same name is an error.
 
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -66,6 +67,8 @@ struct Attached {
 pub(super) struct Reader {
     connection: Connection,
     stream: String,
+    /// When it was made, in nanoseconds of Unix time: tells it from another of the same name.
+    made: i128,
     order: Order,
     messages: Option<pull::Stream>,
     /// Whether the broker had nothing more when the last message (or the consumer) was made.
@@ -90,17 +93,20 @@ impl Reader {
         stream: String,
         start: Start,
     ) -> Result<Reader, NatsError> {
-        let state = connection.stream_info(&stream).await?.state;
+        let Info { state, created, .. } = connection.stream_info(&stream).await?;
+        let made = created.unix_timestamp_nanos();
         let next = match start {
             Start::Sequence(sequence) => sequence.max(1),
             Start::First => state.first_sequence.max(1),
             Start::New => state.last_sequence + 1,
         };
-        let attached = attach(connection.clone(), stream.clone(), Order::from(next)).await?;
+        let order = Order::from(next);
+        let attached = attach(connection.clone(), stream.clone(), made, order).await?;
         Ok(Reader {
             connection,
             stream,
-            order: Order::from(next),
+            made,
+            order,
             messages: Some(attached.messages),
             caught_up: attached.caught_up,
             attaching: None,
@@ -220,7 +226,7 @@ impl Reader {
         sleep_until(self.retry_at).await;
         let task = self.attaching.get_or_insert_with(|| {
             let (connection, stream) = (self.connection.clone(), self.stream.clone());
-            tokio::spawn(attach(connection, stream, self.order))
+            tokio::spawn(attach(connection, stream, self.made, self.order))
         });
         let Ok(joined) = timeout_at(deadline, task).await else { return Ok(false) };
         self.attaching = None;
@@ -258,14 +264,18 @@ impl Drop for Reader {
     }
 }
 
-/// Makes a consumer that begins where the order goes on.
+/// Makes a consumer that begins where the order goes on, of the stream that was made then.
 async fn attach(
     connection: Connection,
     stream: String,
+    made: i128,
     order: Order,
 ) -> Result<Attached, NatsError> {
     let (connects, wanted) = (connection.connects(), order.next());
-    let state = connection.stream_info(&stream).await?.state;
+    let Info { state, created, .. } = connection.stream_info(&stream).await?;
+    if created.unix_timestamp_nanos() != made {
+        return Err(NatsError::Replaced { stream, made: created.to_string(), wanted });
+    }
     if state.first_sequence > wanted {
         return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
     }

@@ -2,7 +2,8 @@
 //!
 //! **Delivery** OUT holds exactly the engine's decisions, the first one at sequence 1, in order,
 //! without gap or duplicate: decision number `n` only ever becomes sequence `n`. An engine that
-//! replays pushes what OUT already holds, and nothing happens. Receipts and dead letters arrive once,
+//! replays pushes what OUT already holds: it is compared ([`held`](super::held)), and nothing happens.
+//! Receipts and dead letters arrive once,
 //! too ([`notes`](super::notes)).
 //!
 //! **Contract** the engine is the only writer of the three streams. The futures of [`Sink::decision`],
@@ -12,7 +13,8 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::flight::{Flight, FlightSettings, Outgoing, message_id};
+use super::flight::{Flight, FlightSettings, Outgoing};
+use super::held::Held;
 use super::notes::{Noted, Notes, place_id};
 use super::{
     Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
@@ -31,9 +33,8 @@ pub struct Sink {
     letters: Notes,
     /// How many decisions were pushed or had been made before.
     decided: u64,
-    /// How many decisions OUT held at first, and the id of the last one if it is still there.
-    held: u64,
-    held_id: Option<String>,
+    /// What OUT held at first.
+    held: Held,
     in_stream: String,
     out_stream: String,
     dlq_stream: String,
@@ -59,16 +60,9 @@ impl Sink {
         settings: FlightSettings,
     ) -> Result<Sink, NatsError> {
         let out_stream = subjects.out_stream();
-        let held = connection.stream_info(&out_stream).await?.state.last_sequence;
-        if held < decided {
-            let (stream, wanted) = (out_stream, decided);
-            return Err(NatsError::StreamShort { stream, wanted, last: held });
-        }
-        let held_id = match held {
-            0 => None,
-            _ => message_id(connection, &out_stream, held).await?,
-        };
-        let decisions = Flight::fixed(connection, settings, out_stream.clone(), held + 1).await?;
+        let held = Held::open(connection, &out_stream, decided).await?;
+        let first = held.last() + 1;
+        let decisions = Flight::fixed(connection, settings, out_stream.clone(), first).await?;
         let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
         let made =
             connection.stream_info(&subjects.in_stream()).await?.created.unix_timestamp_nanos();
@@ -83,7 +77,6 @@ impl Sink {
             letters,
             decided,
             held,
-            held_id,
             in_stream: subjects.in_stream(),
             dlq_stream,
             receipt_stream,
@@ -108,15 +101,16 @@ impl Sink {
     /// Publishes the next decision, unless OUT holds it already.
     ///
     /// # Errors
-    /// [`NatsError::Foreign`] if OUT holds another one in its place; any earlier failure.
+    /// [`NatsError::Foreign`] or [`NatsError::Differs`] if OUT holds another one in its place; any
+    /// earlier failure.
     pub async fn decision(&mut self, decision: &Decision) -> Result<(), NatsError> {
         let id = decision_id(decision);
         self.decided += 1;
-        if self.decided <= self.held {
-            return self.check_held(id);
-        }
         self.buffer.clear();
         json::write_decision(&mut self.buffer, decision);
+        if self.decided <= self.held.last() {
+            return self.held.compare(self.decided, &id, &self.buffer).await;
+        }
         let mut headers = self.headers(&id, &self.out_stream);
         headers.insert(IN_SEQUENCE_HEADER, decision.input_sequence.to_string());
         headers.insert(EXPIRES_HEADER, header_text(&decision.expires));
@@ -192,17 +186,6 @@ impl Sink {
         headers.insert("Nats-Expected-Stream", stream);
         headers.insert("Content-Type", CONTENT_JSON);
         headers
-    }
-
-    /// Compares the last decision that OUT held with the one that belongs there.
-    fn check_held(&self, expected: String) -> Result<(), NatsError> {
-        match &self.held_id {
-            Some(found) if self.decided == self.held && *found != expected => {
-                let (stream, found) = (self.out_stream.clone(), found.clone());
-                Err(NatsError::Foreign { stream, sequence: self.held, expected, found })
-            }
-            _ => Ok(()),
-        }
     }
 }
 

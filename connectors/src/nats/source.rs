@@ -34,13 +34,15 @@ pub struct Progress {
     pub caught_up: bool,
 }
 
-/// What the broker says of a city's input stream.
+/// What the broker says of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
     /// Its name.
     pub stream: String,
     /// When it was made.
     pub made: String,
+    /// The same, in nanoseconds of Unix time.
+    pub made_ns: i128,
     /// The first message that it holds; one more than the last if it holds none.
     pub first: u64,
     /// The last message that it has had.
@@ -48,19 +50,16 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    /// The state of the city's input stream.
+    /// The state of that stream.
     ///
     /// # Errors
     /// The stream is missing, or the server does not answer.
-    pub async fn of_input(
-        connection: &Connection,
-        subjects: &Subjects,
-    ) -> Result<StreamState, NatsError> {
-        let stream = subjects.in_stream();
-        let info = connection.stream_info(&stream).await?;
+    pub async fn of(connection: &Connection, stream: &str) -> Result<StreamState, NatsError> {
+        let info = connection.stream_info(stream).await?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         let first = if info.state.messages == 0 { last + 1 } else { first };
-        Ok(StreamState { stream, made: info.created.to_string(), first, last })
+        let (made, made_ns) = (info.created.to_string(), info.created.unix_timestamp_nanos());
+        Ok(StreamState { stream: stream.to_owned(), made, made_ns, first, last })
     }
 }
 
@@ -80,7 +79,7 @@ impl InputSource {
         let stream = subjects.in_stream();
         let recorded = match recorded {
             Some(known) => Some(known),
-            None => first_is_recorded(connection, &stream).await?,
+            None => is_recorded(connection, subjects).await?,
         };
         let start = Start::Sequence(sequence);
         let reader = Reader::open(connection.clone(), stream, start).await?;
@@ -172,11 +171,16 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a 
     Some(headers?.get(name)?.as_str())
 }
 
-/// Whether the stream's first message carries its time; none if there is no message.
-async fn first_is_recorded(
+/// Whether the first message of the city's input stream carries its time, so that the stream is a
+/// recorded one; none if there is no message.
+///
+/// # Errors
+/// The stream is missing, or the server does not answer.
+pub async fn is_recorded(
     connection: &Connection,
-    stream: &str,
+    subjects: &Subjects,
 ) -> Result<Option<bool>, NatsError> {
+    let stream = &subjects.in_stream();
     let state = connection.stream_info(stream).await?.state;
     if state.messages == 0 {
         return Ok(None);

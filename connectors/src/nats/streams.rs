@@ -112,6 +112,40 @@ pub async fn check(
     Ok(rows)
 }
 
+/// What of a city's streams, as they are, would lose or repeat messages: rows that are not good.
+///
+/// Limits of age are whoever made the stream's choice; so are those of size, unless what they would
+/// drop is a record that nobody has read, or what they would refuse is what the engine says.
+///
+/// # Errors
+/// A stream is missing, or the server does not answer.
+pub async fn unsafe_rows(
+    connection: &Connection,
+    subjects: &Subjects,
+) -> Result<Vec<Row>, NatsError> {
+    let mut rows = Vec::new();
+    for expected in configs(subjects, &StreamSettings::default()) {
+        let actual = connection.stream_info(&expected.name).await?.config;
+        compare(&expected, &actual, &mut rows);
+        let discards = expected.discard != actual.discard;
+        let is_input = expected.name == subjects.in_stream();
+        let per_subject = expected.name != subjects.out_stream();
+        rows.retain(|row| {
+            let matters = match row.field {
+                "retention" | "duplicate_window" | "storage" | "no_ack" => true,
+                "subjects" => !actual.subjects.contains(&expected.subjects[0]),
+                // A window's last decision is the one that counts; of records and receipts every one.
+                "max_msgs_per_subject" => per_subject,
+                "max_msgs" | "max_bytes" => discards,
+                "max_msg_size" => !is_input,
+                _ => false,
+            };
+            row.stream != expected.name || !row.good && matters
+        });
+    }
+    Ok(rows)
+}
+
 /// The configurations of a city's streams.
 fn configs(subjects: &Subjects, settings: &StreamSettings) -> [Config; 4] {
     let config = |name, filter, age: Option<Duration>, bytes: Option<i64>, discard| Config {
@@ -167,7 +201,7 @@ fn compare(expected: &Config, actual: &Config, rows: &mut Vec<Row>) {
         "subjects" subjects, "retention" retention, "storage" storage, "discard" discard,
         "max_age" max_age, "max_bytes" max_bytes, "max_msgs" max_messages,
         "max_msgs_per_subject" max_messages_per_subject, "max_msg_size" max_message_size,
-        "num_replicas" num_replicas
+        "num_replicas" num_replicas, "no_ack" no_ack
     );
     row(
         "duplicate_window",

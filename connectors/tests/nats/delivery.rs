@@ -223,6 +223,40 @@ async fn receipts_of_another_input_stream_are_not_taken_for_ours() {
     assert_eq!(stream.cached_info().state.messages, 80);
 }
 
+/// What OUT holds is compared, message by message, with what is decided once more.
+#[tokio::test]
+async fn decisions_that_are_made_again_must_be_the_same() {
+    let city = city().await;
+    let push = async |decided: u64, numbers: std::ops::RangeInclusive<u64>, change: Option<u64>| {
+        let mut sink = sink(&city, decided).await?;
+        for n in numbers {
+            let mut decision = decision(n);
+            if change == Some(n) {
+                decision.value += 1;
+            }
+            sink.decision(&decision).await?;
+        }
+        sink.flush().await
+    };
+    push(0, 1..=100, None).await.unwrap();
+    let out = city.connection.jetstream().get_stream(city.subjects.out_stream()).await.unwrap();
+    for gone in [1, 40, 41, 100] {
+        out.delete_message(gone).await.unwrap();
+    }
+    push(0, 1..=120, None).await.unwrap();
+    push(50, 51..=130, None).await.unwrap();
+    let error = push(50, 51..=130, Some(60)).await.unwrap_err();
+    assert!(matches!(&error, NatsError::Differs { sequence: 60, id, .. } if id == "s1_latte_60:1"));
+    // What was deleted cannot be compared; what is not made again is not.
+    push(0, 1..=130, Some(40)).await.unwrap();
+    push(70, 71..=130, Some(60)).await.unwrap();
+    // One is left out: the next has its place.
+    let error = push(50, 52..=131, None).await.unwrap_err();
+    assert!(matches!(error, NatsError::Foreign { sequence: 51, .. }), "{error}");
+    let info = city.connection.jetstream().get_stream(city.subjects.out_stream()).await.unwrap();
+    assert_eq!(info.cached_info().state.last_sequence, 130, "nothing came in between");
+}
+
 #[tokio::test]
 async fn receipts_survive_a_restart_of_the_server() {
     let mut city = city().await;

@@ -190,6 +190,30 @@ async fn a_purged_or_new_stream_is_a_typed_error() {
     assert!(matches!(error, NatsError::StreamCut { wanted: 15, first: 16, .. }), "{error}");
 }
 
+/// Made anew while it is read: neither what is in it now is handed on, nor what will be.
+#[tokio::test]
+async fn a_stream_that_is_made_anew_meanwhile_is_a_typed_error() {
+    for more in [0, 20] {
+        let city = city().await;
+        publish(&city, &text(9), &PublishSettings::default()).await;
+        let mut source = open(&city, 1).await;
+        read(&mut source, 15).await;
+        city.connection.jetstream().delete_stream(city.subjects.in_stream()).await.unwrap();
+        init(&city.connection, &city.subjects, &StreamSettings::default()).await.unwrap();
+        publish(&city, &text(9 + more), &PublishSettings::default()).await;
+        let since = std::time::Instant::now();
+        let mut out = Vec::new();
+        let error = loop {
+            assert!(since.elapsed() < PATIENCE);
+            match source.next_batch(100, Duration::from_millis(200), &mut out).await {
+                Ok(_) => assert!(out.is_empty(), "{out:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, NatsError::Replaced { wanted: 16, .. }), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn deleted_messages_are_holes() {
     let city = city().await;

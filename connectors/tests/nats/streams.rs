@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use connectors::nats::*;
 use connectors::testing::NatsServer;
 
@@ -12,7 +13,7 @@ async fn init_is_idempotent_and_reports_differences() {
     let city = city().await;
     let settings = StreamSettings::default();
     let again = init(&city.connection, &city.subjects, &settings).await.unwrap();
-    assert_eq!(again.len(), 4 * 11);
+    assert_eq!(again.len(), 4 * 12);
     assert!(again.iter().all(|row| row.good));
     let other = StreamSettings {
         duplicate_window: Duration::from_secs(600),
@@ -25,6 +26,52 @@ async fn init_is_idempotent_and_reports_differences() {
     let bytes = bad.iter().find(|row| row.field == "max_bytes").unwrap();
     assert_eq!(bytes.stream, "ICESHOP_TEST_CITY_IN");
     assert_eq!((bytes.expected.as_str(), bytes.actual.as_str()), ("1048576", "-1"));
+}
+
+/// What a stream may not be: each alone is told, by stream and field; and what it may well be.
+#[tokio::test]
+async fn what_would_lose_or_repeat_messages_is_told() {
+    let city = city().await;
+    let jetstream = city.connection.jetstream();
+    let (connection, subjects) = (&city.connection, &city.subjects);
+    assert_eq!(unsafe_rows(connection, subjects).await.unwrap(), []);
+    let [r#in, out] = [subjects.in_stream(), subjects.out_stream()];
+    let [receipt, dlq] = [subjects.receipt_stream(), subjects.dlq_stream()];
+    type Change = fn(&mut Config);
+    let bad: [(&str, Change, &str); 11] = [
+        (&r#in, |it| it.storage = StorageType::Memory, "storage"),
+        (&r#in, |it| it.retention = RetentionPolicy::WorkQueue, "retention"),
+        (&r#in, |it| it.max_messages_per_subject = 5, "max_msgs_per_subject"),
+        (&r#in, |it| (it.max_messages, it.discard) = (99, DiscardPolicy::Old), "max_msgs"),
+        (&r#in, |it| (it.max_bytes, it.discard) = (9_999, DiscardPolicy::Old), "max_bytes"),
+        (&out, |it| (it.max_bytes, it.discard) = (9_999, DiscardPolicy::New), "max_bytes"),
+        (&out, |it| it.duplicate_window = Duration::from_secs(9), "duplicate_window"),
+        (&out, |it| it.max_message_size = 1_000, "max_msg_size"),
+        (&out, |it| it.no_ack = true, "no_ack"),
+        (&receipt, |it| it.max_messages_per_subject = 1, "max_msgs_per_subject"),
+        (&dlq, |it| it.subjects = vec!["elsewhere".into()], "subjects"),
+    ];
+    let good: [(&str, Change); 5] = [
+        (&r#in, |it| it.max_age = Duration::from_secs(9_999)),
+        (&r#in, |it| it.max_messages = 99),
+        (&out, |it| it.max_messages_per_subject = 1),
+        (&out, |it| it.subjects.push("elsewhere".into())),
+        (&receipt, |it| it.max_messages = 99),
+    ];
+    let bad = bad.into_iter().map(|(name, change, field)| (name, change, Some(field)));
+    let good = good.into_iter().map(|(name, change)| (name, change, None));
+    for (name, change, field) in bad.chain(good) {
+        let mut config = jetstream.get_stream(name).await.unwrap().cached_info().config.clone();
+        let as_it_was = config.clone();
+        change(&mut config);
+        jetstream.delete_stream(name).await.unwrap();
+        jetstream.create_stream(config).await.unwrap();
+        let rows = unsafe_rows(connection, subjects).await.unwrap();
+        let told: Vec<_> = rows.iter().map(|row| (row.stream.as_str(), row.field)).collect();
+        assert_eq!(told, field.map(|field| (name, field)).into_iter().collect::<Vec<_>>());
+        jetstream.delete_stream(name).await.unwrap();
+        jetstream.create_stream(as_it_was).await.unwrap();
+    }
 }
 
 #[tokio::test]

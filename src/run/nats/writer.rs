@@ -1,11 +1,10 @@
 //! The way out: what the engine brings forth into the city's streams, its snapshots into their folder.
 
 use super::Shared;
-use crate::failure::Failure;
 use crate::run::pipeline::Produce;
 use crate::run::saving::Saving;
 use crate::run::snapshot::{Folder, Position};
-use connectors::nats::{Durable, Sink};
+use connectors::nats::{Durable, NatsError, Sink};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,7 +29,7 @@ pub(super) async fn write(
     mut outgoing: Receiver<Outgoing>,
     all_receipts: bool,
     mut kept: Kept,
-) -> Result<(), Failure> {
+) -> Result<(), NatsError> {
     while let Some(out) = outgoing.recv().await {
         match out {
             Outgoing::Produce(produce) => publish(&mut sink, &produce, all_receipts).await?,
@@ -50,7 +49,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Result<(), Failure> {
+async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Result<(), NatsError> {
     for decision in &produce.decisions {
         sink.decision(decision).await?;
     }
@@ -93,6 +92,7 @@ impl Kept {
             let (began, sequence) = (Instant::now(), position.sequence);
             let kept = keep(folder, position, saving).await;
             shared.took_us.store(began.elapsed().as_micros() as u64, Ordering::Release);
+            shared.kept.fetch_add(u64::from(kept), Ordering::AcqRel);
             shared.keeping.store(false, Ordering::Release);
             if kept { show(durable, sequence).await } else { durable }
         }));

@@ -111,8 +111,16 @@ impl Town {
     }
 
     pub(super) fn start_at(&self, url: &str) -> Child {
-        let args = self.engine_at(url);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.start_as(&self.engine_at(url), &[])
+    }
+
+    /// With these flags, too, or instead.
+    pub(super) fn start_with(&self, more: &[&str]) -> Child {
+        self.start_as(&self.engine(), more)
+    }
+
+    fn start_as(&self, args: &[String], more: &[&str]) -> Child {
+        let args = instead(args, more);
         let log = std::fs::File::create(self.folder.path().join("engine.log")).unwrap();
         iceshop(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
@@ -131,6 +139,23 @@ impl Town {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{}: {errors}", output.status);
         errors
+    }
+
+    /// Runs an engine that does not end well: its exit code, and what it says.
+    pub(super) fn fail(&self, more: &[&str]) -> (Option<i32>, String) {
+        let args = self.engine();
+        let output = output(&[&instead(&args, more)[..], &["--stop-when-idle", "1"]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Deletes a stream.
+    pub(super) fn delete(&self, stream: impl Fn(&Subjects) -> String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
+            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
+            connection.jetstream().delete_stream(stream).await.unwrap();
+        });
     }
 
     /// Messages in a stream.
@@ -191,6 +216,18 @@ impl Town {
             }
         });
     }
+}
+
+/// An engine's arguments with others beside those, or in their place: a flag is given once.
+fn instead<'a>(args: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let mut all: Vec<&str> = args.iter().map(String::as_str).collect();
+    for flag in more.iter().filter(|arg| arg.starts_with("--")) {
+        if let Some(at) = all.iter().position(|arg| arg == flag) {
+            all.drain(at..at + 2);
+        }
+    }
+    all.extend(more);
+    all
 }
 
 pub(super) fn signal(child: &Child, name: &str) {

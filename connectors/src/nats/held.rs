@@ -1,0 +1,106 @@
+//! The decisions that OUT holds already, beside those that a run makes once more.
+//!
+//! An engine that decides a part of its log again must decide the same: whoever has seen what OUT
+//! holds must not be told another story. Other parameters, another version of the program or another
+//! writer show at the first decision that differs.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use tokio::time::Instant;
+
+use super::flight::id_of_headers;
+use super::reader::{Reader, Start};
+use super::{Connection, NatsError};
+
+/// How long the reader waits before it looks whether the stream is at its end.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What is held, from the first decision that is made again on.
+pub(super) struct Held {
+    stream: String,
+    /// None once all of it has been compared.
+    reader: Option<Reader>,
+    /// How many decisions OUT held at first.
+    last: u64,
+    /// The next one that it still has, if that has been read.
+    ahead: Option<(u64, Message)>,
+}
+
+impl Held {
+    /// Behind `decided` decisions. Those that OUT has lost to its limits cannot be compared.
+    ///
+    /// # Errors
+    /// The stream is missing, or OUT holds fewer: [`NatsError::StreamShort`].
+    pub(super) async fn open(
+        connection: &Connection,
+        stream: &str,
+        decided: u64,
+    ) -> Result<Held, NatsError> {
+        let state = connection.stream_info(stream).await?.state;
+        let (first, last) = (state.first_sequence, state.last_sequence);
+        if last < decided {
+            return Err(NatsError::StreamShort { stream: stream.into(), wanted: decided, last });
+        }
+        let from = first.max(decided + 1);
+        let reader = if from > last || state.messages == 0 {
+            None
+        } else {
+            let start = Start::Sequence(from);
+            Some(Reader::open(connection.clone(), stream.into(), start).await?)
+        };
+        Ok(Held { stream: stream.into(), reader, last, ahead: None })
+    }
+
+    /// How many decisions OUT held at first.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Compares decision `number`, of that id and those bytes, with what OUT holds in its place.
+    ///
+    /// # Errors
+    /// OUT holds another one there ([`NatsError::Foreign`], [`NatsError::Differs`]), or is gone.
+    pub(super) async fn compare(
+        &mut self,
+        number: u64,
+        id: &str,
+        bytes: &[u8],
+    ) -> Result<(), NatsError> {
+        let Some((sequence, message)) = self.next().await? else { return Ok(()) };
+        if sequence > number {
+            // What was in this place was deleted.
+            self.ahead = Some((sequence, message));
+            return Ok(());
+        }
+        let stream = self.stream.clone();
+        let found = message.headers.as_ref().map_or("", id_of_headers);
+        if found != id {
+            let (expected, found) = (id.to_owned(), found.to_owned());
+            return Err(NatsError::Foreign { stream, sequence, expected, found });
+        }
+        if message.payload != bytes {
+            return Err(NatsError::Differs { stream, sequence, id: id.to_owned() });
+        }
+        if sequence == self.last {
+            self.reader = None;
+        }
+        Ok(())
+    }
+
+    /// The next one that OUT holds; none if it holds no more.
+    async fn next(&mut self) -> Result<Option<(u64, Message)>, NatsError> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        while let Some(reader) = &mut self.reader {
+            match reader.next_before(Instant::now() + WAIT).await? {
+                Some(found) => return Ok(Some(found)),
+                // Those at its end were deleted.
+                None if reader.is_caught_up() => self.reader = None,
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+}

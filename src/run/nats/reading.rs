@@ -1,0 +1,91 @@
+//! The way in: batches from the input stream to the engine, and time where nothing comes.
+
+use super::{Settings, Shared, ends_with_clock};
+use crate::run::live::Live;
+use crate::translate::outbound;
+use connectors::inbound::Inbound;
+use connectors::nats::{Clock, Connection, InputSource, NatsError, Quiet};
+use connectors::subject::Subjects;
+use dataflows::market::Time;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
+
+/// How long the reader waits for records before it looks at the clock.
+const WAIT: Duration = Duration::from_millis(100);
+/// How long a recorded stream must be quiet before its last tick is ended.
+const RECORDED_QUIET: Duration = Duration::from_secs(2);
+
+/// Reads for the engine.
+pub(super) struct Reader<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) shared: &'a Shared,
+    /// The clock record that a snapshot was made after.
+    pub(super) ended: Option<u64>,
+}
+
+impl Reader<'_> {
+    /// Hands on what comes, and tells the time when nothing does. Dropped anywhere, it loses nothing
+    /// that the next run would not read again.
+    pub(super) async fn read(
+        &self,
+        connection: &Connection,
+        subjects: &Subjects,
+        source: &mut InputSource,
+        engine: Sender<Vec<Inbound>>,
+    ) -> Result<(), NatsError> {
+        let clock = Clock::new(connection, subjects);
+        let mut live = Live::on_stderr();
+        let (mut quiet, mut heard) = (Quiet::new(Instant::now()), Instant::now());
+        let mut ended = self.ended;
+        loop {
+            let mut batch = Vec::new();
+            let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
+            let now = Instant::now();
+            if let Some(recorded) = source.recorded() {
+                let _ = self.shared.recorded.set(recorded);
+            }
+            if !batch.is_empty() {
+                quiet.heard(now);
+                if ends_with_clock(&batch) {
+                    ended = Some(progress.last_sequence);
+                } else {
+                    heard = now;
+                }
+                if engine.send(batch).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if live.is_due() {
+                live.show(self.shared.line.lock().expect("only text").clone());
+            }
+            let done = self.shared.sequence.load(Ordering::Acquire) == progress.last_sequence;
+            if !progress.caught_up || !done {
+                continue;
+            }
+            connection.readiness()?;
+            if source.recorded() == Some(true) {
+                if ended != Some(progress.last_sequence) && heard.elapsed() >= RECORDED_QUIET {
+                    ended = Some(clock.at(&self.next_tick()).await?);
+                }
+            } else if quiet.is_due(now) && progress.last_sequence > 0 {
+                // (An empty stream has no time: its first record says whether it is a recorded one.)
+                quiet.heard(now);
+                clock.tick(progress.last_sequence).await?;
+            }
+            let recorded = source.recorded() == Some(true);
+            let complete = !recorded || ended == Some(progress.last_sequence);
+            let idle = self.settings.stop_when_idle;
+            if complete && idle.is_some_and(|idle| heard.elapsed() >= idle) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When the tick after the last begins.
+    fn next_tick(&self) -> String {
+        let last = self.shared.last_tick_ms.load(Ordering::Acquire);
+        let params = &self.settings.params;
+        outbound::utc(params.start(params.tick(Time(last)).next()))
+    }
+}
