@@ -54,6 +54,24 @@ fn answered(log: Vec<Inbound>) -> Vec<Inbound> {
     (1..).zip(all).map(|(n, (at, record))| inbound(n, &at.to_string(), record)).collect()
 }
 
+/// What every build has decided on a fixed stream since the last change that was meant to decide
+/// otherwise: an optimisation that is none shows here.
+#[test]
+fn a_fixed_stream_is_decided_as_it_was() {
+    let log = city_log(&small_city(1_000));
+    let records = log.iter().map(|inbound| {
+        let at = time(inbound).to_string();
+        let mut line = Vec::new();
+        json::write_record(&mut line, Some(&at), inbound.record.as_ref().unwrap());
+        line
+    });
+    let records = hex(&records.collect::<Vec<_>>().join(&b'\n'));
+    assert_eq!(records, "0", "the stream itself");
+    let made = run(&Params::default(), 2, 700, &log);
+    assert_eq!(hex(&decision_lines(&made.decisions)), "1", "{} decisions", made.decisions.len());
+    assert_eq!(hex(&receipt_lines(&made.receipts)), "2", "{} receipts", made.receipts.len());
+}
+
 fn time(inbound: &Inbound) -> Timestamp {
     let Stamp::Text(at) = &inbound.at else { panic!("a city's records are dated") };
     at.parse().unwrap()
@@ -63,8 +81,12 @@ fn digest(params: &Params, workers: usize, batch: usize, log: &[Inbound]) -> Str
     let decisions = run(params, workers, batch, log).decisions;
     assert!(decisions.iter().any(|d| d.state == "locked"), "the log decides something");
     assert!(decisions.iter().any(|d| d.group.accepted > 0), "somebody accepts");
-    let digest = Sha256::digest(decision_lines(&decisions));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&decision_lines(&decisions))
+}
+
+/// The SHA-256 of these bytes.
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
