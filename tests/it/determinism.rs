@@ -66,10 +66,23 @@ fn a_fixed_stream_is_decided_as_it_was() {
         line
     });
     let records = hex(&records.collect::<Vec<_>>().join(&b'\n'));
-    assert_eq!(records, "0", "the stream itself");
+    assert_eq!(
+        records, "c1193d9ad750f4cba6b54e9233f2674e8ce9c9abb3971481c5c1c4ff5fd254e4",
+        "the stream itself"
+    );
     let made = run(&Params::default(), 2, 700, &log);
-    assert_eq!(hex(&decision_lines(&made.decisions)), "1", "{} decisions", made.decisions.len());
-    assert_eq!(hex(&receipt_lines(&made.receipts)), "2", "{} receipts", made.receipts.len());
+    assert_eq!(
+        hex(&decision_lines(&made.decisions)),
+        "2d58b8ae2d64b9682f9738c3f0812e2391c46b2d38ab2c9adf10f8748fb190a2",
+        "{} decisions",
+        made.decisions.len()
+    );
+    assert_eq!(
+        hex(&receipt_lines(&made.receipts)),
+        "3e8254495a6b1dbf811b514fc95d71b7269e646c07a21fc1260e62f070428017",
+        "{} receipts",
+        made.receipts.len()
+    );
 }
 
 fn time(inbound: &Inbound) -> Timestamp {
