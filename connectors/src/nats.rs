@@ -186,6 +186,12 @@ pub enum NatsError {
     File(#[from] FileError),
 }
 
+/// A time that the broker tells, in RFC 3339.
+fn instant(at: async_nats::datetime::DateTime) -> String {
+    let known = jiff::Timestamp::from_nanosecond(at.unix_timestamp_nanos());
+    known.map_or_else(|_| at.to_string(), |known| known.to_string())
+}
+
 /// Text as a header's value: a line end would end the header.
 fn header_text(text: &str) -> String {
     text.replace(|letter: char| letter.is_control(), "?")

@@ -176,21 +176,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Action::Check(_) => connectors::nats::check(&connection, &subjects, &settings).await?,
         })
     })?;
+    eprintln!("    {:<24} {:<20} {:<28} actual", "stream", "field", "expected");
     for Row { stream, field, expected, actual, good } in &rows {
         let mark = if *good { "ok " } else { "BAD" };
         super::say(&format!("{mark} {stream:<24} {field:<20} {expected:<28} {actual}"))?;
     }
-    match rows.iter().find(|row| !row.good) {
-        None => Ok(()),
-        Some(row) => Err(Failure::new(
-            Kind::Config,
-            anyhow::anyhow!(
-                "stream {}: {} is {}, expected {}",
-                row.stream,
-                row.field,
-                row.actual,
-                row.expected
-            ),
-        )),
+    let bad = rows.iter().filter(|row| !row.good).map(
+        |Row { stream, field, expected, actual, .. }| {
+            format!("stream {stream}: {field} is {actual}, expected {expected}")
+        },
+    );
+    let bad: Vec<String> = bad.collect();
+    if bad.is_empty() {
+        return Ok(());
     }
+    Err(Failure::new(Kind::Config, anyhow::anyhow!(bad.join("; "))))
 }

@@ -239,6 +239,13 @@ impl Replay {
                 }
                 continue;
             };
+            if sequence > recalled + 1 && recalled < decided {
+                let error = format!(
+                    "the decision stream has lost what came before {sequence}, of {decided} decisions before \
+                     the snapshot: replay without --snapshots"
+                );
+                return Err(Failure::new(Kind::Data, anyhow::anyhow!(error)));
+            }
             recalled = sequence;
             if sequence <= decided {
                 self.note(Produce { decisions: vec![decision], ..Produce::default() });

@@ -139,16 +139,25 @@ pub async fn run(
         None => None,
     };
     let kept = Kept::at(snapshots.map(|snapshots| snapshots.folder), durable, shared.clone());
-    let writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
+    let mut writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
+    let mut written = None;
     let ended = clocked.then_some(sequence);
     let reader = Reader { settings, shared: &shared, ended };
-    // Wherever the reader waits: an engine whose broker is away takes no more batches.
+    // Wherever the reader waits: an engine whose broker is away takes no more batches, and a writer
+    // that cannot go on is not asked again by an engine that has nothing to do.
     let read = tokio::select! {
         read = reader.read(connection, subjects, &mut source, to_engine) => read,
         () = stopped() => Ok(()),
+        failed = &mut writer => {
+            written = Some(failed);
+            Ok(())
+        }
     };
     shared.stopping.store(true, Ordering::Release);
-    let written = tokio::time::timeout(LAST_WAIT, writer).await;
+    let written = match written {
+        Some(written) => Ok(written),
+        None => tokio::time::timeout(LAST_WAIT, writer).await,
+    };
     read.map_err(advised)?;
     let Ok(written) = written else {
         let error = "not everything was acknowledged in 20 s; the next run goes on from the last \

@@ -74,12 +74,13 @@ impl Pipeline {
         let (engine, beside) = Engine::restore(&saved.state, start)?;
         let (newest, open): Beside = beside;
         let params = saved.params.clone();
+        let (carried, ticks_before) = (open.len() as u64, engine.stats().ticks);
         Ok(Self {
             translator: Translator::at(params.clone(), dating, newest),
             announcer: Announcer::new(params.slot),
             engine,
             open,
-            figures: Figures::default(),
+            figures: Figures { carried, ticks_before, ..Figures::default() },
         })
     }
 

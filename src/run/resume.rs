@@ -3,7 +3,7 @@
 use super::pace::Pace;
 use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{Connection, NatsError, Noted, Row, StreamState};
+use connectors::nats::{Connection, NatsError, Noted, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::path::Path;
@@ -47,7 +47,15 @@ pub(super) async fn refuse_unsafe(
     connection: &Connection,
     subjects: &Subjects,
 ) -> Result<(), Failure> {
-    let rows = connectors::nats::unsafe_rows(connection, subjects).await?;
+    let rows = connectors::nats::unsafe_rows(connection, subjects).await;
+    let rows = rows.map_err(|error| match error {
+        // Before anything was decided there is nothing to publish again.
+        NatsError::NoStream { .. } => {
+            let error = format!("{error}; a city's streams are made with iceshop nats init");
+            Failure::new(Kind::Config, anyhow::anyhow!(error))
+        }
+        error => error.into(),
+    })?;
     if !rows.is_empty() {
         let all = rows.iter().map(|Row { stream, field, expected, actual, .. }| {
             format!("stream {stream}: {field} is {actual}, {expected} is needed")
@@ -56,22 +64,51 @@ pub(super) async fn refuse_unsafe(
         let error = format!("{all} (iceshop nats check shows all fields)");
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
     }
+    note_limits(connection, subjects).await?;
     let input = StreamState::of(connection, &subjects.in_stream()).await?;
-    let others = [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()];
-    for other in &others {
-        let state = StreamState::of(connection, other).await?;
+    for other in outputs(subjects) {
+        let state = StreamState::of(connection, &other).await?;
         if state.made_ns < input.made_ns && state.last > 0 {
-            let (StreamState { stream, made, .. }, all) = (&state, others.join(", "));
+            let StreamState { stream, made, .. } = &state;
             let error = format!(
                 "stream {stream} was made at {made}, before {} (at {}), and holds what another \
-                 input stream brought forth: delete {all}, make them anew with iceshop nats init, \
-                 and tell their consumers that what they know is void; or use another city",
-                input.stream, input.made
+                 input stream brought forth; {}",
+                input.stream,
+                input.made,
+                another_log(subjects)
             );
             return Err(Failure::new(Kind::Data, anyhow::anyhow!(error)));
         }
     }
     Ok(())
+}
+
+/// Says on standard error what streams are allowed to drop: that is for whoever made them to know.
+async fn note_limits(connection: &Connection, subjects: &Subjects) -> Result<(), Failure> {
+    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
+    let limits = ["max_age", "max_msgs", "max_bytes", "max_msgs_per_subject"];
+    for row in rows.iter().filter(|row| !row.good && limits.contains(&row.field)) {
+        let Row { stream, field, actual, .. } = row;
+        eprintln!(
+            "note       stream {stream} has a limit, and what is beyond it goes: {field} is {actual}"
+        );
+    }
+    Ok(())
+}
+
+/// The streams that hold what the input stream brings forth.
+fn outputs(subjects: &Subjects) -> [String; 3] {
+    [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()]
+}
+
+/// What to do when the input stream is another one than what was decided on.
+fn another_log(subjects: &Subjects) -> String {
+    format!(
+        "to decide this log, delete {} (nats stream rm NAME), make them anew with iceshop nats init, start \
+         with --on-stream-regress rebuild or an empty folder of snapshots, and tell consumers that \
+         what they know is void; or use another city",
+        outputs(subjects).join(", ")
+    )
 }
 
 /// Where the run begins: after the newest snapshot that can be read, if there is any. What cannot be
@@ -138,9 +175,12 @@ const BEGINNING_LOST: &str = "the log cannot be decided from its first record on
 pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
     let (input, out) = (subjects.in_stream(), subjects.out_stream());
     let advice = match &error {
-        NatsError::Replaced { stream, .. } if *stream == input => {
-            "this run cannot go on; the next one says what can be done"
+        NatsError::Replaced { stream, .. } if *stream == input => &another_log(subjects),
+        NatsError::NoStream { stream } if *stream == out => {
+            "make it with iceshop nats init, and start with an empty folder of snapshots: all decisions \
+             are made and published again"
         }
+        NatsError::NoStream { .. } => "streams are made with iceshop nats init",
         NatsError::StreamCut { stream, .. } if *stream == input => BEGINNING_LOST,
         NatsError::StreamShort { stream, .. } if *stream == out => {
             "decisions that were published are gone: start with an empty folder of snapshots, and all of \

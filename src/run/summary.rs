@@ -20,6 +20,10 @@ pub struct Figures {
     pub receipts: BTreeMap<String, u64>,
     /// Records whose tick is not over.
     pub waiting: u64,
+    /// How many of them there were when this run began: one before it has read them.
+    pub carried: u64,
+    /// Ticks that runs before this one have brought about.
+    pub ticks_before: u64,
     /// Decisions by the state that they announce.
     pub decisions: BTreeMap<&'static str, u64>,
     /// Buyers in windows that locked, and the value of those.
@@ -209,7 +213,9 @@ pub struct Summary {
     pub records: u64,
     /// Messages that the input stream had lost before they could be read.
     pub holes: u64,
-    /// Receipts by outcome; some may be of records that a run before this one read.
+    /// Records that a run before this one had read, and whose tick was not over.
+    pub carried: u64,
+    /// Receipts by outcome, of the carried ones, too.
     pub receipts: BTreeMap<String, u64>,
     /// Records without a receipt: their tick was not over when the run ended.
     pub waiting: u64,
@@ -284,6 +290,7 @@ impl Summary {
             plot: figures.course.picture(),
             records: figures.records,
             holes: 0,
+            carried: figures.carried,
             receipts: figures.receipts.clone(),
             waiting: figures.waiting,
             decisions: figures.decisions.clone(),
@@ -305,7 +312,7 @@ impl Summary {
                 .iter()
                 .map(|(product, standing)| (product.to_string(), standing.into()))
                 .collect(),
-            ticks: now.ticks,
+            ticks: now.ticks - figures.ticks_before,
             wall_ms: wall.as_millis() as u64,
             cpu_ms: cpu_ms(),
             updates_per_s: (figures.records as f64 / wall.as_secs_f64().max(1e-6)) as u64,
@@ -348,6 +355,10 @@ impl Summary {
             .map(|us| span(Duration::from_micros(us)));
         let receipts = self.receipts.iter().map(|(word, n)| (word.as_str(), *n));
         let waiting = Some(("waiting", self.waiting)).filter(|waiting| waiting.1 > 0);
+        let carried = match self.carried {
+            0 => String::new(),
+            carried => format!(" and {} that waited", count(carried)),
+        };
         let missing = Some(("missing in the stream", self.holes)).filter(|holes| holes.1 > 0);
         let outcomes = list(receipts.chain(waiting).chain(missing));
         let states = list(self.decisions.iter().map(|(word, n)| (*word, *n)));
@@ -367,7 +378,7 @@ impl Summary {
             }
         };
         [
-            ("records", format!("{records}: {outcomes}")),
+            ("records", format!("{records}{carried}: {outcomes}")),
             ("decisions", format!("{decisions}: {states}")),
             (
                 "locked",

@@ -84,6 +84,9 @@ fn an_engine_that_is_there_first_decides_a_recorded_file_as_any_other() {
     let server = NatsServer::start();
     let folder = tempfile::tempdir().unwrap();
     let events = generate(folder.path());
+    // Its first lines are no records: neither of them tells that the others carry their times.
+    let records = std::fs::read_to_string(&events).unwrap();
+    std::fs::write(&events, format!("nonsense {{{{\n7\n{records}")).unwrap();
     let expected = succeed(&["run", "--input", &events]);
     on(&server, &["nats", "init"]);
     on(&server, &["run", "--stop-when-idle", "2"]);
@@ -94,6 +97,7 @@ fn an_engine_that_is_there_first_decides_a_recorded_file_as_any_other() {
     );
     on(&server, &["run", "--stop-when-idle", "1"]);
     assert!(on(&server, &["tap", "--all", "--json", "--idle", "1"]) == expected);
+    assert_eq!(messages(&server)[2], 2, "dead letters");
     // Where a stream's first record has no time, those of a file do not count, and that is said.
     let empty = NatsServer::start();
     on(&empty, &["nats", "init"]);
@@ -278,6 +282,19 @@ fn a_past_moment_is_rebuilt_from_the_log() {
         let by_sequence = succeed(&["replay", "--input", &events, "--until", &until, "--json"]);
         assert!(by_time == by_sequence && !by_time.is_empty(), "until {}", at(last - 1));
     }
+    // Decisions of before the snapshot are gone: it does not tell half of them.
+    let server_url = server.url();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = connect(&ConnectSettings::new(&server_url)).await.unwrap();
+        let out = Subjects::new(CITY.parse().unwrap()).out_stream();
+        connection.jetstream().get_stream(out).await.unwrap().purge().keep(20).await.unwrap();
+    });
+    let args =
+        ["replay", "--json", "--snapshots", snapshots, "--nats", &server_url, "--city", CITY];
+    let half = output(&args);
+    let said = String::from_utf8_lossy(&half.stderr);
+    assert!(half.status.code() == Some(5) && said.contains("replay without --snapshots"), "{said}");
     let beyond = output(&["replay", "--input", &events, "--until", "999999"]);
     let said = String::from_utf8_lossy(&beyond.stderr);
     let ends = format!("the log ends with record {}, before record 999999", lines.len());

@@ -8,7 +8,10 @@ use crate::support::{
 use connectors::codec::json;
 use connectors::inbound::{Inbound, Stamp};
 use connectors::wire::{self, Arrival, Intent, Offer, Record, Reply, Store, Tier};
+use dataflows::flow::Standings;
 use dataflows::market::{Params, Resolution, Time};
+use iceshop::run::pipeline::Pipeline;
+use iceshop::translate::Dating;
 use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -100,6 +103,17 @@ fn digest(params: &Params, workers: usize, batch: usize, log: &[Inbound]) -> Str
 /// The SHA-256 of these bytes.
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Few products are wanted by many: their markets move, and decide what they would have decided.
+#[test]
+fn markets_that_move_between_workers_decide_the_same() {
+    let mut pipeline = Pipeline::new(Params::default(), 3, Dating::Required, Standings::default());
+    let mut decisions = pipeline.take(LOG.clone()).decisions;
+    let moved = pipeline.engine().flow().moved();
+    assert!(moved > 0, "no market has moved");
+    decisions.extend(pipeline.finish().decisions);
+    assert_eq!(hex(&decision_lines(&decisions)), *USUAL, "with {moved} markets moved");
 }
 
 #[test]

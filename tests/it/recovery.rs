@@ -25,7 +25,7 @@ fn an_engine_and_a_server_that_are_killed_lose_nothing_and_say_nothing_twice() {
     let dice = &mut Dice::new(5);
     let (engines, servers) = kills();
     let mut town = Town::of(&Log::of(5, 90 * engines));
-    let (mut resumed, mut killed) = (0, 0);
+    let (mut resumed, mut killed, mut downs) = (0, 0, 2);
     let mut deaths: Vec<bool> = (0..engines + servers).map(|n| n < engines).collect();
     dice.shuffle(&mut deaths);
     let mut engine = town.start();
@@ -40,7 +40,10 @@ fn an_engine_and_a_server_that_are_killed_lose_nothing_and_say_nothing_twice() {
             engine = town.start();
         } else {
             town.server.kill();
-            std::thread::sleep(Duration::from_millis(dice.roll(0, 2_000) as u64));
+            // At once, after a while, and after so long that clients have given a request up.
+            downs += 1;
+            let down = [10_000, 2_000, dice.roll(0, 1_000) as u64][downs % 3];
+            std::thread::sleep(Duration::from_millis(down));
             town.server.resume();
         }
     }
@@ -275,7 +278,8 @@ fn an_engine_that_is_killed_at_the_end_of_the_log_ends_its_last_tick_once() {
 #[test]
 fn a_decision_stream_that_is_deleted_ends_the_run_aloud() {
     let town = Town::build();
-    let mut engine = town.start();
+    // All of the log is read when the stream goes: nothing but the writer hears of it.
+    let mut engine = town.start_with(&["--batch", "250"]);
     published(&town, 30);
     town.delete(Subjects::out_stream);
     let status = engine.wait().unwrap();

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::order::{Came, Order};
-use super::{Connection, NatsError};
+use super::{Connection, NatsError, instant};
 
 /// How often the broker says that an idle consumer still lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -274,7 +274,7 @@ async fn attach(
     let (connects, wanted) = (connection.connects(), order.next());
     let Info { state, created, .. } = connection.stream_info(&stream).await?;
     if created.unix_timestamp_nanos() != made {
-        return Err(NatsError::Replaced { stream, made: created.to_string(), wanted });
+        return Err(NatsError::Replaced { stream, made: instant(created), wanted });
     }
     if state.first_sequence > wanted {
         return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::reader::{Reader, Start};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, instant};
 use crate::codec::batch::{COUNT_HEADER, Item, read_body};
 use crate::codec::{Format, MAX_BATCH_BYTES, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
@@ -20,7 +21,7 @@ use crate::subject::Subjects;
 /// Reads the records of a city's input stream.
 pub struct InputSource {
     reader: Reader,
-    /// Whether times come from headers; unknown until the stream has a first message.
+    /// Whether times come from headers; unknown until a message tells.
     recorded: Option<bool>,
     items: Vec<Item>,
 }
@@ -39,7 +40,7 @@ pub struct Progress {
 pub struct StreamState {
     /// Its name.
     pub stream: String,
-    /// When it was made.
+    /// When it was made, in RFC 3339.
     pub made: String,
     /// The same, in nanoseconds of Unix time.
     pub made_ns: i128,
@@ -58,7 +59,7 @@ impl StreamState {
         let info = connection.stream_info(stream).await?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         let first = if info.state.messages == 0 { last + 1 } else { first };
-        let (made, made_ns) = (info.created.to_string(), info.created.unix_timestamp_nanos());
+        let (made, made_ns) = (instant(info.created), info.created.unix_timestamp_nanos());
         Ok(StreamState { stream: stream.to_owned(), made, made_ns, first, last })
     }
 }
@@ -86,7 +87,7 @@ impl InputSource {
         Ok(InputSource { reader, recorded, items: Vec::new() })
     }
 
-    /// Whether the stream is a recorded one; none while it is empty.
+    /// Whether the stream is a recorded one; none while no message tells.
     pub fn recorded(&self) -> Option<bool> {
         self.recorded
     }
@@ -126,13 +127,14 @@ impl InputSource {
     fn expand(&mut self, sequence: u64, message: &Message, out: &mut Vec<Inbound>) {
         let headers = message.headers.as_ref();
         let header_at = header(headers, AT_HEADER);
-        let recorded = *self.recorded.get_or_insert(header_at.is_some());
+        self.items.clear();
+        read_message(headers, &message.payload, &mut self.items);
+        self.recorded = self.recorded.or_else(|| tells_recorded(headers, &self.items));
+        let recorded = self.recorded.unwrap_or(false);
         let broker_at = match message.info() {
             Ok(info) if !recorded => Stamp::Nanos(info.published.unix_timestamp_nanos()),
             _ => header_at.map_or(Stamp::Absent, |at| Stamp::Text(at.to_owned())),
         };
-        self.items.clear();
-        read_message(headers, &message.payload, &mut self.items);
         for item in self.items.drain(..) {
             let at = match (item.index, item.at) {
                 (Some(_), Some(at)) if recorded => Stamp::Text(at),
@@ -147,6 +149,13 @@ impl InputSource {
             out.push(Inbound { sequence, index: item.index, at, record: item.record, raw });
         }
     }
+}
+
+/// Whether a message makes its stream a recorded one: if it carries a time. One without a good record
+/// and without a time does not tell.
+fn tells_recorded(headers: Option<&HeaderMap>, items: &[Item]) -> Option<bool> {
+    let dated = header(headers, AT_HEADER).is_some();
+    (dated || items.iter().any(|item| item.record.is_ok())).then_some(dated)
 }
 
 /// Reads a message's body as its headers say.
@@ -171,8 +180,8 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a 
     Some(headers?.get(name)?.as_str())
 }
 
-/// Whether the first message of the city's input stream carries its time, so that the stream is a
-/// recorded one; none if there is no message.
+/// Whether the city's input stream is a recorded one: whether the first message that tells carries its
+/// time. None if no message does.
 ///
 /// # Errors
 /// The stream is missing, or the server does not answer.
@@ -182,18 +191,24 @@ pub async fn is_recorded(
 ) -> Result<Option<bool>, NatsError> {
     let stream = &subjects.in_stream();
     let state = connection.stream_info(stream).await?.state;
-    if state.messages == 0 {
-        return Ok(None);
-    }
     let failed =
         |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
-    let found = connection
-        .jetstream()
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(&error))?
-        .get_raw_message(state.first_sequence)
-        .await
-        .map_err(|error| failed(&error))?;
-    Ok(Some(header(Some(&found.headers), AT_HEADER).is_some()))
+    let handle = connection.jetstream().get_stream_no_info(stream).await;
+    let handle = handle.map_err(|error| failed(&error))?;
+    let (mut items, mut next) = (Vec::new(), state.first_sequence.max(1));
+    while next <= state.last_sequence {
+        let found = match handle.get_first_raw_message_by_subject(">", next).await {
+            Ok(found) => found,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        let headers = Some(&found.headers);
+        items.clear();
+        read_message(headers, &found.payload, &mut items);
+        if let Some(recorded) = tells_recorded(headers, &items) {
+            return Ok(Some(recorded));
+        }
+        next = found.sequence + 1;
+    }
+    Ok(None)
 }

@@ -38,7 +38,7 @@ async fn what_would_lose_or_repeat_messages_is_told() {
     let [r#in, out] = [subjects.in_stream(), subjects.out_stream()];
     let [receipt, dlq] = [subjects.receipt_stream(), subjects.dlq_stream()];
     type Change = fn(&mut Config);
-    let bad: [(&str, Change, &str); 11] = [
+    let bad: [(&str, Change, &str); 12] = [
         (&r#in, |it| it.storage = StorageType::Memory, "storage"),
         (&r#in, |it| it.retention = RetentionPolicy::WorkQueue, "retention"),
         (&r#in, |it| it.max_messages_per_subject = 5, "max_msgs_per_subject"),
@@ -48,14 +48,14 @@ async fn what_would_lose_or_repeat_messages_is_told() {
         (&out, |it| it.duplicate_window = Duration::from_secs(9), "duplicate_window"),
         (&out, |it| it.max_message_size = 1_000, "max_msg_size"),
         (&out, |it| it.no_ack = true, "no_ack"),
+        (&out, |it| it.subjects.push("elsewhere".into()), "subjects"),
         (&receipt, |it| it.max_messages_per_subject = 1, "max_msgs_per_subject"),
         (&dlq, |it| it.subjects = vec!["elsewhere".into()], "subjects"),
     ];
-    let good: [(&str, Change); 5] = [
+    let good: [(&str, Change); 4] = [
         (&r#in, |it| it.max_age = Duration::from_secs(9_999)),
         (&r#in, |it| it.max_messages = 99),
         (&out, |it| it.max_messages_per_subject = 1),
-        (&out, |it| it.subjects.push("elsewhere".into())),
         (&receipt, |it| it.max_messages = 99),
     ];
     let bad = bad.into_iter().map(|(name, change, field)| (name, change, Some(field)));

@@ -7,12 +7,12 @@
 
 use super::Standings;
 use super::T;
+use super::placement::{Routes, home};
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
 use crate::market::{Params, ProductId};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
-use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate_updates;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -63,12 +63,23 @@ impl Shards {
         let mut held = self.0.lock().expect("a worker that panicked has ended the engine");
         held.primed = Some(done);
         for (product, bytes) in markets {
-            if product.hashed() % peers as u64 == index as u64 {
+            if home(product, peers) == index {
                 held.markets.insert(product.clone(), saved::read(bytes)?);
             }
         }
         Ok(())
     }
+}
+
+/// Where a worker's markets are, and what else it shares with whoever reads them between ticks.
+#[derive(Clone, Default)]
+pub struct Place {
+    /// Its markets.
+    pub shards: Shards,
+    /// Which worker keeps which.
+    pub(super) routes: Routes,
+    /// How they stand.
+    pub standings: Standings,
 }
 
 /// The markets of a worker that waits.
@@ -78,6 +89,22 @@ impl Holding<'_> {
     /// Their products, in order.
     pub(crate) fn products(&self) -> impl Iterator<Item = &ProductId> {
         self.0.markets.keys()
+    }
+
+    /// What there is to do for each market's updates, by product.
+    pub(super) fn loads(&self) -> impl Iterator<Item = (ProductId, u128)> {
+        let load = |(product, shard): (&ProductId, &Shard)| (product.clone(), shard.market.load());
+        self.0.markets.iter().map(load)
+    }
+
+    /// Takes a market away.
+    pub(super) fn take(&mut self, product: &ProductId) -> Shard {
+        self.0.markets.remove(product).expect("a market that is here")
+    }
+
+    /// Puts a market in.
+    pub(super) fn put(&mut self, product: ProductId, shard: Shard) {
+        self.0.markets.insert(product, shard);
     }
 
     /// Writes every market, in that order; their sizes behind `sizes`.
@@ -96,11 +123,12 @@ impl Holding<'_> {
 pub(super) fn markets<'s>(
     inputs: Stream<'s, T, Vec<Update>>,
     params: Params,
-    shards: Shards,
-    standings: Standings,
+    peers: usize,
+    place: Place,
 ) -> Stream<'s, T, Vec<Emission>> {
-    let route = Exchange::new(|u: &Update| match &u.0.0 {
-        Key::Product(product) => product.hashed(),
+    let Place { shards, routes, standings } = place;
+    let route = Exchange::new(move |u: &Update| match &u.0.0 {
+        Key::Product(product) => routes.worker(product, peers) as u64,
         Key::Worker(worker) => *worker,
     });
     inputs.unary_frontier::<CapacityContainerBuilder<Vec<Emission>>, _, _, _>(

@@ -23,6 +23,8 @@ pub mod reference;
 
 mod station;
 
+mod placement;
+
 mod pool;
 
 mod profile;
@@ -30,7 +32,7 @@ mod profile;
 mod standing;
 
 pub(crate) use markets::Holding;
-pub use markets::Shards;
+pub use markets::{Place, Shards};
 pub use pool::Flow;
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Clock, Lock, Output, Site};
@@ -146,11 +148,10 @@ pub fn build_incremental<'s>(
     inputs: Inputs<'s>,
     workers: usize,
     params: &Params,
-    shards: Shards,
-    standings: Standings,
+    place: Place,
 ) -> Outputs<'s> {
     let params = params.clone();
     build(inputs, workers, move |inputs| {
-        markets::markets(inputs.inner, params, shards, standings).as_collection()
+        markets::markets(inputs.inner, params, workers, place).as_collection()
     })
 }

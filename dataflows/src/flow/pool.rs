@@ -3,8 +3,9 @@
 //! One worker needs no thread: the caller steps it. Several are timely's own; the first of them
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
+use super::placement::{Balance, Routes, level};
 use super::station::{Shape, Station};
-use super::{Changes, DemandKey, Holding, Output, Profile, Shards, Standing, Standings};
+use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
 use crate::market::{Params, ProductId, Tick};
 use crate::saved::{SavedMarkets, Unreadable};
 use crate::solver::Market;
@@ -22,6 +23,8 @@ pub struct Flow {
     /// The markets, by worker.
     shards: Vec<Shards>,
     standings: Standings,
+    routes: Routes,
+    balance: Balance,
 }
 
 enum Workers {
@@ -83,10 +86,15 @@ impl Flow {
     }
 
     fn on(mut worker: Worker, params: &Params, shape: Shape, standings: Standings) -> Self {
-        let shards = Shards::default();
-        let station = Station::build(&mut worker, params, shape, &standings, &shards);
-        let workers = Workers::Here(Box::new((worker, station)));
-        Self { workers, shards: vec![shards], standings }
+        let place = Place { standings, ..Place::default() };
+        let station = Station::build(&mut worker, params, shape, &place);
+        Self::with(Workers::Here(Box::new((worker, station))), &[place])
+    }
+
+    fn with(workers: Workers, places: &[Place]) -> Self {
+        let Place { routes, standings, .. } = places[0].clone();
+        let shards = places.iter().map(|place| place.shards.clone()).collect();
+        Self { workers, shards, standings, routes, balance: Balance::default() }
     }
 
     fn threads(params: &Params, workers: usize, standings: Standings) -> Self {
@@ -98,9 +106,11 @@ impl Flow {
             receivers.push(Some(receiver));
         }
         let ends = Arc::new(Mutex::new((receivers, answer)));
-        let (params, noted) = (params.clone(), standings.clone());
-        let shards: Vec<Shards> = (0..workers).map(|_| Shards::default()).collect();
-        let all = shards.clone();
+        let params = params.clone();
+        let one = Place { standings, ..Place::default() };
+        let place = |_| Place { shards: Shards::default(), ..one.clone() };
+        let places: Vec<Place> = (0..workers).map(place).collect();
+        let all = places.clone();
         let config = timely::Config::process(workers);
         let guards = timely::execute(config, move |worker| {
             let (receiver, answer) = {
@@ -110,13 +120,8 @@ impl Flow {
             };
             // A panicking worker must not leave the others waiting for ever: it says so.
             let run = catch_unwind(AssertUnwindSafe(|| {
-                let station = Station::build(
-                    worker,
-                    &params,
-                    Shape::Incremental,
-                    &noted,
-                    &all[worker.index()],
-                );
+                let place = &all[worker.index()];
+                let station = Station::build(worker, &params, Shape::Incremental, place);
                 serve(worker, station, receiver, &answer)
             }));
             if let Err(panic) = run {
@@ -132,7 +137,7 @@ impl Flow {
         });
         // The guards would block when dropped; the workers end when their commands do.
         std::mem::forget(guards.expect("threads start"));
-        Self { workers: Workers::Threads { commands, answers }, shards, standings }
+        Self::with(Workers::Threads { commands, answers }, &places)
     }
 
     /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
@@ -152,16 +157,21 @@ impl Flow {
                 station.take()
             }
             Workers::Threads { commands, answers } => {
+                let came: i64 = changes.intents.iter().map(|intent| intent.1 as i64).sum();
                 let changes = Arc::new(Mutex::new(Some(changes)));
                 for command in commands.iter() {
                     // A dead worker has sent its message, which the answer below is.
                     let _ = command.send(Command::Step(tick, changes.clone()));
                 }
-                match answers.recv() {
+                let decided = match answers.recv() {
                     Ok(Answer::Decided(decided)) => decided,
                     Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
                     Ok(_) | Err(_) => panic!("the workers are gone"),
+                };
+                if self.balance.is_due(came) {
+                    level(&mut self.hold(), &self.routes);
                 }
+                decided
             }
         }
     }
@@ -221,6 +231,11 @@ impl Flow {
     /// How the markets stood when they were last settled, by product.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
         self.standings.read()
+    }
+
+    /// How many markets have been moved from the worker of their hash to another one.
+    pub fn moved(&self) -> usize {
+        self.routes.moved()
     }
 
     /// Live intents per (product, cell, slot), as of the last tick.

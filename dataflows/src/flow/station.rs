@@ -1,8 +1,7 @@
 //! One worker's end of the dataflow: its inputs, its outputs and its traces.
 
 use super::{
-    Changes, DemandKey, DemandTrace, Inputs, Output, Shards, Standings, T, build_incremental,
-    reference,
+    Changes, DemandKey, DemandTrace, Inputs, Output, Place, Shards, T, build_incremental, reference,
 };
 use crate::market::{Intent, Offer, OfferKey, Params, StoreId, Tick};
 use differential_dataflow::input::InputSession;
@@ -41,14 +40,8 @@ pub struct Station {
 }
 
 impl Station {
-    /// Builds the dataflow on this worker, whose markets are in `shards`. All workers build alike.
-    pub fn build(
-        worker: &mut Worker,
-        params: &Params,
-        shape: Shape,
-        standings: &Standings,
-        shards: &Shards,
-    ) -> Self {
+    /// Builds the dataflow on this worker, whose markets are in that place. All workers build alike.
+    pub fn build(worker: &mut Worker, params: &Params, shape: Shape, place: &Place) -> Self {
         let decided = Rc::new(RefCell::new(Vec::new()));
         let probe = ProbeHandle::new();
         let peers = worker.peers();
@@ -68,9 +61,7 @@ impl Station {
                 clock: clock.to_collection(scope),
             };
             let outputs = match shape {
-                Shape::Incremental => {
-                    build_incremental(inputs, peers, params, shards.clone(), standings.clone())
-                }
+                Shape::Incremental => build_incremental(inputs, peers, params, place.clone()),
                 Shape::Reference => reference::build_reference(inputs, params),
             };
             let collected = decided.clone();
@@ -84,7 +75,7 @@ impl Station {
                 .inspect(move |decision| collected.borrow_mut().push(decision.clone()))
                 .probe_with(&probe);
             let demand = outputs.demand.trace;
-            let (decided, probe, shards) = (decided.clone(), probe.clone(), shards.clone());
+            let (decided, probe, shards) = (decided.clone(), probe.clone(), place.shards.clone());
             Self { intents, stores, offers, stock, locked, clock, probe, decided, demand, shards }
         })
     }

@@ -26,6 +26,14 @@ pub(crate) const WINDOWS_AN_INTENT: usize = 6;
 /// Of the windows of an offer that has room, likewise.
 const WINDOWS_AN_OFFER: usize = 4;
 
+/// The offers of components that were looked at.
+#[derive(Default)]
+struct Seen {
+    small: BTreeSet<u32>,
+    /// Whoever shares a candidate with one of these is in a great component, too.
+    great: BTreeSet<u32>,
+}
+
 impl Market {
     /// The windows to be tried after an update: those whose groups changed, those that want a new
     /// intent most, and those where who is free, or offers with room, may find something better.
@@ -136,13 +144,13 @@ impl Market {
     /// For every small component in which something has changed: both greedies from scratch; one
     /// that beats the incumbent is improved and replaces it. Returns the steps used.
     pub(crate) fn rethink(&mut self) -> u64 {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut seen = Seen::default();
         let mut steps = 0;
         let mut offers: Vec<u32> = std::mem::take(&mut self.touched).into_iter().collect();
         offers.retain(|o| self.offers[*o as usize].is_some());
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         for o in offers {
-            if seen.contains(&o) {
+            if seen.small.contains(&o) || seen.great.contains(&o) {
                 continue;
             }
             let Some(offers) = self.small_component(o, &mut seen) else { continue };
@@ -156,7 +164,7 @@ impl Market {
     /// The offers connected with `o` through shared candidates, if they are few enough.
     ///
     /// **Cost** bounded by [`SMALL_OFFERS`] and [`SMALL_PAIRS`], whatever the market's size.
-    fn small_component(&self, o: u32, seen: &mut BTreeSet<u32>) -> Option<Vec<u32>> {
+    fn small_component(&self, o: u32, seen: &mut Seen) -> Option<Vec<u32>> {
         // So few that a look through all of them is cheaper than a set.
         let mut offers = vec![o];
         // Every candidate has a slot, so it counts for one pair at least. That is counted as soon as an
@@ -170,24 +178,26 @@ impl Market {
                 pairs += eligible.saturating_sub(offer.candidates.len());
             }
             if pairs > SMALL_PAIRS {
-                seen.extend(offers);
+                seen.great.extend(offers);
                 return None;
             }
             for c in &offer.candidates {
+                let mut joins = false;
                 for e in &self.node(c.intent).edges {
                     if !offers.contains(e) {
                         pairs += self.offer(*e).candidates.len();
+                        joins |= seen.great.contains(e);
                         offers.push(*e);
                     }
                 }
-                if pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
-                    seen.extend(offers);
+                if joins || pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
+                    seen.great.extend(offers);
                     return None;
                 }
             }
             next += 1;
         }
-        seen.extend(&offers);
+        seen.small.extend(&offers);
         Some(offers)
     }
 

@@ -22,6 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many slots of opening hours are worked out at a time.
 const OPEN_SLOTS_AHEAD: i32 = 72;
 
+/// What taking in a candidate costs beside looking at a rival, as a profile of a million intents has it.
+const ALONE: u128 = 4_096;
+
 /// An offer joined with its store and what is left of its stock: all that a market knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PlacedOffer {
@@ -310,6 +313,15 @@ impl Market {
     /// How many intents it holds.
     pub fn intents_len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// About what its updates cost, beside that of other markets: who comes to an offer is weighed
+    /// against all who could come there.
+    ///
+    /// **Cost** O(offers).
+    pub(crate) fn load(&self) -> u128 {
+        let rivals = |o: &u32| self.offer(*o).candidates.len() as u128;
+        self.by_store.values().map(rivals).map(|rivals| rivals * (rivals + ALONE)).sum()
     }
 
     pub(crate) fn offer(&self, o: u32) -> &OfferNode {

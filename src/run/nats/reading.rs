@@ -68,8 +68,8 @@ impl Reader<'_> {
                 if ended != Some(progress.last_sequence) && heard.elapsed() >= RECORDED_QUIET {
                     ended = Some(clock.at(&self.next_tick()).await?);
                 }
-            } else if quiet.is_due(now) && progress.last_sequence > 0 {
-                // (An empty stream has no time: its first record says whether it is a recorded one.)
+            } else if source.recorded() == Some(false) && quiet.is_due(now) {
+                // Before a record has told, there is no time to tell: a recorded one may follow.
                 quiet.heard(now);
                 clock.tick(progress.last_sequence).await?;
             }
