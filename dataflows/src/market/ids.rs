@@ -12,6 +12,24 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// The first eight letters of an id as a number: where these differ, ids are ordered as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IdOrder(u64);
+
+impl IdOrder {
+    fn of(id: &str) -> Self {
+        let mut first = [0; 8];
+        id.bytes().zip(&mut first).for_each(|(letter, place)| *place = letter);
+        Self(u64::from_be_bytes(first))
+    }
+
+    /// Whether it is all of its id: no letter is a zero.
+    #[inline]
+    pub fn is_whole(self) -> bool {
+        self.0 as u8 == 0
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
@@ -34,6 +52,12 @@ macro_rules! id {
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// What its first letters say of its order.
+            #[inline]
+            pub fn order(&self) -> IdOrder {
+                IdOrder::of(&self.0)
             }
         }
 
@@ -75,6 +99,23 @@ id!(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Where the first letters differ they decide; where they are all of one id, the other is
+        /// the same.
+        #[test]
+        fn an_ids_first_letters_order_as_the_id_does(a in "[A-Za-z0-9_-]{1,10}", b in "[ab]{1,10}") {
+            for (a, b) in [(&a, &b), (&b, &a), (&a, &a), (&b, &format!("{b}x"))] {
+                let (a, b) = (StoreId::new(a).unwrap(), StoreId::new(b).unwrap());
+                let by_order = a.order().cmp(&b.order());
+                prop_assert_eq!(by_order.then_with(|| a.cmp(&b)), a.cmp(&b));
+                if a.order() == b.order() && a.order().is_whole() {
+                    prop_assert_eq!(&a, &b);
+                }
+            }
+        }
+    }
 
     #[test]
     fn an_id_is_a_subject_token() {

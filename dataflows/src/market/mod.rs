@@ -31,7 +31,7 @@ pub use decision::{Change, Decision, Departure, Left, Member, Quote, Reason, Sta
 pub use event::{Answer, Attendance, Event, Outcome, Put, StockChange, Verdict};
 pub use geo::{Cell, Position, Resolution};
 pub use hours::Opening;
-pub use ids::{BuyerId, EventId, IntentId, ProductId, StoreId};
+pub use ids::{BuyerId, EventId, IdOrder, IntentId, ProductId, StoreId};
 pub use intent::{Intent, Pin, Promise};
 pub use money::Money;
 pub use offer::{Offer, OfferKey, Store, Tier, Tiers};

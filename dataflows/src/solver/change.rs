@@ -77,6 +77,7 @@ impl Market {
         let first_open = self.first_open(&placed.offer);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
+            order: placed.offer.key.store.order(),
             placed,
             candidates: Vec::new(),
             windows: Vec::new(),

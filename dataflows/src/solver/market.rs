@@ -13,7 +13,9 @@ use super::plan::Home;
 use super::price::UNPRICED;
 use super::sums::TierSum;
 use super::upkeep::Agenda;
-use crate::market::{Cell, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot};
+use crate::market::{
+    Cell, IdOrder, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot,
+};
 use crate::market::{SlotSet, StoreId, Tier, Time};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -93,6 +95,10 @@ pub(crate) struct Hot {
     pub answered: bool,
     /// The slot of the window that it was announced in; [`NEVER`] if there is none.
     pub stays: Slot,
+    /// How the id of that window's store begins.
+    pub stays_at: IdOrder,
+    /// How its own id begins: most comparisons need no more.
+    pub order: IdOrder,
     /// Whether a promise to it cannot be held: it is in no window until its promise changes.
     pub released: bool,
     /// The window that it is in.
@@ -151,6 +157,8 @@ pub(crate) struct WindowNode {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OfferNode {
     pub placed: PlacedOffer,
+    /// How its store's id begins.
+    pub order: IdOrder,
     pub stay_bonus: i64,
     /// In the order of intent ids.
     pub candidates: Vec<Candidate>,
@@ -371,13 +379,14 @@ impl Market {
         if self.hot[i as usize].stays != slot {
             return 0;
         }
-        let offer = self.offer(o);
-        match &self.node(i).intent.promise.announced {
-            Some((store, s)) if *s == slot && *store == offer.placed.offer.key.store => {
-                offer.stay_bonus
-            }
-            _ => 0,
+        let (offer, stays_at) = (self.offer(o), self.hot[i as usize].stays_at);
+        if stays_at != offer.order {
+            return 0;
         }
+        let store = &offer.placed.offer.key.store;
+        let announced = || self.node(i).intent.promise.announced.as_ref();
+        let stays = stays_at.is_whole() || announced().is_some_and(|window| window.0 == *store);
+        if stays { offer.stay_bonus } else { 0 }
     }
 
     /// The slots of the pair (offer, intent): available, open, not closed, not locked.
@@ -429,6 +438,8 @@ impl Hot {
             mask: 0,
             answered: false,
             stays: NEVER,
+            stays_at: IdOrder::default(),
+            order: IdOrder::default(),
             released: false,
             home: Home::Free,
             price: UNPRICED,
@@ -445,8 +456,11 @@ impl Hot {
         if !answered {
             intent.slots.iter().for_each(|slot| mask |= 1 << (slot.0 - from.0));
         }
-        let stays = promise.announced.as_ref().map_or(NEVER, |announced| announced.1);
-        Self { from, until, mask, answered, stays, ..Self::vacant() }
+        let announced = promise.announced.as_ref();
+        let stays = announced.map_or(NEVER, |window| window.1);
+        let stays_at = announced.map_or_else(IdOrder::default, |window| window.0.order());
+        let order = intent.id.order();
+        Self { from, until, mask, answered, stays, stays_at, order, ..Self::vacant() }
     }
 }
 

@@ -110,6 +110,10 @@ impl Market {
 
     /// Where the candidate of that id is, or belongs.
     pub(crate) fn candidate_at(&self, o: u32, id: &IntentId) -> Result<usize, usize> {
-        self.offer(o).candidates.binary_search_by(|c| self.node(c.intent).intent.id.cmp(id))
+        let order = id.order();
+        self.offer(o).candidates.binary_search_by(|c| {
+            let by_order = self.hot[c.intent as usize].order.cmp(&order);
+            by_order.then_with(|| self.node(c.intent).intent.id.cmp(id))
+        })
     }
 }
