@@ -4,7 +4,6 @@
 //! then, between ticks, whole markets move from the worker that has most to do to the one that has
 //! least. No decision depends on where a market is.
 
-use super::markets::Holding;
 use crate::market::ProductId;
 use differential_dataflow::Hashable;
 use std::collections::BTreeMap;
@@ -33,7 +32,8 @@ impl Routes {
         self.0.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn note(&self, product: &ProductId, worker: usize) {
+    /// From now on the product's updates go to that worker.
+    pub(super) fn note(&self, product: &ProductId, worker: usize) {
         let mut moved = self.0.write().unwrap_or_else(PoisonError::into_inner);
         moved.insert(product.clone(), worker);
     }
@@ -66,30 +66,20 @@ impl Balance {
     }
 }
 
-/// Moves markets until the workers have about the same to do, as far as whole markets allow.
-///
-/// **Contract** between ticks.
-/// **Cost** in proportion to the offers.
-pub(super) fn level(workers: &mut [Holding<'_>], routes: &Routes) {
-    let loads = workers.iter().map(|held| held.loads().collect()).collect();
-    for Move { product, from, to } in moves(loads) {
-        let shard = workers[from].take(&product);
-        workers[to].put(product.clone(), shard);
-        routes.note(&product, to);
-    }
-}
-
 /// A market that is to go from one worker to another.
 #[derive(Debug, PartialEq, Eq)]
-struct Move {
-    product: ProductId,
-    from: usize,
-    to: usize,
+pub(super) struct Move {
+    /// Its product.
+    pub(super) product: ProductId,
+    /// The worker that has it.
+    pub(super) from: usize,
+    /// The worker that is to have it.
+    pub(super) to: usize,
 }
 
 /// What to move, given what there is to do for each market of each worker: time and again the market
 /// that brings the busiest worker and the idlest closest together.
-fn moves(mut markets: Vec<BTreeMap<ProductId, u128>>) -> Vec<Move> {
+pub(super) fn moves(mut markets: Vec<BTreeMap<ProductId, u128>>) -> Vec<Move> {
     let mut loads: Vec<u128> = markets.iter().map(|of| of.values().sum()).collect();
     let mean = loads.iter().sum::<u128>() / loads.len().max(1) as u128;
     let mut all = Vec::new();

@@ -3,7 +3,7 @@
 //! One worker needs no thread: the caller steps it. Several are timely's own; the first of them
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
-use super::placement::{Balance, Routes, level};
+use super::placement::{Balance, Move, Routes, moves};
 use super::station::{Shape, Station};
 use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
 use crate::market::{Params, ProductId, Tick};
@@ -169,7 +169,7 @@ impl Flow {
                     Ok(_) | Err(_) => panic!("the workers are gone"),
                 };
                 if self.balance.is_due(came) {
-                    level(&mut self.hold(), &self.routes);
+                    self.level();
                 }
                 decided
             }
@@ -231,6 +231,20 @@ impl Flow {
     /// How the markets stood when they were last settled, by product.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
         self.standings.read()
+    }
+
+    /// Moves markets until the workers have about the same to do, as far as whole markets allow.
+    ///
+    /// **Contract** between ticks.
+    /// **Cost** in proportion to the offers.
+    fn level(&self) {
+        let mut workers = self.hold();
+        let loads = workers.iter().map(|held| held.loads().collect()).collect();
+        for Move { product, from, to } in moves(loads) {
+            let shard = workers[from].take(&product);
+            workers[to].put(product.clone(), shard);
+            self.routes.note(&product, to);
+        }
     }
 
     /// How many markets have been moved from the worker of their hash to another one.
