@@ -10,7 +10,7 @@ use connectors::subject::Subjects;
 use connectors::testing::{Config, NatsServer, Stream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use town::{CITY, Log, Town, published, signal};
+use town::{CITY, Log, Town, kept, published, signal};
 
 /// How often the engine is killed, and the server; `ICESHOP_KILLS` and `ICESHOP_SERVER_KILLS` say
 /// otherwise.
@@ -323,6 +323,7 @@ fn a_permission_that_is_withdrawn_ends_the_run_with_the_servers_words() {
     };
     let mut engine = run(&mut town);
     published(&town, 30);
+    kept(&town);
     town.server.reconfigure(&users("\"iceshop.*.out.>\""));
     let status = engine.wait().unwrap();
     let said = town.said();

@@ -23,6 +23,7 @@ pub(super) enum Outgoing {
 }
 
 /// Publishes what the engine brings forth, and keeps its snapshots; returns when all of it is
+/// acknowledged, or cannot be. A snapshot that was begun is kept all the same: what it reflects is
 /// acknowledged.
 pub(super) async fn write(
     mut sink: Sink,
@@ -30,9 +31,20 @@ pub(super) async fn write(
     all_receipts: bool,
     mut kept: Kept,
 ) -> Result<(), NatsError> {
+    let written = write_all(&mut sink, &mut outgoing, all_receipts, &mut kept).await;
+    kept.end().await;
+    written
+}
+
+async fn write_all(
+    sink: &mut Sink,
+    outgoing: &mut Receiver<Outgoing>,
+    all_receipts: bool,
+    kept: &mut Kept,
+) -> Result<(), NatsError> {
     while let Some(out) = outgoing.recv().await {
         match out {
-            Outgoing::Produce(produce) => publish(&mut sink, &produce, all_receipts).await?,
+            Outgoing::Produce(produce) => publish(sink, &produce, all_receipts).await?,
             Outgoing::Snapshot(snapshot) => {
                 sink.flush().await?;
                 let (mut position, saving) = *snapshot;
@@ -44,9 +56,7 @@ pub(super) async fn write(
             sink.flush().await?;
         }
     }
-    sink.flush().await?;
-    kept.end().await;
-    Ok(())
+    sink.flush().await
 }
 
 async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Result<(), NatsError> {

@@ -245,3 +245,17 @@ pub(super) fn published(town: &Town, least: u64) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Waits until the engine has kept a snapshot.
+#[track_caller]
+pub(super) fn kept(town: &Town) {
+    let asked = Instant::now();
+    let any = || {
+        let files = std::fs::read_dir(town.snapshots()).into_iter().flatten().flatten();
+        files.map(|file| file.file_name()).any(|name| name.to_string_lossy().ends_with(".bin"))
+    };
+    while !any() {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{}", town.said());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
