@@ -164,6 +164,24 @@ fn an_input_stream_made_anew_while_the_engine_runs_ends_the_run() {
     town.is_whole();
 }
 
+/// An engine that has nothing to do waits for its server as a busy one does.
+#[test]
+fn a_server_that_goes_while_nothing_comes_is_waited_for() {
+    let mut town = Town::build();
+    let mut engine = town.start();
+    published(&town, town.expected.lines().count() as u64);
+    town.server.kill();
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(engine.try_wait().unwrap().is_none(), "{}", town.said());
+    town.server.resume();
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(engine.try_wait().unwrap().is_none(), "{}", town.said());
+    signal(&engine, "-TERM");
+    assert!(engine.wait().unwrap().success(), "{}", town.said());
+    town.finish();
+    town.is_whole();
+}
+
 /// There is nothing to rebuild from: the snapshots stay, whatever is asked for.
 #[test]
 fn a_stream_that_has_lost_its_beginning_costs_no_snapshots() {

@@ -42,16 +42,14 @@ impl Clock {
         self.publish(message).await.map(|sequence| sequence.is_some())
     }
 
-    /// Appends a clock record at `instant` (RFC 3339) to a recorded stream; its sequence.
+    /// Appends a clock record at `instant` (RFC 3339) to a recorded stream unless something has come
+    /// behind `last_sequence`; its sequence.
     ///
     /// # Errors
     /// The broker does not take it.
-    pub async fn at(&self, instant: &str) -> Result<u64, NatsError> {
-        let sequence = self.publish(self.message().header(AT_HEADER, instant)).await?;
-        sequence.ok_or_else(|| NatsError::Refused {
-            subject: self.subject.clone(),
-            reason: "wrong last sequence".into(),
-        })
+    pub async fn at(&self, instant: &str, last_sequence: u64) -> Result<Option<u64>, NatsError> {
+        let message = self.message().header(AT_HEADER, instant);
+        self.publish(message.expected_last_sequence(last_sequence)).await
     }
 
     /// A clock record.

@@ -239,7 +239,8 @@ async fn a_clock_is_appended_only_to_a_quiet_stream() {
     assert!(clock.tick(0).await.unwrap());
     assert!(!clock.tick(0).await.unwrap());
     assert!(clock.tick(1).await.unwrap());
-    assert_eq!(clock.at("2026-11-22T13:40:00Z").await.unwrap(), 3);
+    assert_eq!(clock.at("2026-11-22T13:40:00Z", 1).await.unwrap(), None);
+    assert_eq!(clock.at("2026-11-22T13:40:00Z", 2).await.unwrap(), Some(3));
     let mut source = open(&city, 1).await;
     assert_eq!(source.recorded(), Some(false));
     assert_eq!(read(&mut source, 3).await[2].record.as_ref().unwrap().kind(), "clock");

@@ -63,15 +63,32 @@ impl Reader<'_> {
             if !progress.caught_up || !done {
                 continue;
             }
-            connection.readiness()?;
-            if source.recorded() == Some(true) {
-                if ended != Some(progress.last_sequence) && heard.elapsed() >= RECORDED_QUIET {
-                    ended = Some(clock.at(&self.next_tick()).await?);
+            match connection.readiness() {
+                // The broker is away: it comes back.
+                Err(NatsError::Unreachable { .. }) => continue,
+                ready => ready?,
+            }
+            let last = progress.last_sequence;
+            let told = if source.recorded() == Some(true) {
+                if ended == Some(last) || heard.elapsed() < RECORDED_QUIET {
+                    Ok(())
+                } else {
+                    // One whose answer is lost is not put there twice; it comes as a batch.
+                    clock.at(&self.next_tick(), last).await.map(|came| ended = came.or(ended))
                 }
             } else if source.recorded() == Some(false) && quiet.is_due(now) {
                 // Before a record has told, there is no time to tell: a recorded one may follow.
                 quiet.heard(now);
-                clock.tick(progress.last_sequence).await?;
+                clock.tick(last).await.map(|_| ())
+            } else {
+                Ok(())
+            };
+            match told {
+                Err(NatsError::Request { reason, .. }) => {
+                    tracing::warn!(reason, "time is told later");
+                    continue;
+                }
+                told => told?,
             }
             let recorded = source.recorded() == Some(true);
             let complete = !recorded || ended == Some(progress.last_sequence);
