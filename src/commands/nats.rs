@@ -177,16 +177,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })
     })?;
     eprintln!("    {:<24} {:<20} {:<28} actual", "stream", "field", "expected");
-    for Row { stream, field, expected, actual, good } in &rows {
+    for Row { stream, field, expected, actual, good, .. } in &rows {
         let mark = if *good { "ok " } else { "BAD" };
         super::say(&format!("{mark} {stream:<24} {field:<20} {expected:<28} {actual}"))?;
     }
-    let bad = rows.iter().filter(|row| !row.good).map(
-        |Row { stream, field, expected, actual, .. }| {
-            format!("stream {stream}: {field} is {actual}, expected {expected}")
-        },
-    );
-    let bad: Vec<String> = bad.collect();
+    let bad: Vec<String> = rows.iter().filter(|row| !row.good).map(Row::to_string).collect();
     if bad.is_empty() {
         return Ok(());
     }

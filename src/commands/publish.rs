@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if is_recorded(&connection, &subjects).await? == Some(false) {
             let stream = subjects.in_stream();
             eprintln!(
-                "note       stream {stream} is a live one (its first message carries no time): records \
+                "note       stream {stream} is a live one (its first record carries no time): records \
                  happen when they arrive, whatever `at` says in the file"
             );
         }

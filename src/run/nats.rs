@@ -16,8 +16,8 @@
 //! snapshot, or is read again.
 //!
 //! A live stream gets a clock record when it has been quiet for a second. A recorded one (its
-//! first message carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet for
-//! a little longer: that ends its last tick, and lets no further time pass.
+//! first good record carries `Iceshop-At`) gets one at the next tick, once, when it has been quiet a
+//! little longer: that ends its last tick, and lets no further time pass.
 
 mod reading;
 mod work;

@@ -47,24 +47,16 @@ pub(super) async fn refuse_unsafe(
     connection: &Connection,
     subjects: &Subjects,
 ) -> Result<(), Failure> {
-    let rows = connectors::nats::unsafe_rows(connection, subjects).await;
-    let rows = rows.map_err(|error| match error {
-        // Before anything was decided there is nothing to publish again.
-        NatsError::NoStream { .. } => {
-            let error = format!("{error}; a city's streams are made with iceshop nats init");
-            Failure::new(Kind::Config, anyhow::anyhow!(error))
-        }
-        error => error.into(),
-    })?;
-    if !rows.is_empty() {
-        let all = rows.iter().map(|Row { stream, field, expected, actual, .. }| {
-            format!("stream {stream}: {field} is {actual}, {expected} is needed")
-        });
-        let all = all.collect::<Vec<_>>().join("; ");
-        let error = format!("{all} (iceshop nats check shows all fields)");
+    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
+    let all: Vec<String> = rows.iter().filter(|row| !row.safe).map(Row::to_string).collect();
+    if !all.is_empty() {
+        let error = format!(
+            "{} (iceshop nats check shows all fields, iceshop nats init makes what is missing)",
+            all.join("; ")
+        );
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
     }
-    note_limits(connection, subjects).await?;
+    note_limits(&rows);
     let input = StreamState::of(connection, &subjects.in_stream()).await?;
     for other in outputs(subjects) {
         let state = StreamState::of(connection, &other).await?;
@@ -84,8 +76,7 @@ pub(super) async fn refuse_unsafe(
 }
 
 /// Says on standard error what streams are allowed to drop: that is for whoever made them to know.
-async fn note_limits(connection: &Connection, subjects: &Subjects) -> Result<(), Failure> {
-    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
+fn note_limits(rows: &[Row]) {
     let limits = ["max_age", "max_msgs", "max_bytes", "max_msgs_per_subject"];
     for row in rows.iter().filter(|row| !row.good && limits.contains(&row.field)) {
         let Row { stream, field, actual, .. } = row;
@@ -93,7 +84,6 @@ async fn note_limits(connection: &Connection, subjects: &Subjects) -> Result<(),
             "note       stream {stream} has a limit, and what is beyond it goes: {field} is {actual}"
         );
     }
-    Ok(())
 }
 
 /// The streams that hold what the input stream brings forth.

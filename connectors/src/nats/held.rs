@@ -4,17 +4,11 @@
 //! holds must not be told another story. Other parameters, another version of the program or another
 //! writer show at the first decision that differs.
 
-use std::time::Duration;
-
 use async_nats::jetstream::Message;
-use tokio::time::Instant;
 
 use super::flight::id_of_headers;
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
-
-/// How long the reader waits before it looks whether the stream is at its end.
-const WAIT: Duration = Duration::from_secs(1);
 
 /// What is held, from the first decision that is made again on.
 pub(super) struct Held {
@@ -93,14 +87,11 @@ impl Held {
         if let Some(ahead) = self.ahead.take() {
             return Ok(Some(ahead));
         }
-        while let Some(reader) = &mut self.reader {
-            match reader.next_before(Instant::now() + WAIT).await? {
-                Some(found) => return Ok(Some(found)),
-                // Those at its end were deleted.
-                None if reader.is_caught_up() => self.reader = None,
-                None => {}
-            }
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let found = reader.next_held().await?;
+        if found.is_none() {
+            self.reader = None;
         }
-        Ok(None)
+        Ok(found)
     }
 }

@@ -5,17 +5,12 @@
 //! an engine that decides that part of the log again does not repeat it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers};
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
-
-/// How long the reader waits before it looks whether the stream is at its end.
-const WAIT: Duration = Duration::from_secs(1);
 
 /// What a note is about: a record's sequence, and its place in a batch body.
 pub(super) type Place = (u64, Option<u32>);
@@ -100,22 +95,16 @@ async fn places(
     let start = Start::Sequence(from);
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
     let mut told = BTreeSet::new();
-    loop {
-        match reader.next_before(Instant::now() + WAIT).await? {
-            Some((sequence, message)) => {
-                let id = message.headers.as_ref().map(id_of_headers);
-                let of_this =
-                    message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
-                told.extend(id.filter(|_| of_this).and_then(place));
-                if sequence >= last {
-                    return Ok(told);
-                }
-            }
-            // Those at its end were deleted.
-            None if reader.is_caught_up() => return Ok(told),
-            None => {}
+    while let Some((sequence, message)) = reader.next_held().await? {
+        let id = message.headers.as_ref().map(id_of_headers);
+        let of_this =
+            message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
+        told.extend(id.filter(|_| of_this).and_then(place));
+        if sequence >= last {
+            break;
         }
     }
+    Ok(told)
 }
 
 /// The message id of what is about one input record: `<sequence>` or `<sequence>:<index>`.

@@ -32,6 +32,9 @@ const PULL_MESSAGES: usize = 4_096;
 /// How often an idle reader looks whether the connection was made anew.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long a reader waits before it looks whether the stream is at its end.
+const END_WAIT: Duration = Duration::from_secs(1);
+
 /// The wait after a failed attempt to make a consumer.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
@@ -163,6 +166,19 @@ impl Reader {
                 }
                 Err(_) if slice == deadline => return Ok(None),
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// The next message that the stream holds; none at its end.
+    ///
+    /// # Errors
+    /// Those of [`Reader::next_before`].
+    pub(super) async fn next_held(&mut self) -> Result<Option<(u64, Message)>, NatsError> {
+        loop {
+            let found = self.next_before(Instant::now() + END_WAIT).await?;
+            if found.is_some() || self.caught_up {
+                return Ok(found);
             }
         }
     }

@@ -3,8 +3,7 @@
 //! **Delivery** OUT holds exactly the engine's decisions, the first one at sequence 1, in order,
 //! without gap or duplicate: decision number `n` only ever becomes sequence `n`. An engine that
 //! replays pushes what OUT already holds: it is compared ([`held`](super::held)), and nothing happens.
-//! Receipts and dead letters arrive once,
-//! too ([`notes`](super::notes)).
+//! Receipts and dead letters arrive once, too ([`notes`](super::notes)).
 //!
 //! **Contract** the engine is the only writer of the three streams. The futures of [`Sink::decision`],
 //! [`Sink::receipt`] and [`Sink::dead_letter`] run to their end: a dropped one may lose its message.

@@ -62,6 +62,17 @@ pub struct Row {
     pub actual: String,
     /// Whether that will do; a longer duplicate window does.
     pub good: bool,
+    /// Whether the engine can do with it: nothing is lost or repeated that it needs, and what it says
+    /// is taken. Limits of age are whoever made the stream's choice; so are those of size, unless what
+    /// they would drop is a record that nobody has read, or what they would refuse is a decision.
+    pub safe: bool,
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Row { stream, field, expected, actual, .. } = self;
+        write!(f, "stream {stream}: {field} is {actual}, {expected} is needed")
+    }
 }
 
 /// Makes the streams that are missing, and compares all of them with the settings.
@@ -98,49 +109,17 @@ pub async fn check(
     let mut rows = Vec::new();
     for expected in configs(subjects, settings) {
         match connection.stream_info(&expected.name).await {
-            Ok(info) => compare(&expected, &info.config, &mut rows),
+            Ok(info) => compare(subjects, &expected, &info.config, &mut rows),
             Err(NatsError::NoStream { stream }) => rows.push(Row {
                 stream,
                 field: "stream",
                 expected: "present".into(),
                 actual: "absent".into(),
                 good: false,
+                safe: false,
             }),
             Err(error) => return Err(error),
         }
-    }
-    Ok(rows)
-}
-
-/// What of a city's streams, as they are, would lose or repeat messages: rows that are not good.
-///
-/// Limits of age are whoever made the stream's choice; so are those of size, unless what they would
-/// drop is a record that nobody has read, or what they would refuse is what the engine says.
-///
-/// # Errors
-/// A stream is missing, or the server does not answer.
-pub async fn unsafe_rows(
-    connection: &Connection,
-    subjects: &Subjects,
-) -> Result<Vec<Row>, NatsError> {
-    let mut rows = Vec::new();
-    for expected in configs(subjects, &StreamSettings::default()) {
-        let actual = connection.stream_info(&expected.name).await?.config;
-        compare(&expected, &actual, &mut rows);
-        let discards = expected.discard != actual.discard;
-        let is_input = expected.name == subjects.in_stream();
-        let per_subject = expected.name != subjects.out_stream();
-        rows.retain(|row| {
-            let matters = match row.field {
-                "retention" | "duplicate_window" | "storage" | "no_ack" | "subjects" => true,
-                // A window's last decision is the one that counts; of records and receipts every one.
-                "max_msgs_per_subject" => per_subject,
-                "max_msgs" | "max_bytes" => discards,
-                "max_msg_size" => !is_input,
-                _ => false,
-            };
-            row.stream != expected.name || !row.good && matters
-        });
     }
     Ok(rows)
 }
@@ -181,10 +160,11 @@ fn configs(subjects: &Subjects, settings: &StreamSettings) -> [Config; 4] {
 }
 
 /// Appends one row per field.
-fn compare(expected: &Config, actual: &Config, rows: &mut Vec<Row>) {
+fn compare(subjects: &Subjects, expected: &Config, actual: &Config, rows: &mut Vec<Row>) {
     let mut row = |field, expected_text: String, actual_text: String, good: bool| {
         let stream = expected.name.clone();
-        rows.push(Row { stream, field, expected: expected_text, actual: actual_text, good });
+        let safe = good || !matters(subjects, field, expected, actual);
+        rows.push(Row { stream, field, expected: expected_text, actual: actual_text, good, safe });
     };
     macro_rules! same {
         ($($name:literal $field:ident),*) => {
@@ -208,4 +188,16 @@ fn compare(expected: &Config, actual: &Config, rows: &mut Vec<Row>) {
         format!("{:?}", actual.duplicate_window),
         actual.duplicate_window >= expected.duplicate_window,
     );
+}
+
+/// Whether the engine cannot do with another value of that field than was asked for.
+fn matters(subjects: &Subjects, field: &str, expected: &Config, actual: &Config) -> bool {
+    match field {
+        "retention" | "duplicate_window" | "storage" | "no_ack" | "subjects" => true,
+        // A window's last decision is the one that counts; of records and receipts every one.
+        "max_msgs_per_subject" => expected.name != subjects.out_stream(),
+        "max_msgs" | "max_bytes" => expected.discard != actual.discard,
+        "max_msg_size" => expected.name != subjects.in_stream(),
+        _ => false,
+    }
 }

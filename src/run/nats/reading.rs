@@ -24,6 +24,16 @@ pub(super) struct Reader<'a> {
     pub(super) ended: Option<u64>,
 }
 
+/// How long nothing has come.
+struct Silence {
+    /// Since when neither records nor clocks have.
+    quiet: Quiet,
+    /// When a record came last that was no clock.
+    heard: Instant,
+    /// The clock record that ended a recorded stream's last tick.
+    ended: Option<u64>,
+}
+
 impl Reader<'_> {
     /// Hands on what comes, and tells the time when nothing does. Dropped anywhere, it loses nothing
     /// that the next run would not read again.
@@ -36,8 +46,8 @@ impl Reader<'_> {
     ) -> Result<(), NatsError> {
         let clock = Clock::new(connection, subjects);
         let mut live = Live::on_stderr();
-        let (mut quiet, mut heard) = (Quiet::new(Instant::now()), Instant::now());
-        let mut ended = self.ended;
+        let now = Instant::now();
+        let mut silence = Silence { quiet: Quiet::new(now), heard: now, ended: self.ended };
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
@@ -46,11 +56,11 @@ impl Reader<'_> {
                 let _ = self.shared.recorded.set(recorded);
             }
             if !batch.is_empty() {
-                quiet.heard(now);
+                silence.quiet.heard(now);
                 if ends_with_clock(&batch) {
-                    ended = Some(progress.last_sequence);
+                    silence.ended = Some(progress.last_sequence);
                 } else {
-                    heard = now;
+                    silence.heard = now;
                 }
                 if engine.send(batch).await.is_err() {
                     return Ok(());
@@ -68,35 +78,47 @@ impl Reader<'_> {
                 Err(NatsError::Unreachable { .. }) => continue,
                 ready => ready?,
             }
-            let last = progress.last_sequence;
-            let told = if source.recorded() == Some(true) {
-                if ended == Some(last) || heard.elapsed() < RECORDED_QUIET {
-                    Ok(())
-                } else {
-                    // One whose answer is lost is not put there twice; it comes as a batch.
-                    clock.at(&self.next_tick(), last).await.map(|came| ended = came.or(ended))
-                }
-            } else if source.recorded() == Some(false) && quiet.is_due(now) {
-                // Before a record has told, there is no time to tell: a recorded one may follow.
-                quiet.heard(now);
-                clock.tick(last).await.map(|_| ())
-            } else {
-                Ok(())
-            };
-            match told {
+            let (last, recorded) = (progress.last_sequence, source.recorded());
+            match self.tell_time(&clock, recorded, last, &mut silence).await {
                 Err(NatsError::Request { reason, .. }) => {
                     tracing::warn!(reason, "time is told later");
                     continue;
                 }
                 told => told?,
             }
-            let recorded = source.recorded() == Some(true);
-            let complete = !recorded || ended == Some(progress.last_sequence);
+            let complete = recorded != Some(true) || silence.ended == Some(last);
             let idle = self.settings.stop_when_idle;
-            if complete && idle.is_some_and(|idle| heard.elapsed() >= idle) {
+            if complete && idle.is_some_and(|idle| silence.heard.elapsed() >= idle) {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells the time where it is due, behind the last message.
+    async fn tell_time(
+        &self,
+        clock: &Clock,
+        recorded: Option<bool>,
+        last: u64,
+        silence: &mut Silence,
+    ) -> Result<(), NatsError> {
+        let now = Instant::now();
+        match recorded {
+            Some(true)
+                if silence.ended != Some(last) && silence.heard.elapsed() >= RECORDED_QUIET =>
+            {
+                // One whose answer is lost is not put there twice; it comes as a batch.
+                let came = clock.at(&self.next_tick(), last).await?;
+                silence.ended = came.or(silence.ended);
+            }
+            Some(false) if silence.quiet.is_due(now) => {
+                silence.quiet.heard(now);
+                clock.tick(last).await?;
+            }
+            // Before a record has told, there is no time to tell: a recorded one may follow.
+            _ => {}
+        }
+        Ok(())
     }
 
     /// When the tick after the last begins.
