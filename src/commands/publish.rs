@@ -15,6 +15,9 @@ Examples:
 Every line becomes one message, in order, with its time in the header Iceshop-At; a stream that
 begins so is a recorded one, and the engine takes its times from there.";
 
+/// What a live stream makes of times.
+const LIVE: &str = "records happen when they arrive, whatever `at` says in the file";
+
 /// What `iceshop publish` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,15 +57,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bar = spinner("{spinner} {human_pos} records, {per_sec}");
     let published = block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop publish").await?;
-        if is_recorded(&connection, &subjects).await? == Some(false) {
-            let stream = subjects.in_stream();
+        let stream = subjects.in_stream();
+        let known = is_recorded(&connection, &subjects).await?;
+        if known == Some(false) {
             eprintln!(
-                "note       stream {stream} is a live one (its first record carries no time): records \
-                 happen when they arrive, whatever `at` says in the file"
+                "note       stream {stream} is a live one (its first record carries no time): {LIVE}"
             );
         }
         let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
-        Ok(publish_file(&connection, &subjects, lines, &settings, tell).await?)
+        let published = publish_file(&connection, &subjects, lines, &settings, tell).await?;
+        if known.is_none()
+            && published.dated > 0
+            && is_recorded(&connection, &subjects).await? == Some(false)
+        {
+            eprintln!(
+                "note       the first record of {} carries no time (`at`), which makes stream {stream} a \
+                 live one, though {} later messages carry one: {LIVE}; if it is meant to be a recorded \
+                 one, delete the city's streams, make them anew (iceshop nats init), and begin with a \
+                 record that has its time",
+                args.file,
+                count(published.dated)
+            );
+        }
+        Ok::<_, Failure>(published)
     })?;
     bar.finish_and_clear();
     let [records, messages, raw] =

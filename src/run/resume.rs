@@ -56,11 +56,11 @@ pub(super) async fn refuse_unsafe(
         );
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
     }
-    note_limits(&rows);
+    note_limits(&rows, subjects);
     let input = StreamState::of(connection, &subjects.in_stream()).await?;
     for other in outputs(subjects) {
         let state = StreamState::of(connection, &other).await?;
-        if state.made_ns < input.made_ns && state.last > 0 {
+        if state.had_before(&input) {
             let StreamState { stream, made, .. } = &state;
             let error = format!(
                 "stream {stream} was made at {made}, before {} (at {}), and holds what another \
@@ -75,14 +75,19 @@ pub(super) async fn refuse_unsafe(
     Ok(())
 }
 
-/// Says on standard error what streams are allowed to drop: that is for whoever made them to know.
-fn note_limits(rows: &[Row]) {
-    let limits = ["max_age", "max_msgs", "max_bytes", "max_msgs_per_subject"];
-    for row in rows.iter().filter(|row| !row.good && limits.contains(&row.field)) {
-        let Row { stream, field, actual, .. } = row;
-        eprintln!(
-            "note       stream {stream} has a limit, and what is beyond it goes: {field} is {actual}"
-        );
+/// Says on standard error what streams drop or refuse: that is for whoever made them to know.
+fn note_limits(rows: &[Row], subjects: &Subjects) {
+    let input = subjects.in_stream();
+    for Row { stream, field, actual, .. } in rows.iter().filter(|row| !row.good) {
+        let what = match *field {
+            "max_age" => "what is older goes",
+            "max_msg_size" => "what is longer is refused",
+            "max_consumers" => "no more read at a time",
+            "max_msgs" | "max_bytes" if *stream == input => "what is beyond it is refused",
+            "max_msgs" | "max_bytes" | "max_msgs_per_subject" => "what is beyond it goes",
+            _ => continue,
+        };
+        eprintln!("note       stream {stream} has a limit, and {what}: {field} is {actual}");
     }
 }
 

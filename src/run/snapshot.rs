@@ -108,6 +108,11 @@ impl Folder {
         Ok(bytes)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn path_of(&self, sequence: u64) -> PathBuf {
         self.path.join(format!("{}{sequence:020}{}", NAME.0, NAME.1))
     }

@@ -199,6 +199,29 @@ fn streams_that_would_lose_or_repeat_messages_are_refused() {
     assert!(said.contains("duplicate_window is 5s, 120s is needed"), "{said}");
 }
 
+/// A file whose first record has no time makes a live stream: whoever published it hears of that, and
+/// the engine says what else the streams do not take.
+#[test]
+fn what_the_first_record_makes_of_a_stream_is_told() {
+    let server = NatsServer::start();
+    on(&server, &["nats", "init"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("day.jsonl");
+    let undated = r#"{"kind":"clock"}"#;
+    let dated = r#"{"kind":"clock","at":"2026-05-01T12:00:00Z"}"#;
+    std::fs::write(&file, format!("{undated}\n{dated}\n{dated}\n")).unwrap();
+    let publish = || {
+        let file = file.to_str().unwrap();
+        let published = output(&["publish", file, "--nats", &server.url(), "--city", CITY]);
+        assert!(published.status.success());
+        String::from_utf8_lossy(&published.stderr).into_owned()
+    };
+    let said = publish();
+    assert!(said.contains("the first record of") && said.contains("2 later messages"), "{said}");
+    let said = publish();
+    assert!(said.contains("is a live one (its first record carries no time)"), "{said}");
+}
+
 /// What stands after a log's decisions: the last message of every window that is not over.
 fn standing(decisions: &str) -> Vec<String> {
     let mut last = std::collections::BTreeMap::new();

@@ -164,6 +164,18 @@ fn an_input_stream_made_anew_while_the_engine_runs_ends_the_run() {
     town.is_whole();
 }
 
+/// Streams that held nothing when the input stream was made anew are not another one's.
+#[test]
+fn an_input_stream_made_anew_before_anything_was_decided_is_decided() {
+    let town = Town::build();
+    town.delete(Subjects::in_stream);
+    town.succeed(&["nats", "init"]);
+    town.succeed(&["publish", town.events().to_str().unwrap()]);
+    town.finish();
+    assert!(town.finish().contains("going on after it"));
+    town.is_whole();
+}
+
 /// An engine that has nothing to do waits for its server as a busy one does.
 #[test]
 fn a_server_that_goes_while_nothing_comes_is_waited_for() {

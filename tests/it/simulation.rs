@@ -2,10 +2,12 @@
 //!
 //! The log is reordered, repeated and damaged, and has holes; in every other one the broker's clock
 //! dates it, which jumps by an hour now and then. The source hands messages out again, or loses them on
-//! the way. The engine dies between any two steps; the sink refuses messages, or takes them and forgets
-//! to say so; the disk tears snapshots and flips bits of them. After every step the sink holds the beginning of what a run that never dies decides, and at
-//! the end all of it, with one outcome for every record. `ICESHOP_SEED=n` replays one simulation,
-//! `ICESHOP_CASES=n` makes that many.
+//! the way. The engine dies between any two steps, and at any point of writing a snapshot. The sink
+//! refuses messages, for now or for good, takes them and forgets to say so, or takes none for long. The
+//! disk is full, loses what was not synchronised, tears snapshots and flips bits of them. After every
+//! step the sink holds the beginning of what a run that never dies decides, and at the end all of it,
+//! with one outcome for every record. `ICESHOP_SEED=n` replays one simulation, `ICESHOP_CASES=n` makes
+//! that many.
 
 use crate::support::{
     Dice, city_log, decision_lines, for_each_seed, inbounds, receipt_lines, record_lines, run,
@@ -23,7 +25,7 @@ use iceshop::scenario::City;
 use iceshop::translate::Dating;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use tempfile::TempDir;
 
 /// What the engine hands to the sink, in this order.
@@ -136,6 +138,19 @@ impl Process {
     }
 }
 
+/// How many messages may wait for the sink before the engine reads no more.
+const MOST_WAITING: usize = 400;
+
+/// What became of a message.
+enum Fate {
+    /// Taken, and said so.
+    Done,
+    /// Not taken, or taken and not said so: it is handed over again.
+    Open,
+    /// Refused for good, or the engine died of it.
+    Fatal,
+}
+
 /// What is there when the engine is not.
 struct World {
     /// The messages that the input stream still has.
@@ -144,6 +159,8 @@ struct World {
     expected: Vec<Vec<u8>>,
     published: Vec<Vec<u8>>,
     receipts: BTreeMap<(u64, Option<u32>), Vec<u8>>,
+    /// How many messages the sink will not answer from now on.
+    stalled: i64,
 }
 
 impl World {
@@ -152,10 +169,17 @@ impl World {
         self.log.partition_point(|inbound| inbound.sequence < order.next())
     }
 
-    /// Takes the first message, if it does not fail; whether it was taken and said so.
-    fn deliver(&mut self, message: &Message, disk: &Folder, dice: &mut Dice) -> bool {
-        if dice.chance(10) {
-            return false;
+    /// Takes the first message, unless something is in the way.
+    fn deliver(&mut self, message: &Message, disk: &Folder, dice: &mut Dice) -> Fate {
+        if self.stalled > 0 {
+            self.stalled -= 1;
+            return Fate::Open;
+        }
+        match dice.roll(0, 9_999) {
+            0..=9 => self.stalled = dice.roll(10, 2_000),
+            10..=19 => return Fate::Fatal,
+            20..=999 => return Fate::Open,
+            _ => {}
         }
         match message {
             Message::Decision(number, line) => {
@@ -174,15 +198,68 @@ impl World {
             }
             Message::Snapshot(snapshot) => {
                 let (position, params, state) = &**snapshot;
-                let state = Box::new(Cursor::new(state.clone()));
-                disk.write(position, Saving { params: params.clone(), state }).unwrap();
-                if dice.chance(25) {
-                    spoil(disk, dice);
-                }
+                let saving = |state| Saving { params: params.clone(), state: Box::new(state) };
+                return write(disk, position, &saving, state, dice);
             }
         }
         // Taken; that may be forgotten.
-        !dice.chance(5)
+        if dice.chance(5) { Fate::Open } else { Fate::Done }
+    }
+}
+
+/// Writes a snapshot, well or not: the disk is full half-way, the engine dies before the file has its
+/// name, or after that and what the file holds was lost, or is damaged later.
+fn write(
+    disk: &Folder,
+    position: &Position,
+    saving: &dyn Fn(Box<dyn Read + Send>) -> Saving,
+    state: &[u8],
+    dice: &mut Dice,
+) -> Fate {
+    let held = |folder: &Folder| -> Vec<_> {
+        let list = folder.list().unwrap().into_iter();
+        list.map(|(_, path)| (fs::read(&path).unwrap(), path)).collect()
+    };
+    match dice.roll(0, 99) {
+        0..=9 => {
+            let before = held(disk);
+            let part = Cursor::new(state[..dice.roll(0, state.len() as i64) as usize].to_vec());
+            let full = part.chain(Full);
+            assert!(disk.write(position, saving(Box::new(full))).is_err());
+            assert!(held(disk) == before, "a disk that is full costs no other snapshot");
+            Fate::Done
+        }
+        10..=19 => {
+            let elsewhere = in_memory();
+            let scratch = Folder::open(elsewhere.path(), 1).unwrap();
+            scratch.write(position, saving(Box::new(Cursor::new(state.to_vec())))).unwrap();
+            let whole = &scratch.list().unwrap()[0].1;
+            let mut bytes = fs::read(whole).unwrap();
+            if dice.chance(50) {
+                bytes.truncate(dice.roll(0, bytes.len() as i64) as usize);
+            }
+            // The name it has while it is written, or the one it gets.
+            let named = dice.chance(50);
+            let name = if named { whole.file_name().unwrap() } else { "snapshot.tmp".as_ref() };
+            fs::write(disk.path().join(name), bytes).unwrap();
+            Fate::Fatal
+        }
+        luck => {
+            disk.write(position, saving(Box::new(Cursor::new(state.to_vec())))).unwrap();
+            if luck < 40 {
+                spoil(disk, dice);
+            }
+            if dice.chance(5) { Fate::Open } else { Fate::Done }
+        }
+    }
+}
+
+/// A disk without space.
+struct Full;
+
+impl Read for Full {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
     }
 }
 
@@ -190,6 +267,9 @@ impl World {
 fn spoil(disk: &Folder, dice: &mut Dice) {
     let newest = &disk.list().unwrap()[0].1;
     let mut bytes = fs::read(newest).unwrap();
+    if bytes.is_empty() {
+        return;
+    }
     let at = dice.roll(0, bytes.len() as i64 - 1) as usize;
     if dice.chance(50) {
         bytes.truncate(at);
@@ -258,32 +338,41 @@ fn simulate(seed: u64) -> (u64, u64) {
     let expected = whole.decisions.iter().map(|d| decision_lines(std::slice::from_ref(d)));
     let expected = expected.collect();
     let (published, receipts) = (Vec::new(), BTreeMap::new());
-    let mut world = World { log, expected, published, receipts };
+    let mut world = World { log, expected, published, receipts, stalled: 0 };
     let folder = in_memory();
     let mut disk = Folder::open(folder.path(), dice.roll(1, 3) as usize).unwrap();
     let mut process = Process::start(&mut disk, &world, 1);
-    let (mut deaths, mut restored, mut closed) = (0, 0, false);
+    let (mut deaths, mut restored, mut closed, mut dead) = (0, 0, false, false);
     loop {
         match dice.roll(0, 99) {
-            0..=34 if world.place(process.order) < world.log.len() => {
+            0..=34
+                if world.place(process.order) < world.log.len()
+                    && process.queue.len() < MOST_WAITING =>
+            {
                 let batch = process.read(&world, dice.roll(1, 20) as usize, dice);
                 process.take(&batch);
             }
             35..=46 if !closed => process.snapshot(),
-            47..=54 => {
-                deaths += 1;
-                closed = false;
-                process = Process::start(&mut disk, &world, dice.roll(1, 2) as usize);
-                restored += (process.position.sequence > 0) as u64;
-            }
+            47..=54 => dead = true,
             _ => {
                 for _ in 0..dice.roll(1, 60) {
                     let Some(message) = process.queue.front() else { break };
-                    if world.deliver(message, &disk, dice) {
-                        process.queue.pop_front();
+                    match world.deliver(message, &disk, dice) {
+                        Fate::Done => drop(process.queue.pop_front()),
+                        Fate::Open => {}
+                        Fate::Fatal => dead = true,
+                    }
+                    if dead {
+                        break;
                     }
                 }
             }
+        }
+        if std::mem::take(&mut dead) {
+            deaths += 1;
+            closed = false;
+            process = Process::start(&mut disk, &world, dice.roll(1, 2) as usize);
+            restored += (process.position.sequence > 0) as u64;
         }
         if world.place(process.order) == world.log.len() && !closed {
             closed = true;

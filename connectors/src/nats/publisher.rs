@@ -66,6 +66,8 @@ pub struct Published {
     pub raw: u64,
     /// Messages.
     pub messages: u64,
+    /// Of them, those that carry a time.
+    pub dated: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
 }
@@ -118,6 +120,7 @@ pub async fn publish_file(
             published.records += prepared.records;
             published.raw += prepared.raw;
             published.messages += 1;
+            published.dated += u64::from(prepared.at.is_some());
             published.bytes += prepared.body.len() as u64;
             let id = settings.message_ids.as_ref().map(|it| (it.as_str(), published.messages));
             flight.push(outgoing(prepared, &stream, id)).await?;

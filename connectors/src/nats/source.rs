@@ -48,6 +48,8 @@ pub struct StreamState {
     pub first: u64,
     /// The last message that it has had.
     pub last: u64,
+    /// When the first message that it holds came, in nanoseconds of Unix time; none if it holds none.
+    pub first_ns: Option<i128>,
 }
 
 impl StreamState {
@@ -58,9 +60,18 @@ impl StreamState {
     pub async fn of(connection: &Connection, stream: &str) -> Result<StreamState, NatsError> {
         let info = connection.stream_info(stream).await?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        let first = if info.state.messages == 0 { last + 1 } else { first };
+        let empty = info.state.messages == 0;
+        let first = if empty { last + 1 } else { first };
+        let first_ns = (!empty).then(|| info.state.first_timestamp.unix_timestamp_nanos());
         let (made, made_ns) = (instant(info.created), info.created.unix_timestamp_nanos());
-        Ok(StreamState { stream: stream.to_owned(), made, made_ns, first, last })
+        Ok(StreamState { stream: stream.to_owned(), made, made_ns, first, last, first_ns })
+    }
+
+    /// Whether it is older than the other stream, and had messages before that was made. One that is
+    /// older and has lost what it held counts as such.
+    pub fn had_before(&self, other: &StreamState) -> bool {
+        let first_ns = self.first_ns.unwrap_or(i128::MIN);
+        self.made_ns.max(first_ns) < other.made_ns && self.last > 0
     }
 }
 

@@ -180,7 +180,8 @@ fn compare(subjects: &Subjects, expected: &Config, actual: &Config, rows: &mut V
         "subjects" subjects, "retention" retention, "storage" storage, "discard" discard,
         "max_age" max_age, "max_bytes" max_bytes, "max_msgs" max_messages,
         "max_msgs_per_subject" max_messages_per_subject, "max_msg_size" max_message_size,
-        "num_replicas" num_replicas, "no_ack" no_ack
+        "max_consumers" max_consumers, "num_replicas" num_replicas, "no_ack" no_ack,
+        "discard_new_per_subject" discard_new_per_subject, "sealed" sealed
     );
     row(
         "duplicate_window",
@@ -193,7 +194,14 @@ fn compare(subjects: &Subjects, expected: &Config, actual: &Config, rows: &mut V
 /// Whether the engine cannot do with another value of that field than was asked for.
 fn matters(subjects: &Subjects, field: &str, expected: &Config, actual: &Config) -> bool {
     match field {
-        "retention" | "duplicate_window" | "storage" | "no_ack" | "subjects" => true,
+        "retention"
+        | "duplicate_window"
+        | "storage"
+        | "no_ack"
+        | "subjects"
+        | "discard_new_per_subject" => true,
+        // A log that is complete can be decided all the same.
+        "sealed" => expected.name != subjects.in_stream(),
         // A window's last decision is the one that counts; of records and receipts every one.
         "max_msgs_per_subject" => expected.name != subjects.out_stream(),
         "max_msgs" | "max_bytes" => expected.discard != actual.discard,

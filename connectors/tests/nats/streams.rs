@@ -13,7 +13,7 @@ async fn init_is_idempotent_and_reports_differences() {
     let city = city().await;
     let settings = StreamSettings::default();
     let again = init(&city.connection, &city.subjects, &settings).await.unwrap();
-    assert_eq!(again.len(), 4 * 12);
+    assert_eq!(again.len(), 4 * 15);
     assert!(again.iter().all(|row| row.good));
     let other = StreamSettings {
         duplicate_window: Duration::from_secs(600),
@@ -26,6 +26,31 @@ async fn init_is_idempotent_and_reports_differences() {
     let bytes = bad.iter().find(|row| row.field == "max_bytes").unwrap();
     assert_eq!(bytes.stream, "ICESHOP_TEST_CITY_IN");
     assert_eq!((bytes.expected.as_str(), bytes.actual.as_str()), ("1048576", "-1"));
+}
+
+/// The most of one subject refused instead of dropped, and streams that are closed for ever: the server
+/// makes neither from the beginning.
+#[tokio::test]
+async fn what_would_refuse_decisions_is_told() {
+    let city = city().await;
+    let jetstream = city.connection.jetstream();
+    let (connection, subjects) = (&city.connection, &city.subjects);
+    let change = async |stream: &str, change: fn(&mut Config)| {
+        let mut config = jetstream.get_stream(stream).await.unwrap().cached_info().config.clone();
+        change(&mut config);
+        jetstream.update_stream(config).await.unwrap();
+        let rows = check(connection, subjects, &StreamSettings::default()).await.unwrap();
+        let told = rows.iter().filter(|row| !row.safe && row.stream == stream);
+        told.map(|row| row.field).collect::<Vec<_>>()
+    };
+    let per_subject = |it: &mut Config| {
+        it.discard = DiscardPolicy::New;
+        (it.max_messages_per_subject, it.discard_new_per_subject) = (1, true);
+    };
+    assert_eq!(change(&subjects.out_stream(), per_subject).await, ["discard_new_per_subject"]);
+    let seal = |it: &mut Config| it.sealed = true;
+    assert_eq!(change(&subjects.receipt_stream(), seal).await, ["sealed"]);
+    assert_eq!(change(&subjects.in_stream(), seal).await, [""; 0]);
 }
 
 /// What a stream may not be: each alone is told, by stream and field; and what it may well be.
@@ -57,11 +82,13 @@ async fn what_would_lose_or_repeat_messages_is_told() {
         (&receipt, |it| it.max_messages_per_subject = 1, "max_msgs_per_subject"),
         (&dlq, |it| it.subjects = vec!["elsewhere".into()], "subjects"),
     ];
-    let good: [(&str, Change); 4] = [
+    let good: [(&str, Change); 6] = [
         (&r#in, |it| it.max_age = Duration::from_secs(9_999)),
         (&r#in, |it| it.max_messages = 99),
         (&out, |it| it.max_messages_per_subject = 1),
         (&receipt, |it| it.max_messages = 99),
+        (&r#in, |it| it.max_message_size = 1_000),
+        (&r#in, |it| it.max_consumers = 3),
     ];
     let bad = bad.into_iter().map(|(name, change, field)| (name, change, Some(field)));
     let good = good.into_iter().map(|(name, change)| (name, change, None));
