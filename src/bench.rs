@@ -28,7 +28,7 @@ use crate::failure::{Failure, Kind as FailureKind, OrFail};
 use crate::run::pipeline::Pipeline;
 use crate::run::summary::{Summary, cpu_ms, rss_kib};
 use crate::translate::Dating;
-use dataflows::flow::Standings;
+use dataflows::flow::{Crew, Standings};
 use dataflows::market::Params;
 use jiff::Timestamp;
 use open_loop::{Offered, Rig};
@@ -51,8 +51,10 @@ pub struct Settings {
     pub each: Duration,
     /// A rate is sustained if its p99 stays below this; the first that is not is the last.
     pub sustained_p99: Duration,
-    /// Worker threads of the dataflow.
+    /// Worker threads of the dataflow, in each process.
     pub workers: usize,
+    /// Processes that share the dataflow.
+    pub processes: usize,
     /// What decisions depend on; the tick is chosen by the first rate.
     pub params: Params,
     /// Whether snapshots are kept meanwhile, and a restart is tried at the end.
@@ -61,16 +63,16 @@ pub struct Settings {
     pub began: Timestamp,
 }
 
-/// Loads, then offers at every rate in turn.
+/// Loads, then offers at every rate in turn, to an engine with those workers.
 ///
 /// # Errors
 /// The trace cannot be read, or ends before anything was measured.
-pub fn run(settings: &Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Failure> {
+pub fn run(settings: &Settings, crew: Crew, tell: &mut dyn FnMut(&str)) -> Result<Report, Failure> {
     let mut workload = Workload::open(&settings.kind)?;
     let tick_ms = tick_ms(&settings.kind, settings.rates[0]);
     let params = Params { tick_ms, ..settings.params.clone() };
     let (workers, standings) = (settings.workers, Standings::default());
-    let mut rig = Rig::new(Pipeline::new(params.clone(), workers, Dating::Required, standings));
+    let mut rig = Rig::new(Pipeline::new(params.clone(), crew, Dating::Required, standings));
     let load = load(&mut workload, &mut rig)?;
     tell(&load.text());
     let keeper = settings.snapshots.as_ref().map(|asked| Keeper::begin(asked, &mut rig));

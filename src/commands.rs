@@ -6,6 +6,8 @@ pub mod check;
 
 pub mod city;
 
+pub mod cluster;
+
 pub mod diff;
 
 pub mod dlq;

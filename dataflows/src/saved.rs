@@ -17,7 +17,7 @@ use std::io::{self, Cursor, Read, Write};
 pub const STATE_VERSION: u32 = 6;
 
 /// The bytes are not the state that was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the state cannot be read: {0}")]
 pub struct Unreadable(pub String);
 
@@ -106,6 +106,11 @@ impl Write for Pieces<'_> {
     }
 }
 
+/// State as bytes.
+pub(crate) fn bytes<S: Serialize + ?Sized>(state: &S) -> Vec<u8> {
+    bincode::serialize(state).expect("state is bytes")
+}
+
 /// State from its bytes.
 ///
 /// # Errors
@@ -147,6 +152,11 @@ impl<'a> Writer<'a> {
         let before = self.pieces.taken();
         self.pieces.put(market)?;
         Ok(self.pieces.taken() - before)
+    }
+
+    /// Writes a market that is bytes already.
+    pub(crate) fn bytes(&mut self, market: &[u8]) -> io::Result<()> {
+        self.pieces.write_all(market)
     }
 
     /// Writes what was written: products, and the sizes of their markets.

@@ -23,8 +23,10 @@ pub struct Setting {
     pub began: String,
     /// A rate is sustained if its p99 stays below this.
     pub sustained_p99_ms: f64,
-    /// Workers of the dataflow.
+    /// Workers of the dataflow, in each process.
     pub workers: usize,
+    /// Processes that share the dataflow; CPU time and memory are the first one's.
+    pub processes: usize,
     /// A tick of logical time, in milliseconds.
     pub tick_ms: i64,
 }
@@ -175,6 +177,7 @@ impl Report {
                 began: settings.began.to_string(),
                 sustained_p99_ms,
                 workers: settings.workers,
+                processes: settings.processes,
                 tick_ms: params.tick_ms,
             },
             load,
@@ -196,11 +199,20 @@ impl Report {
 
     /// A page of Markdown.
     pub fn markdown(&self) -> String {
-        let Setting { workload, machine, version, began, workers, tick_ms, .. } = &self.setting;
+        let Setting { workload, machine, version, began, workers, processes, tick_ms, .. } =
+            &self.setting;
         let mut page = format!(
             "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {tick_ms} \
              ms of logical time\n\n",
-            if *workers == 1 { "one worker".into() } else { format!("{workers} workers") },
+            match (*workers, *processes) {
+                (1, 1) => "one worker".into(),
+                (workers, 1) => format!("{workers} workers"),
+                (workers, processes) => {
+                    format!(
+                        "{processes} processes (CPU and memory: the first one's) of {workers} workers"
+                    )
+                }
+            },
         );
         let Load { records, seconds, cpu_seconds, live_intents, gap_ppm, .. } = &self.load;
         let _ = write!(

@@ -1,5 +1,6 @@
 //! `iceshop bench`: the engine under a load that does not wait for it.
 
+use super::cluster::ClusterArgs;
 use super::files::{distinct, save};
 use super::pace::PaceArgs;
 use super::say;
@@ -77,9 +78,12 @@ pub struct Args {
     #[arg(long, short, default_value_t = 1, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
+    /// Whether this is one of several processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Keep snapshots meanwhile, in folders of the bench's own in this one, and at the end restart
     /// from the first of them, which is of what was loaded
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "hosts")]
     pub snapshots: Option<PathBuf>,
     /// How often a snapshot is made.
     #[command(flatten)]
@@ -153,8 +157,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Usage, anyhow::anyhow!(error)));
     }
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
-    let settings = settings(args, params);
-    let report = bench::run(&settings, &mut |line| eprintln!("{line}"))?;
+    let mut settings = settings(args, params);
+    let Some(crew) = args.cluster.crew(settings.workers)? else { return Ok(()) };
+    settings.processes = crew.processes();
+    let report = bench::run(&settings, crew, &mut |line| eprintln!("{line}"))?;
     if let Some(path) = &args.svg {
         save(path, &picture::draw(&report))?;
     }
@@ -203,5 +209,6 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
     let pace = args.pace.pace();
     let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
     let began = Timestamp::now();
-    Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }
+    let processes = 1;
+    Settings { kind, rates, each, sustained_p99, workers, processes, params, snapshots, began }
 }

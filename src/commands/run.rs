@@ -1,6 +1,7 @@
 //! `iceshop run`: the engine, from a file, from NATS, or on the embedded city.
 
 use super::city::CityArgs;
+use super::cluster::ClusterArgs;
 use super::files::{distinct, save};
 use super::nats::{NatsArgs, block_on};
 use super::pace::PaceArgs;
@@ -15,7 +16,7 @@ use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
 use connectors::file::STANDARD;
-use dataflows::flow::{Profile, Standings};
+use dataflows::flow::{Crew, Profile, Standings};
 use dataflows::market::Params;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -27,10 +28,12 @@ Examples:
   iceshop run --record city.jsonl > decisions.jsonl  and keep both sides of it
   iceshop run --input day.jsonl.zst --output out.jsonl --receipts receipts.jsonl
   iceshop run --nats nats://localhost:4222 --city istanbul
+  iceshop run --hosts hosts.txt --nats nats://localhost:4222 --city istanbul
+  iceshop run --hosts hosts.txt --process 1          and its second process, on the second host
 
 A file holds one record a line, {\"at\": ..., \"kind\": ..., ...}, plain or zstd; - is standard
 input or output. The same records give the same decisions, byte for byte, whatever --workers,
---batch and --h3-resolution are.";
+--hosts, --batch and --h3-resolution are.";
 
 /// The heading of the flags that describe the embedded city.
 const CITY: &str = "Embedded city";
@@ -63,7 +66,7 @@ pub struct Args {
     pub plot: Option<String>,
     /// Print what share of the engine's time each operator of the dataflow took, with one worker:
     /// measured as wall time, and by that share as CPU time
-    #[arg(long, conflicts_with_all = ["workers", "nats"])]
+    #[arg(long, conflicts_with_all = ["workers", "nats", "hosts"])]
     pub profile: bool,
     /// Compare every market with a plain greedy on it every twenty minutes; it changes no decision
     #[arg(long, conflicts_with = "nats")]
@@ -79,6 +82,9 @@ pub struct Args {
     #[arg(long, default_value_t = 1_024, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch: u32,
+    /// Whether this is one of several processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// The engine's parameters.
     #[command(flatten)]
     pub params: ParamArgs,
@@ -189,9 +195,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ("--plot", args.plot.as_deref()),
     ])?;
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
+    let Some(crew) = args.cluster.crew(args.workers as usize)? else { return Ok(()) };
     let summary = match args.connect.nats {
-        Some(_) => on_nats(args, params)?,
-        None => on_files(args, params)?,
+        Some(_) => on_nats(args, params, crew)?,
+        None => on_files(args, params, crew)?,
     };
     if let Some(path) = &args.plot {
         save(path, &summary.plot)?;
@@ -200,10 +207,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Runs the engine on a city's streams.
-fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
+fn on_nats(args: &Args, params: Params, crew: Crew) -> Result<Summary, Failure> {
     let settings = nats::Settings {
         params,
-        workers: args.workers as usize,
         batch: args.batch as usize,
         all_receipts: args.nats.all_receipts,
         stop_when_idle: args.nats.stop_when_idle,
@@ -212,19 +218,18 @@ fn on_nats(args: &Args, params: Params) -> Result<Summary, Failure> {
     };
     block_on(async {
         let (connection, subjects) = args.connect.connect("iceshop run").await?;
-        nats::run(&connection, &subjects, &settings).await
+        nats::run(&connection, &subjects, &settings, crew).await
     })
 }
 
 /// Runs the engine on a file, or on the embedded city.
-fn on_files(args: &Args, params: Params) -> Result<Summary, Failure> {
+fn on_files(args: &Args, params: Params, crew: Crew) -> Result<Summary, Failure> {
     let standings = Standings::new(args.greedy);
     let (pipeline, profile) = if args.profile {
         let (pipeline, profile) = Pipeline::profiled(params, Dating::Required, standings);
         (pipeline, Some(profile))
     } else {
-        let workers = args.workers as usize;
-        (Pipeline::new(params, workers, Dating::Required, standings), None)
+        (Pipeline::new(params, crew, Dating::Required, standings), None)
     };
     let terminal = args.output == "-" && std::io::stdout().is_terminal();
     let form = if terminal && !args.json { Form::Readable } else { Form::Json };

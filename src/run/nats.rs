@@ -31,6 +31,7 @@ use connectors::inbound::Inbound;
 use connectors::nats::{Connection, Durable, FlightSettings, InputSource, Sink};
 use connectors::subject::Subjects;
 use connectors::wire::Record;
+use dataflows::flow::Crew;
 use dataflows::market::Params;
 use reading::Reader;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -56,8 +57,6 @@ const INTERRUPTED: i32 = 130;
 pub struct Settings {
     /// The engine's parameters.
     pub params: Params,
-    /// Worker threads of the dataflow.
-    pub workers: usize,
     /// Records handed on at a time.
     pub batch: usize,
     /// Whether the receipts of applied records are published, too.
@@ -90,7 +89,7 @@ struct Shared {
     line: Mutex<String>,
 }
 
-/// Runs the engine on a city's streams until it is told to stop.
+/// Runs the engine, with those workers, on a city's streams until it is told to stop.
 ///
 /// # Errors
 /// A stream is missing, NATS is lost, or the broker refuses what is published for good.
@@ -101,6 +100,7 @@ pub async fn run(
     connection: &Connection,
     subjects: &Subjects,
     settings: &Settings,
+    crew: Crew,
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
     let mut snapshots = settings.snapshots.clone();
@@ -120,7 +120,7 @@ pub async fn run(
     let engine = {
         let (settings, shared, runtime) = (settings.clone(), shared.clone(), Handle::current());
         std::thread::spawn(move || {
-            match Work::begin(&settings, beginning, &shared, runtime, started) {
+            match Work::begin(&settings, crew, beginning, &shared, (runtime, started)) {
                 Ok(work) => {
                     // Whoever asked may be gone: then nothing comes, and the work ends.
                     let _ = ready.send(Ok(()));

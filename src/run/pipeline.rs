@@ -6,7 +6,7 @@ use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
-use dataflows::flow::{Flow, Profile, Standing, Standings};
+use dataflows::flow::{Crew, Flow, Profile, Standing, Standings};
 use dataflows::market::{Outcome, Params, ProductId, Time};
 use dataflows::saved::{Copier, Unreadable};
 use serde::{Deserialize, Serialize};
@@ -48,9 +48,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// An engine on that many workers, and nothing seen.
-    pub fn new(params: Params, workers: usize, dating: Dating, standings: Standings) -> Self {
-        let flow = Flow::watched(&params, workers, standings);
+    /// An engine on those workers, and nothing seen.
+    pub fn new(
+        params: Params,
+        crew: impl Into<Crew>,
+        dating: Dating,
+        standings: Standings,
+    ) -> Self {
+        let flow = Flow::watched(&params, crew, standings);
         Self::on(flow, params, dating)
     }
 
@@ -66,11 +71,11 @@ impl Pipeline {
     /// This version of the program cannot read what was saved.
     pub fn restore(
         saved: &Saved,
-        workers: usize,
+        crew: impl Into<Crew>,
         dating: Dating,
         standings: Standings,
     ) -> Result<Self, Unreadable> {
-        let start = |params: &Params| Flow::watched(params, workers, standings);
+        let start = |params: &Params| Flow::watched(params, crew, standings);
         let (engine, beside) = Engine::restore(&saved.state, start)?;
         let (newest, open): Beside = beside;
         let params = saved.params.clone();

@@ -33,8 +33,10 @@ impl Engine {
         let place: Place = (self.closed, self.done, self.sequence);
         let done: Done = (self.ticks, self.events, self.changes);
         let state = (&self.params, &self.book, &self.life, &self.inbox, &self.feedback);
+        let elsewhere = self.flow.elsewhere();
         let markets = self.flow.hold();
-        let products = || markets.iter().flat_map(|part| part.products());
+        let here = || markets.iter().flat_map(|part| part.products());
+        let products = || here().chain(elsewhere.iter().map(|(product, _)| product));
         // Made here: a copier may run what follows where it should ask for no memory.
         let sizes = RefCell::new(Vec::with_capacity(products().count()));
         copier.copy(&|to| {
@@ -42,6 +44,10 @@ impl Engine {
             let sizes = &mut *sizes.borrow_mut();
             sizes.clear();
             markets.iter().try_for_each(|part| part.save(&mut to, sizes))?;
+            for (_, bytes) in &elsewhere {
+                to.bytes(bytes)?;
+                sizes.push(bytes.len() as u64);
+            }
             to.end(products(), sizes)
         })
     }

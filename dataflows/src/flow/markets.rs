@@ -97,6 +97,11 @@ impl Holding<'_> {
         self.0.markets.iter().map(load)
     }
 
+    /// Shows every market with what surrounds it.
+    pub(super) fn each(&self, mut show: impl FnMut(&ProductId, &Shard)) {
+        self.0.markets.iter().for_each(|(product, shard)| show(product, shard));
+    }
+
     /// Takes a market away.
     pub(super) fn take(&mut self, product: &ProductId) -> Shard {
         self.0.markets.remove(product).expect("a market that is here")

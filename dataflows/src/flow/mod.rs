@@ -27,13 +27,16 @@ mod placement;
 
 mod pool;
 
+mod cluster;
+
 mod profile;
 
 mod standing;
 
+pub use cluster::{Cluster, attend};
 pub(crate) use markets::Holding;
 pub use markets::{Place, Shards};
-pub use pool::Flow;
+pub use pool::{Crew, Flow};
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Clock, Lock, Output, Site};
 pub use shard::upkeep;

@@ -1,8 +1,9 @@
-//! Workers: one in the caller's thread, or several in threads of their own.
+//! Workers: one in the caller's thread, several in threads of their own, or in several processes.
 //!
 //! One worker needs no thread: the caller steps it. Several are timely's own; the first of them
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
+use super::cluster::{self, Cluster, Letter, Members, Post};
 use super::placement::{Balance, Move, Routes, moves};
 use super::station::{Shape, Station};
 use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
@@ -17,6 +18,30 @@ use timely::WorkerConfig;
 use timely::communication::{Allocator, allocator};
 use timely::worker::Worker;
 
+/// Who runs a dataflow.
+pub enum Crew {
+    /// That many workers of this process, at least one.
+    Threads(usize),
+    /// All workers of a cluster; this is its first process.
+    Cluster(Cluster),
+}
+
+impl Crew {
+    /// In how many processes it is.
+    pub fn processes(&self) -> usize {
+        match self {
+            Crew::Threads(_) => 1,
+            Crew::Cluster(cluster) => cluster.processes,
+        }
+    }
+}
+
+impl From<usize> for Crew {
+    fn from(workers: usize) -> Self {
+        Crew::Threads(workers)
+    }
+}
+
 /// The dataflow and the workers that run it.
 pub struct Flow {
     workers: Workers,
@@ -29,7 +54,12 @@ pub struct Flow {
 
 enum Workers {
     Here(Box<(Worker, Station)>),
-    Threads { commands: Vec<Sender<Command>>, answers: Receiver<Answer> },
+    Threads {
+        commands: Vec<Sender<Command>>,
+        answers: Receiver<Answer>,
+        /// The workers of other processes, if there are any.
+        members: Option<Members>,
+    },
 }
 
 #[derive(Clone)]
@@ -37,27 +67,39 @@ enum Command {
     Step(Tick, Arc<Mutex<Option<Changes>>>),
     Restore(Tick, Arc<SavedMarkets>),
     Demand,
+    /// Of the first worker: to ask those of other processes.
+    Ask(Letter),
 }
 
 enum Answer {
     Restored(Result<(), Unreadable>),
     Decided(Vec<(Output, isize)>),
     Demand(BTreeMap<DemandKey, i64>),
+    /// What a worker of another process said.
+    Heard(Letter),
     Panicked(String),
 }
 
 impl Flow {
-    /// Starts `workers` workers, at least one.
-    pub fn start(params: &Params, workers: usize) -> Self {
-        Self::watched(params, workers, Standings::default())
+    /// Starts the workers.
+    pub fn start(params: &Params, crew: impl Into<Crew>) -> Self {
+        Self::watched(params, crew, Standings::default())
     }
 
     /// The same; how the markets stand is noted in `standings`.
-    pub fn watched(params: &Params, workers: usize, standings: Standings) -> Self {
-        if workers <= 1 {
-            Self::here(params, Shape::Incremental, standings)
-        } else {
-            Self::threads(params, workers, standings)
+    ///
+    /// **Panics** if threads do not start.
+    pub fn watched(params: &Params, crew: impl Into<Crew>, standings: Standings) -> Self {
+        match crew.into() {
+            Crew::Threads(0 | 1) => Self::here(params, Shape::Incremental, standings),
+            Crew::Threads(workers) => {
+                let config = timely::CommunicationConfig::Process(workers);
+                let (builders, guard) = config.try_build().expect("threads need nothing");
+                let (process, processes) = (0, 1);
+                let alone = Cluster { builders, guard, workers, process, processes };
+                Self::threads(params, alone, standings)
+            }
+            Crew::Cluster(cluster) => Self::threads(params, cluster, standings),
         }
     }
 
@@ -97,7 +139,9 @@ impl Flow {
         Self { workers, shards, standings, routes, balance: Balance::default() }
     }
 
-    fn threads(params: &Params, workers: usize, standings: Standings) -> Self {
+    fn threads(params: &Params, cluster: Cluster, standings: Standings) -> Self {
+        let Cluster { workers, processes, .. } = cluster;
+        let elsewhere = workers * (processes - 1);
         let (answer, answers) = channel();
         let (mut commands, mut receivers) = (Vec::new(), Vec::new());
         for _ in 0..workers {
@@ -111,8 +155,7 @@ impl Flow {
         let place = |_| Place { shards: Shards::default(), ..one.clone() };
         let places: Vec<Place> = (0..workers).map(place).collect();
         let all = places.clone();
-        let config = timely::Config::process(workers);
-        let guards = timely::execute(config, move |worker| {
+        let guards = cluster::start(cluster, move |worker| {
             let (receiver, answer) = {
                 let mut ends = ends.lock().expect("no worker panics while it takes its end");
                 let receiver = ends.0[worker.index()].take().expect("one end a worker");
@@ -121,8 +164,9 @@ impl Flow {
             // A panicking worker must not leave the others waiting for ever: it says so.
             let run = catch_unwind(AssertUnwindSafe(|| {
                 let place = &all[worker.index()];
+                let post = (elsewhere > 0).then(|| open_post(worker, workers, &params, place));
                 let station = Station::build(worker, &params, Shape::Incremental, place);
-                serve(worker, station, receiver, &answer)
+                Serving { station, post, workers }.serve(worker, receiver, &answer)
             }));
             if let Err(panic) = run {
                 let text = panic
@@ -135,9 +179,15 @@ impl Flow {
                 std::panic::resume_unwind(panic);
             }
         });
-        // The guards would block when dropped; the workers end when their commands do.
-        std::mem::forget(guards.expect("threads start"));
-        Self::with(Workers::Threads { commands, answers }, &places)
+        let guards = guards.expect("threads start");
+        let members = if elsewhere > 0 {
+            Some(Members::new(elsewhere, guards))
+        } else {
+            // The guards would block when dropped; the workers end when their commands do.
+            std::mem::forget(guards);
+            None
+        };
+        Self::with(Workers::Threads { commands, answers, members }, &places)
     }
 
     /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
@@ -156,7 +206,7 @@ impl Flow {
                 }
                 station.take()
             }
-            Workers::Threads { commands, answers } => {
+            Workers::Threads { commands, answers, members } => {
                 let came: i64 = changes.intents.iter().map(|intent| intent.1 as i64).sum();
                 let changes = Arc::new(Mutex::new(Some(changes)));
                 for command in commands.iter() {
@@ -168,7 +218,8 @@ impl Flow {
                     Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
                     Ok(_) | Err(_) => panic!("the workers are gone"),
                 };
-                if self.balance.is_due(came) {
+                // Between processes no market moves.
+                if members.is_none() && self.balance.is_due(came) {
                     self.level();
                 }
                 decided
@@ -176,7 +227,7 @@ impl Flow {
         }
     }
 
-    /// All markets, between ticks, for as long as they are held: the workers wait.
+    /// All markets of this process, between ticks, for as long as they are held: the workers wait.
     pub(crate) fn hold(&self) -> Vec<Holding<'_>> {
         self.shards.iter().map(Shards::hold).collect()
     }
@@ -202,7 +253,9 @@ impl Flow {
             Workers::Threads { .. } => {
                 let command = Command::Restore(done, Arc::new(markets));
                 self.ask(&command, |answer| match answer {
-                    Answer::Restored(part) => restored = restored.clone().and(part),
+                    Answer::Restored(part) | Answer::Heard(Letter::Restored(part)) => {
+                        restored = restored.clone().and(part);
+                    }
                     _ => unreachable!("what was asked for is answered"),
                 });
             }
@@ -213,13 +266,31 @@ impl Flow {
         Ok(())
     }
 
-    /// Asks every worker thread.
-    fn ask(&self, command: &Command, mut hear: impl FnMut(Answer)) {
-        let Workers::Threads { commands, answers } = &self.workers else { return };
+    /// Asks every worker, wherever it is.
+    fn ask(&self, command: &Command, hear: impl FnMut(Answer)) {
+        let Workers::Threads { commands, members, .. } = &self.workers else { return };
         for sender in commands {
             let _ = sender.send(command.clone());
         }
-        for _ in 0..commands.len() {
+        let elsewhere = members.as_ref().map_or(0, |members| members.count);
+        self.hear(commands.len() + elsewhere, hear);
+    }
+
+    /// Asks every worker of another process.
+    fn ask_members(&self, letter: Letter, mut hear: impl FnMut(Letter)) {
+        let Workers::Threads { commands, members: Some(members), .. } = &self.workers else {
+            return;
+        };
+        let _ = commands[0].send(Command::Ask(letter));
+        self.hear(members.count, |answer| match answer {
+            Answer::Heard(letter) => hear(letter),
+            _ => unreachable!("what was asked for is answered"),
+        });
+    }
+
+    fn hear(&self, answers_due: usize, mut hear: impl FnMut(Answer)) {
+        let Workers::Threads { answers, .. } = &self.workers else { return };
+        for _ in 0..answers_due {
             match answers.recv() {
                 Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
                 Ok(answer) => hear(answer),
@@ -229,8 +300,25 @@ impl Flow {
     }
 
     /// How the markets stood when they were last settled, by product.
+    ///
+    /// **Panics** if a worker panicked, with its message.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
-        self.standings.read()
+        let mut all = self.standings.read();
+        self.ask_members(Letter::Stand, |letter| match letter {
+            Letter::Stood(part) => all.extend(part),
+            _ => unreachable!("what was asked for is answered"),
+        });
+        all
+    }
+
+    /// The markets of other processes, as bytes: this one waits until it has them.
+    pub(crate) fn elsewhere(&self) -> Vec<(ProductId, Vec<u8>)> {
+        let mut all = Vec::new();
+        self.ask_members(Letter::Save, |letter| match letter {
+            Letter::Saved(part) => all.extend(part),
+            _ => unreachable!("what was asked for is answered"),
+        });
+        all
     }
 
     /// Moves markets until the workers have about the same to do, as far as whole markets allow.
@@ -260,50 +348,96 @@ impl Flow {
         match &mut self.workers {
             Workers::Here(here) => sums = here.1.demand(),
             Workers::Threads { .. } => self.ask(&Command::Demand, |answer| match answer {
-                Answer::Demand(part) => sums.extend(part),
+                Answer::Demand(part) | Answer::Heard(Letter::Demanded(part)) => sums.extend(part),
                 _ => unreachable!("what was asked for is answered"),
             }),
         }
         sums
     }
 
-    /// Shows every market, between ticks.
+    /// Shows every market of this process, between ticks.
     pub fn each_market(&self, mut show: impl FnMut(&ProductId, &Market)) {
         self.shards.iter().for_each(|shards| shards.each(&mut show));
     }
 }
 
-/// One worker's life: a command at a time, until nobody sends any more.
-fn serve(
-    worker: &mut Worker,
-    mut station: Station,
-    commands: Receiver<Command>,
-    answer: &Sender<Answer>,
-) {
-    let first = worker.index() == 0;
-    while let Ok(command) = commands.recv() {
-        match command {
-            Command::Step(tick, changes) => {
-                if first && let Some(changes) = changes.lock().expect("only this one locks").take()
-                {
-                    station.feed(tick, changes);
+impl Drop for Flow {
+    fn drop(&mut self) {
+        if let Workers::Threads { commands, members: Some(members), .. } = &mut self.workers {
+            commands.clear();
+            members.part();
+        }
+    }
+}
+
+/// A worker's letter box; the first worker tells those of other processes what to decide by.
+fn open_post(worker: &mut Worker, workers: usize, params: &Params, place: &Place) -> Post {
+    let mut post = Post::open(worker);
+    if worker.index() == 0 {
+        let begin = Letter::Begin(params.clone(), place.standings.greedy());
+        (workers..worker.peers()).for_each(|member| post.send(member, &begin));
+    }
+    post
+}
+
+/// A worker of this process.
+struct Serving {
+    station: Station,
+    /// To and from other processes, if there are any.
+    post: Option<Post>,
+    /// How many workers this process has.
+    workers: usize,
+}
+
+impl Serving {
+    /// One worker's life: a command at a time, until nobody sends any more.
+    fn serve(mut self, worker: &mut Worker, commands: Receiver<Command>, answer: &Sender<Answer>) {
+        let (first, place) = (worker.index() == 0, (worker.index(), worker.peers()));
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Step(tick, changes) => {
+                    if first
+                        && let Some(changes) = changes.lock().expect("only this one locks").take()
+                    {
+                        self.station.feed(tick, changes);
+                    }
+                    self.station.close(tick);
+                    while self.station.behind(tick) {
+                        worker.step_or_park(None);
+                    }
+                    if first {
+                        let _ = answer.send(Answer::Decided(self.station.take()));
+                    }
                 }
-                station.close(tick);
-                while station.behind(tick) {
-                    worker.step_or_park(None);
+                Command::Restore(done, markets) => {
+                    let restored = self.station.shards().restore(place, done.0, &markets);
+                    let _ = answer.send(Answer::Restored(restored));
+                    self.pass_on(worker, answer, |member| {
+                        let home = (member, place.1);
+                        Letter::Restore(done.0, cluster::at_home(&markets, home))
+                    });
                 }
-                if first {
-                    let _ = answer.send(Answer::Decided(station.take()));
+                Command::Demand => {
+                    let _ = answer.send(Answer::Demand(self.station.demand()));
+                    self.pass_on(worker, answer, |_| Letter::Demand);
                 }
+                Command::Ask(letter) => self.pass_on(worker, answer, |_| letter.clone()),
             }
-            Command::Restore(done, markets) => {
-                let place = (worker.index(), worker.peers());
-                let restored = station.shards().restore(place, done.0, &markets);
-                let _ = answer.send(Answer::Restored(restored));
-            }
-            Command::Demand => {
-                let _ = answer.send(Answer::Demand(station.demand()));
-            }
+        }
+    }
+
+    /// The first worker asks all of other processes, and tells what they say.
+    fn pass_on(
+        &mut self,
+        worker: &mut Worker,
+        answer: &Sender<Answer>,
+        letter: impl Fn(usize) -> Letter,
+    ) {
+        let Some(post) = self.post.as_mut().filter(|_| worker.index() == 0) else { return };
+        let members = self.workers..worker.peers();
+        members.clone().for_each(|member| post.send(member, &letter(member)));
+        for _ in members {
+            let _ = answer.send(Answer::Heard(post.wait(worker)));
         }
     }
 }

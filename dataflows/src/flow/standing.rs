@@ -5,11 +5,12 @@
 
 use crate::market::{Certificate, ProductId};
 use crate::solver::{Effort, Market};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// How one market stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its objective and bound.
     pub certificate: Certificate,
@@ -36,6 +37,11 @@ impl Standings {
     /// With a plain greedy beside every market, or without.
     pub fn new(greedy: bool) -> Self {
         Self { greedy, ..Self::default() }
+    }
+
+    /// Whether a plain greedy is run beside the markets.
+    pub(super) fn greedy(&self) -> bool {
+        self.greedy
     }
 
     /// How they stand, by product.

@@ -106,6 +106,29 @@ impl Station {
         self.demand.set_physical_compaction(frontier.borrow());
     }
 
+    /// Takes nothing in: time is what other workers say.
+    pub(super) fn follow(&mut self) {
+        // An input that is dropped is closed.
+        self.intents = InputSession::new();
+        self.stores = InputSession::new();
+        self.offers = InputSession::new();
+        self.stock = InputSession::new();
+        self.locked = InputSession::new();
+        self.clock = InputSession::new();
+    }
+
+    /// Whether nothing more can come, from anywhere.
+    pub(super) fn is_over(&self) -> bool {
+        self.probe.done()
+    }
+
+    /// Lets go of what was before the tick that is under way, where only others know which that is.
+    pub(super) fn let_go(&mut self) {
+        let frontier = self.probe.with_frontier(|frontier| frontier.to_owned());
+        self.demand.set_logical_compaction(frontier.borrow());
+        self.demand.set_physical_compaction(frontier.borrow());
+    }
+
     fn advance_to(&mut self, time: T) {
         self.intents.advance_to(time);
         self.stores.advance_to(time);

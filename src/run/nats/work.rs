@@ -12,7 +12,7 @@ use crate::run::snapshot::Position;
 use crate::run::summary::Summary;
 use crate::translate::Dating;
 use connectors::inbound::Inbound;
-use dataflows::flow::Standings;
+use dataflows::flow::{Crew, Standings};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -39,17 +39,17 @@ impl<'a> Work<'a> {
     /// The engine as it was at the beginning of the run.
     pub(super) fn begin(
         settings: &Settings,
+        crew: Crew,
         beginning: Beginning,
         shared: &'a Shared,
-        runtime: Handle,
-        started: Instant,
+        (runtime, started): (Handle, Instant),
     ) -> Result<Self, Failure> {
-        let (workers, standings) = (settings.workers, Standings::default());
+        let standings = Standings::default();
         let pipeline = match beginning.snapshot {
-            None => Pipeline::new(settings.params.clone(), workers, Dating::Newest, standings),
+            None => Pipeline::new(settings.params.clone(), crew, Dating::Newest, standings),
             Some(snapshot) => {
                 let saved = snapshot.saved;
-                Pipeline::restore(&saved, workers, Dating::Newest, standings)
+                Pipeline::restore(&saved, crew, Dating::Newest, standings)
                     .map_err(|error| Failure::new(Kind::Data, error))?
             }
         };
