@@ -141,8 +141,11 @@ impl Drop for NatsServer {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
+/// A port of this machine that nobody listened at a moment ago.
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -10,7 +10,7 @@
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
 //! | `faults` | what nobody may decide, injected, and caught by `check` |
-//! | `recovery` | the binary on a real nats-server, killed, stopped, restored |
+//! | `recovery` | the binary on a real nats-server, killed, stopped, restored; in several processes |
 //! | `simulation` | engine, sink and disk in one thread, dying at any step |
 //! | `snapshots` | a run that is stopped and restored decides what one decides that never was |
 //! | `delivery` | the binary on a real nats-server |

@@ -1,6 +1,7 @@
 //! The binary, killed: what is in the streams afterwards is what an engine that was never stopped
 //! puts there, byte for byte.
 
+mod cluster;
 mod town;
 
 use crate::proxy::Proxy;
