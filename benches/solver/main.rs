@@ -12,7 +12,12 @@ mod drift;
 mod quality;
 mod updates;
 
-use std::time::{Duration, Instant};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Markets of a class and size that nobody gave a number.
 const SEEDS: u64 = 5;
@@ -39,27 +44,17 @@ fn main() {
     }
 }
 
-/// What the processor's time is told in, roughly: for what takes less, the clock says more.
-const COARSE: Duration = Duration::from_millis(40);
-
-/// The processor's time of this thread, which other work on the machine does not lengthen; the
-/// clock's where that is short, or the system does not tell.
-struct Cpu(Instant, Option<Duration>);
+/// The processor's time of this thread, which other work on the machine does not lengthen.
+struct Cpu(Duration);
 
 impl Cpu {
     fn now() -> Self {
-        Self(Instant::now(), Self::read())
-    }
-
-    fn read() -> Option<Duration> {
-        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        Some(Duration::from_nanos(stat.split(' ').next()?.parse().ok()?))
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Self(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
     }
 
     fn elapsed(&self) -> Duration {
-        let clock = self.0.elapsed();
-        let of = self.1.zip(Self::read()).map(|(began, now)| now - began);
-        of.filter(|_| clock > COARSE).unwrap_or(clock)
+        Self::now().0 - self.0
     }
 }
 

@@ -82,8 +82,9 @@ impl Candidate {
 /// The slot of no window.
 pub(crate) const NEVER: Slot = Slot(i32::MIN);
 
-/// What the inner loops read of an intent.
+/// What the inner loops read of an intent: one line of the cache, whichever way they come to it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(crate) struct Hot {
     /// First slot of its availability.
     pub from: Slot,
@@ -106,6 +107,8 @@ pub(crate) struct Hot {
     /// Its dual price, in 1/[`super::price::SCALE`] of a minor unit; [`UNPRICED`] while fresh.
     pub price: i64,
 }
+
+const _: () = assert!(size_of::<Hot>() == 64);
 
 impl Hot {
     /// Whether its buyer may be in a window of that slot; nothing where that depends on the store.
