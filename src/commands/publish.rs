@@ -35,9 +35,14 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
     /// Give message n the id PREFIX:n, so that a file published twice within the duplicate window
-    /// is in the stream once
+    /// is in the stream once; absent: a prefix that no other run has, so that nothing is in it twice
+    /// unless the broker is away for longer than that
     #[arg(long, value_name = "PREFIX")]
     pub message_ids: Option<String>,
+    /// Nobody else publishes into the stream meanwhile: each record is in it exactly once and in
+    /// order, even if the broker is away for long; another publisher's message is an error
+    #[arg(long)]
+    pub exclusive: bool,
 }
 
 /// Publishes the file, and says how much that was.
@@ -51,7 +56,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         rate_per_s: args.rate,
         batch: args.batch as usize,
         message_ids: args.message_ids.clone(),
-        exclusive: false,
+        exclusive: args.exclusive,
         flight: FlightSettings::default(),
     };
     let bar = spinner("{spinner} {human_pos} records, {per_sec}");

@@ -6,7 +6,10 @@ use crate::failure::{Failure, Kind, OrFail};
 use connectors::nats::{Connection, NatsError, Noted, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What to do when the input stream is not the one that a snapshot was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -28,6 +31,33 @@ pub struct Snapshots {
     pub on_regress: OnRegress,
     /// The durable consumer that is acknowledged as far as they are kept, if there is to be one.
     pub durable: Option<String>,
+    /// The folder, locked for as long as this engine lives.
+    _alone: Arc<File>,
+}
+
+/// How long a folder may still be held by an engine that was killed: by the process that copied its state.
+const HELD_WAIT: Duration = Duration::from_secs(5);
+
+/// The folder of snapshots, locked.
+///
+/// # Errors
+/// Another engine has it.
+fn alone_in(path: &Path) -> Result<Arc<File>, Failure> {
+    let folder = File::open(path);
+    let folder = folder.or_fail(Kind::Data, || format!("cannot open {}", path.display()))?;
+    let began = Instant::now();
+    while let Err(TryLockError::WouldBlock) = folder.try_lock() {
+        if began.elapsed() > HELD_WAIT {
+            let error = format!(
+                "--snapshots: another engine keeps its own in {}: each has a folder of its own",
+                path.display()
+            );
+            return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
+        }
+        std::thread::sleep(HELD_WAIT / 100);
+    }
+    // Where files cannot be locked, nobody is kept away.
+    Ok(Arc::new(folder))
 }
 
 /// Where a run begins.
@@ -181,11 +211,18 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
             "decisions that were published are gone: start with an empty folder of snapshots, and all of \
              them are made and published again"
         }
+        NatsError::StreamShort { stream, .. } if *stream != input => {
+            "what was published there is gone: start with an empty folder of snapshots, and all of it is \
+             made and published again (decisions that OUT holds are compared, not repeated)"
+        }
         NatsError::Foreign { stream, .. } | NatsError::Differs { stream, .. } if *stream == out => {
             "the log decides something else now: start with the parameters and the version that made \
-             those decisions; if somebody else wrote there, the city's engine is not alone"
+             those decisions; if records were deleted from the input stream since, with a snapshot from \
+             before; if somebody else wrote there, the city's engine is not alone"
         }
-        NatsError::Foreign { .. } => "only the city's one engine may write there",
+        NatsError::Foreign { .. } => {
+            "only the city's one engine may write there: delete that message"
+        }
         _ => return error.into(),
     };
     let Failure { kind, error } = error.into();
@@ -262,6 +299,7 @@ impl Snapshots {
     ) -> Result<Self, Failure> {
         let folder = Folder::open(path, keep);
         let folder = folder.or_fail(Kind::Data, || format!("cannot make {}", path.display()))?;
-        Ok(Self { folder, pace, on_regress, durable })
+        let alone = alone_in(path)?;
+        Ok(Self { folder, pace, on_regress, durable, _alone: alone })
     }
 }

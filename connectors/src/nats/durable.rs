@@ -24,6 +24,7 @@ const ACK_WAIT: Duration = Duration::from_secs(30);
 pub struct Durable {
     connection: Connection,
     stream: String,
+    name: String,
     consumer: PullConsumer,
     /// The last sequence that was handed out.
     seen: u64,
@@ -39,30 +40,21 @@ impl Durable {
         subjects: &Subjects,
         name: &str,
     ) -> Result<Durable, NatsError> {
-        let stream = subjects.in_stream();
-        let config = pull::Config {
-            durable_name: Some(name.to_owned()),
-            description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
-            deliver_policy: DeliverPolicy::All,
-            ack_policy: AckPolicy::All,
-            ack_wait: ACK_WAIT,
-            max_ack_pending: -1,
-            headers_only: true,
-            ..pull::Config::default()
-        };
-        let made = connection.jetstream().create_consumer_on_stream(config, stream.as_str()).await;
-        let consumer = made.map_err(|error| {
-            connection.request_failed("make the durable consumer", &stream, &error)
-        })?;
+        let (stream, name) = (subjects.in_stream(), name.to_owned());
+        let consumer = consumer(connection, &stream, &name).await?;
         let seen = consumer.cached_info().delivered.stream_sequence;
-        Ok(Durable { connection: connection.clone(), stream, consumer, seen })
+        Ok(Durable { connection: connection.clone(), stream, name, consumer, seen })
     }
 
-    /// Acknowledges every message up to that sequence. May be dropped: the next call goes on.
+    /// Acknowledges every message up to that sequence; a consumer that is gone is made again. May be
+    /// dropped: the next call goes on.
     ///
     /// # Errors
-    /// The broker does not answer, or the consumer is gone.
+    /// The broker does not answer.
     pub async fn acknowledge(&mut self, sequence: u64) -> Result<(), NatsError> {
+        // It is made if it is missing, and told as it is if not.
+        self.consumer = consumer(&self.connection, &self.stream, &self.name).await?;
+        self.seen = self.consumer.cached_info().delivered.stream_sequence;
         loop {
             let wanted = sequence.saturating_sub(self.seen).clamp(1, AT_ONCE);
             let fetched = self.fetch(wanted as usize).await?;
@@ -96,4 +88,24 @@ impl Durable {
     fn failed(&self, error: &dyn std::error::Error) -> NatsError {
         self.connection.request_failed("acknowledge what is kept", &self.stream, error)
     }
+}
+
+/// The durable consumer of that name, which is made if it is missing.
+async fn consumer(
+    connection: &Connection,
+    stream: &str,
+    name: &str,
+) -> Result<PullConsumer, NatsError> {
+    let config = pull::Config {
+        durable_name: Some(name.to_owned()),
+        description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::All,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: -1,
+        headers_only: true,
+        ..pull::Config::default()
+    };
+    let made = connection.jetstream().create_consumer_on_stream(config, stream).await;
+    made.map_err(|error| connection.request_failed("make the durable consumer", stream, &error))
 }

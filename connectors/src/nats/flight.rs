@@ -40,6 +40,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 /// After how many attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
 
+/// The trouble of a message that no stream takes.
+const NOBODY: &str = "no stream takes the subject";
+
 /// The broker's code for a message that does not follow the last one.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
 
@@ -177,6 +180,10 @@ impl Flight {
         {
             self.settle().await?;
         }
+        // What was lost with a connection goes before what is new, as far as that is known by now.
+        while !self.pending.is_empty() && self.connection.connects() != self.connects {
+            self.recover("the connection was made anew".into()).await?;
+        }
         self.pending_bytes += bytes;
         if self.pending.is_empty() {
             self.progressed_at = Instant::now();
@@ -235,7 +242,7 @@ impl Flight {
     fn note(&mut self, ack: &Message) -> Result<Option<String>, NatsError> {
         let Some(index) = self.index_of(ack.subject.as_str()) else { return Ok(None) };
         if ack.status == Some(StatusCode::NO_RESPONDERS) {
-            return Ok(Some("no stream takes the subject".into()));
+            return Ok(Some(NOBODY.into()));
         }
         let read: Ack = match serde_json::from_slice(&ack.payload) {
             Ok(read) => read,
@@ -314,6 +321,10 @@ impl Flight {
             if let Some(what) = self.connection.denial() {
                 return Err(NatsError::Denied { what });
             }
+            if trouble == NOBODY && self.attempts >= MAX_MISSING {
+                let subject = self.pending[0].message.subject.clone();
+                return Err(NatsError::Refused { subject, reason: trouble });
+            }
             if self.settings.patience.is_some_and(|it| self.progressed_at.elapsed() > it) {
                 return Err(self.stalled(trouble));
             }
@@ -367,7 +378,7 @@ impl Flight {
         let found = message_id(&self.connection, &stream, last).await?;
         let expected = self.pending.get(held - 1).map_or("nothing", |it| id_of(&it.message));
         if found.as_deref().is_some_and(|found| found != expected) || held > self.pending.len() {
-            let (expected, found) = (expected.to_owned(), found.unwrap_or_default());
+            let (expected, found) = (expected.to_owned(), named(&found.unwrap_or_default()));
             return Err(NatsError::Foreign { stream, sequence: last, expected, found });
         }
         for pending in self.pending.iter_mut().take(held) {
@@ -382,6 +393,11 @@ impl Flight {
     fn stalled(&self, reason: String) -> NatsError {
         NatsError::Stalled { seconds: self.progressed_at.elapsed().as_secs(), reason }
     }
+}
+
+/// A message by its id, for people.
+pub(super) fn named(id: &str) -> String {
+    if id.is_empty() { "a message without an id".into() } else { id.to_owned() }
 }
 
 /// A message's id, or nothing.

@@ -6,7 +6,7 @@
 
 use async_nats::jetstream::Message;
 
-use super::flight::id_of_headers;
+use super::flight::{id_of_headers, named};
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
 
@@ -70,7 +70,7 @@ impl Held {
         let stream = self.stream.clone();
         let found = message.headers.as_ref().map_or("", id_of_headers);
         if found != id {
-            let (expected, found) = (id.to_owned(), found.to_owned());
+            let (expected, found) = (id.to_owned(), named(found));
             return Err(NatsError::Foreign { stream, sequence, expected, found });
         }
         if message.payload != bytes {

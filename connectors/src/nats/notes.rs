@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers};
+use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers, named};
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
 
@@ -39,7 +39,8 @@ impl Notes {
     /// about another one.
     ///
     /// # Errors
-    /// The stream is missing, or cannot be read.
+    /// The stream is missing, cannot be read, holds less than was noted ([`NatsError::StreamShort`]), or
+    /// something that no engine wrote ([`NatsError::Foreign`]).
     pub(super) async fn open(
         connection: &Connection,
         settings: FlightSettings,
@@ -49,7 +50,10 @@ impl Notes {
     ) -> Result<Notes, NatsError> {
         let state = connection.stream_info(&stream).await?.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
-        let from = (noted.min(last) + 1).max(first);
+        if last < noted {
+            return Err(NatsError::StreamShort { stream, wanted: noted, last });
+        }
+        let from = (noted + 1).max(first);
         let told = if from > last || state.messages == 0 {
             BTreeSet::new()
         } else {
@@ -96,10 +100,16 @@ async fn places(
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
     let mut told = BTreeSet::new();
     while let Some((sequence, message)) = reader.next_held().await? {
-        let id = message.headers.as_ref().map(id_of_headers);
+        let id = message.headers.as_ref().map_or("", id_of_headers);
         let of_this =
             message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
-        told.extend(id.filter(|_| of_this).and_then(place));
+        if of_this {
+            let foreign = || {
+                let (stream, expected) = (stream.to_owned(), "what is about a record".into());
+                NatsError::Foreign { stream, sequence, expected, found: named(id) }
+            };
+            told.insert(place(id).ok_or_else(foreign)?);
+        }
         if sequence >= last {
             break;
         }

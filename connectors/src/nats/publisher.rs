@@ -6,7 +6,8 @@
 //! record go along, raw, so that the engine gives them their receipt. A line that is
 //! too long for one message goes as its beginning, with its length in [`TRUNCATED_HEADER`].
 //!
-//! **Delivery** at least once; exactly once with `exclusive`.
+//! **Delivery** at least once, and once as long as the broker is not away for longer than its duplicate
+//! window; exactly once with `exclusive`.
 
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ pub struct PublishSettings {
     /// The most records in one message, from 1; a body stays within 256 KiB.
     pub batch: usize,
     /// Gives message `n` (from 1) the id `<prefix>:<n>`, so that a file published twice within the
-    /// duplicate window is in the stream once.
+    /// duplicate window is in the stream once. Without it the prefix is one that nobody else has: what
+    /// is sent again after trouble with the broker is in the stream once, within that window.
     pub message_ids: Option<String>,
     /// Refuses to share the stream with another publisher, so that every message is in it exactly
     /// once and in order even if the broker restarts meanwhile.
@@ -109,6 +111,9 @@ pub async fn publish_file(
     let longest = connection.client().max_payload().saturating_sub(HEADER_ROOM_BYTES);
     // Its own thread: a file, or a person at standard input, may keep its reader waiting.
     std::thread::spawn(move || prepare(lines, &subjects, batch, longest, &sender));
+    // The client's inboxes have names of their own.
+    let own = || connection.client().new_inbox().replace("_INBOX.", "");
+    let prefix = settings.message_ids.clone().unwrap_or_else(own);
     let started = Instant::now();
     let mut published = Published::default();
     while let Some(chunk) = chunks.recv().await {
@@ -122,8 +127,8 @@ pub async fn publish_file(
             published.messages += 1;
             published.dated += u64::from(prepared.at.is_some());
             published.bytes += prepared.body.len() as u64;
-            let id = settings.message_ids.as_ref().map(|it| (it.as_str(), published.messages));
-            flight.push(outgoing(prepared, &stream, id)).await?;
+            let id = format!("{prefix}:{}", published.messages);
+            flight.push(outgoing(prepared, &stream, &id)).await?;
         }
         progress(&published);
     }
@@ -132,7 +137,7 @@ pub async fn publish_file(
 }
 
 /// A message with its headers.
-fn outgoing(prepared: Prepared, stream: &str, id: Option<(&str, u64)>) -> Outgoing {
+fn outgoing(prepared: Prepared, stream: &str, id: &str) -> Outgoing {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Expected-Stream", stream);
     if let Some(at) = &prepared.at {
@@ -144,9 +149,7 @@ fn outgoing(prepared: Prepared, stream: &str, id: Option<(&str, u64)>) -> Outgoi
     if let Some(length) = prepared.truncated {
         headers.insert(TRUNCATED_HEADER, length.to_string());
     }
-    if let Some((prefix, number)) = id {
-        headers.insert("Nats-Msg-Id", header_text(&format!("{prefix}:{number}")));
-    }
+    headers.insert("Nats-Msg-Id", header_text(id));
     Outgoing { subject: prepared.subject, headers, payload: prepared.body }
 }
 

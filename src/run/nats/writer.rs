@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long the broker may take to be shown what is kept.
-const SHOW_WAIT: Duration = Duration::from_secs(10);
+const SHOW_WAIT: Duration = Duration::from_secs(4);
 
 /// What goes from the engine to the writer.
 pub(super) enum Outgoing {

@@ -1,0 +1,138 @@
+//! What is taken away from a city while nobody looks, and what has only one owner.
+
+use super::town::{CITY, Town, kept, published, signal};
+use crate::proxy::Proxy;
+use crate::support::{iceshop, output};
+use connectors::subject::Subjects;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// Receipts are not less than decisions: what was published and is gone is said, and comes back.
+#[test]
+fn receipts_that_are_gone_are_told_and_come_back() {
+    let town = Town::build();
+    town.finish();
+    town.delete(Subjects::receipt_stream);
+    town.succeed(&["nats", "init"]);
+    let (code, said) = town.fail(&[]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("ICESHOP_TEST_TOWN_RECEIPT ends at 0, but must reach"), "{said}");
+    assert!(said.contains("start with an empty folder of snapshots"), "{said}");
+    std::fs::remove_dir_all(town.snapshots()).unwrap();
+    town.finish();
+    town.is_whole();
+}
+
+/// What is no receipt does not belong there, whenever it came.
+#[test]
+fn a_receipt_that_no_engine_wrote_is_told() {
+    let town = Town::build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let settings = connectors::nats::ConnectSettings::new(town.server.url());
+        let connection = connectors::nats::connect(&settings).await.unwrap();
+        let subject = format!("iceshop.{CITY}.receipt.applied");
+        let sent = connection.jetstream().publish(subject, "stray".into()).await;
+        sent.unwrap().await.unwrap();
+    });
+    let (code, said) = town.fail(&[]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(
+        said.contains("holds a message without an id at 1") && said.contains("delete"),
+        "{said}"
+    );
+    town.ask(Subjects::receipt_stream, async |stream| {
+        assert!(stream.delete_message(1).await.unwrap());
+    });
+    town.finish();
+    assert_eq!(town.messages(Subjects::receipt_stream), town.records);
+}
+
+#[test]
+fn a_durable_consumer_that_is_deleted_is_made_again() {
+    let town = Town::build();
+    let mut engine = town.start_with(&["--durable", "engine"]);
+    published(&town, 30);
+    kept(&town);
+    town.ask(Subjects::in_stream, async |stream| {
+        stream.delete_consumer("engine").await.unwrap();
+    });
+    published(&town, town.expected.lines().count() as u64);
+    signal(&engine, "-TERM");
+    assert!(engine.wait().unwrap().success(), "{}", town.said());
+    let (code, said) = town.fail(&["--durable", "engine"]);
+    assert_eq!(code, Some(0), "{said}");
+    town.ask(Subjects::in_stream, async |stream| {
+        let consumer = stream.consumer_info("engine").await.unwrap();
+        assert!(consumer.ack_floor.stream_sequence >= town.records, "{consumer:?}");
+    });
+    town.is_whole();
+}
+
+#[test]
+fn a_folder_of_snapshots_is_one_engines() {
+    let town = Town::build();
+    let mut engine = town.start();
+    kept(&town);
+    let (code, said) = town.fail(&[]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("another engine keeps its own in"), "{said}");
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    town.finish();
+    town.is_whole();
+}
+
+/// A publisher sends again what nobody acknowledged: it is in the stream once; in order, too, if nobody
+/// else publishes there.
+#[test]
+fn a_publisher_that_is_cut_off_puts_nothing_twice() {
+    cut_off(&["--exclusive"]).is_whole();
+    cut_off(&[]);
+}
+
+/// A town into which a publisher has put all records that was cut off half-way.
+fn cut_off(more: &[&str]) -> Town {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let proxy = Proxy::to(&town.server.url());
+    let (events, url) = (town.events(), proxy.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let mut publisher = iceshop(&[&args[..], &["--rate", "300"], more].concat())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let half = || town.messages(Subjects::in_stream) < town.records / 2;
+    while half() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    proxy.cut();
+    std::thread::sleep(Duration::from_millis(1_500));
+    proxy.mend();
+    assert!(publisher.wait().unwrap().success());
+    assert_eq!(town.messages(Subjects::in_stream), town.records);
+    town.finish();
+    town
+}
+
+#[test]
+fn a_publisher_whose_stream_goes_ends_aloud() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    town.delete(Subjects::in_stream);
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let missing = output(&args);
+    assert_eq!(missing.status.code(), Some(3));
+    town.succeed(&["nats", "init"]);
+    let publisher =
+        iceshop(&[&args[..], &["--rate", "20"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    while town.messages(Subjects::in_stream) < 5 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    town.delete(Subjects::in_stream);
+    let ended = publisher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(said.contains("no stream takes the subject"), "{said}");
+}
