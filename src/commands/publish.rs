@@ -35,12 +35,11 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
     /// Give message n the id PREFIX:n, so that a file published twice within the duplicate window
-    /// is in the stream once; absent: a prefix that no other run has, so that nothing is in it twice
-    /// unless the broker is away for longer than that
+    /// is in the stream once; absent: a prefix that no other run has
     #[arg(long, value_name = "PREFIX")]
     pub message_ids: Option<String>,
-    /// Nobody else publishes into the stream meanwhile: each record is in it exactly once and in
-    /// order, even if the broker is away for long; another publisher's message is an error
+    /// Nobody else may publish into the stream meanwhile: that is an error. (Otherwise records are in
+    /// it once and in order with others' between them, but not while others publish all the time)
     #[arg(long)]
     pub exclusive: bool,
 }

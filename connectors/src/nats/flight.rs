@@ -6,8 +6,10 @@
 //!
 //! A *fixed* flight is the only writer of its stream: its message number `n` must become sequence
 //! `n`, which the broker checks (`Nats-Expected-Last-Sequence`). After trouble it asks the stream
-//! how far it got, so that no message is in it twice however long the trouble took. A *free*
-//! flight shares its streams; its messages arrive at least once.
+//! how far it got, so that no message is in it twice however long the trouble took. A *shared* one
+//! has its messages in order, too, and looks for them in the stream after trouble; when others write
+//! meanwhile it takes its place behind them, and when they write all the time it gives up its order
+//! and goes on *free*: its messages have ids, and arrive at least once.
 //!
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
@@ -23,6 +25,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
 
 /// How long an acknowledgement may take before the message is published again.
@@ -39,6 +42,12 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 
 /// After how many attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
+
+/// The header in which a message says which sequence it follows.
+const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
+
+/// How often in a row others may have written first before a shared flight gives up its order.
+const MAX_OVERTAKEN: u32 = 8;
 
 /// The trouble of a message that no stream takes.
 const NOBODY: &str = "no stream takes the subject";
@@ -95,12 +104,33 @@ struct AckError {
     description: String,
 }
 
+/// In which order messages come into a stream.
+enum Order {
+    /// Theirs alone: message `n` becomes sequence `n`.
+    Fixed(String),
+    /// Theirs, behind whatever others write.
+    Shared(String),
+    /// As they come.
+    Free,
+}
+
+impl Order {
+    /// The stream whose last sequence each message expects.
+    fn stream(&self) -> Option<&String> {
+        match self {
+            Order::Fixed(stream) | Order::Shared(stream) => Some(stream),
+            Order::Free => None,
+        }
+    }
+}
+
 /// Messages on their way.
 pub(super) struct Flight {
     connection: Connection,
     settings: FlightSettings,
-    /// The stream of a fixed flight.
-    fixed: Option<String>,
+    order: Order,
+    /// Message `n` becomes sequence `n` and so many.
+    shift: u64,
     inbox: String,
     acks: Subscriber,
     /// Rises whenever everything is published again: acknowledgements of before count no more.
@@ -122,12 +152,14 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// A flight whose messages may go to any stream.
-    pub(super) async fn free(
+    /// A flight that shares `stream`, which has had `last` messages; each message has its own id.
+    pub(super) async fn shared(
         connection: &Connection,
         settings: FlightSettings,
+        stream: String,
+        last: u64,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, None, 1).await
+        Flight::new(connection, settings, Order::Shared(stream), (1, last)).await
     }
 
     /// A flight whose first message becomes sequence `first` of `stream`.
@@ -137,25 +169,26 @@ impl Flight {
         stream: String,
         first: u64,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, Some(stream), first).await
+        Flight::new(connection, settings, Order::Fixed(stream), (first, 0)).await
     }
 
     async fn new(
         connection: &Connection,
         settings: FlightSettings,
-        fixed: Option<String>,
-        first: u64,
+        order: Order,
+        (first, shift): (u64, u64),
     ) -> Result<Flight, NatsError> {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            let stream = fixed.as_deref().unwrap_or("*");
+            let stream = order.stream().map_or("*", String::as_str);
             connection.request_failed("subscribe to acknowledgements", stream, &error)
         })?;
         Ok(Flight {
             connection: connection.clone(),
             settings,
-            fixed,
+            order,
+            shift,
             inbox,
             acks,
             epoch: 0,
@@ -190,9 +223,9 @@ impl Flight {
             self.waiting_since = self.progressed_at;
             self.connects = self.connection.connects();
         }
-        if self.fixed.is_some() {
-            let last = self.first + self.pending.len() as u64 - 1;
-            message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
+        if self.order.stream().is_some() {
+            let last = self.sequence_of(self.pending.len()) - 1;
+            message.headers.insert(EXPECTED_LAST, last.to_string());
         }
         self.pending.push_back(Pending { message, acknowledged: false });
         self.send(self.pending.len() - 1).await?;
@@ -213,6 +246,11 @@ impl Flight {
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// What a pending message becomes, if the stream is as it was.
+    fn sequence_of(&self, index: usize) -> u64 {
+        self.first + index as u64 + self.shift
     }
 
     /// The number of the first message that is not acknowledged.
@@ -249,15 +287,17 @@ impl Flight {
             Err(error) => return Ok(Some(format!("unreadable acknowledgement: {error}"))),
         };
         if let Some(error) = read.error {
-            let own_order = self.fixed.is_some() && error.err_code == WRONG_LAST_SEQUENCE;
+            let own_order = self.order.stream().is_some() && error.err_code == WRONG_LAST_SEQUENCE;
             if own_order || matches!(error.code, 408 | 429 | 500 | 503) {
                 return Ok(Some(error.description));
             }
             let subject = self.pending[index].message.subject.clone();
             return Err(NatsError::Refused { subject, reason: error.description });
         }
-        let number = self.first + index as u64;
-        if let Some(stream) = self.fixed.as_ref().filter(|_| read.seq != number) {
+        let number = self.sequence_of(index);
+        if let Order::Fixed(stream) = &self.order
+            && read.seq != number
+        {
             let (stream, sequence) = (stream.clone(), read.seq);
             let found = id_of(&self.pending[index].message).to_owned();
             let expected = format!("it at {number}");
@@ -365,7 +405,14 @@ impl Flight {
 
     /// Drops from a fixed flight what its stream already holds.
     async fn reconcile(&mut self) -> Result<(), NatsError> {
-        let Some(stream) = self.fixed.clone() else { return Ok(()) };
+        let stream = match &self.order {
+            Order::Fixed(stream) => stream.clone(),
+            Order::Shared(stream) => {
+                let stream = stream.clone();
+                return self.find_place(&stream).await;
+            }
+            Order::Free => return Ok(()),
+        };
         let last = self.connection.stream_info(&stream).await?.state.last_sequence;
         if last + 1 < self.first {
             let wanted = self.first - 1;
@@ -389,10 +436,63 @@ impl Flight {
         Ok(())
     }
 
+    /// Drops from a shared flight what its stream holds, and takes the place behind what it has now.
+    async fn find_place(&mut self, stream: &str) -> Result<(), NatsError> {
+        let state = self.connection.stream_info(stream).await?.state;
+        let (next, last) = (self.sequence_of(0), state.last_sequence);
+        // What the broker took for duplicates is not there a second time: then it has less than expected.
+        let from = next.max(state.first_sequence);
+        if from <= last && state.messages > 0 {
+            let start = Start::Sequence(from);
+            let mut reader = Reader::open(self.connection.clone(), stream.into(), start).await?;
+            let mut ours = 0;
+            while let Some((sequence, message)) = reader.next_held().await? {
+                let id = message.headers.as_ref().map_or("", id_of_headers);
+                // They are there in their order, with what others wrote between them.
+                let expected = self.pending.get(ours).map_or("", |it| id_of(&it.message));
+                if id == expected && !id.is_empty() {
+                    self.pending[ours].acknowledged = true;
+                    ours += 1;
+                }
+                if sequence >= last {
+                    break;
+                }
+            }
+            if ours > 0 {
+                (self.progressed_at, self.attempts) = (Instant::now(), 0);
+            }
+            self.pop_acknowledged();
+        }
+        self.shift = last + 1 - self.first;
+        if self.attempts > MAX_OVERTAKEN {
+            tracing::warn!(stream, "others publish all the time: order is not kept");
+            self.order = Order::Free;
+        }
+        for index in 0..self.pending.len() {
+            let expected = self.sequence_of(index) - 1;
+            let headers = &mut self.pending[index].message.headers;
+            match &self.order {
+                Order::Free => *headers = without_order(headers),
+                _ => headers.insert(EXPECTED_LAST, expected.to_string()),
+            }
+        }
+        Ok(())
+    }
+
     /// The error of a flight that does not get on.
     fn stalled(&self, reason: String) -> NatsError {
         NatsError::Stalled { seconds: self.progressed_at.elapsed().as_secs(), reason }
     }
+}
+
+/// The headers of a message that may follow any other.
+fn without_order(headers: &HeaderMap) -> HeaderMap {
+    let mut rest = HeaderMap::new();
+    for (name, values) in headers.iter().filter(|(name, _)| name.as_ref() as &str != EXPECTED_LAST)
+    {
+        values.iter().for_each(|value| rest.append(name.clone(), value.clone()));
+    }
+    rest
 }
 
 /// A message by its id, for people.

@@ -1,13 +1,13 @@
 //! Publishing a file of records into a city's input stream.
 //!
 //! One record per message and one message per line that is not blank, in order: in an empty stream
-//! a file without blank lines gets sequences equal to its line numbers (after trouble with the
-//! broker only if `exclusive`). Lines that are no good
+//! a file without blank lines gets sequences equal to its line numbers. Lines that are no good
 //! record go along, raw, so that the engine gives them their receipt. A line that is
 //! too long for one message goes as its beginning, with its length in [`TRUNCATED_HEADER`].
 //!
-//! **Delivery** at least once, and once as long as the broker is not away for longer than its duplicate
-//! window; exactly once with `exclusive`.
+//! **Delivery** exactly once and in order, whatever becomes of the broker meanwhile, with others'
+//! messages between; while others publish all the time at least once, within the broker's duplicate
+//! window once, and in whatever order; with `exclusive` that is an error.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ pub async fn publish_file(
     let mut flight = if settings.exclusive {
         Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
     } else {
-        Flight::free(connection, settings.flight).await?
+        Flight::shared(connection, settings.flight, stream.clone(), last).await?
     };
     let (sender, mut chunks) = mpsc::channel(MAX_WAITING_CHUNKS);
     let (subjects, batch) = (subjects.clone(), settings.batch);

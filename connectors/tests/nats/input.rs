@@ -149,6 +149,33 @@ async fn messages_lost_with_a_connection_are_fetched_again() {
     assert_eq!(source.holes(), 0);
 }
 
+/// Two at once, and a third that puts the first one's file once more: each message is there once; who
+/// has to take turns stays in order as long as that goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_that_meet_put_each_message_once() {
+    let city = city().await;
+    let named = |prefix: &str, rate| PublishSettings {
+        message_ids: Some(prefix.into()),
+        rate_per_s: rate,
+        ..PublishSettings::default()
+    };
+    let text = text(1_994);
+    let (fast, slow) = (named("fast", None), named("slow", Some(2_000)));
+    tokio::join!(publish(&city, &text, &fast), publish(&city, &text, &slow));
+    publish(&city, &text, &fast).await;
+    let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
+    let mut ids: Vec<(String, u64)> = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let id = message.headers.get("Nats-Msg-Id").unwrap().to_string();
+        let (prefix, number) = id.split_once(':').unwrap();
+        ids.push((prefix.into(), number.parse().unwrap()));
+    }
+    ids.sort_unstable();
+    let all = |prefix: &str| (1..=2_000).map(|n| (prefix.to_string(), n)).collect::<Vec<_>>();
+    assert!(ids == [all("fast"), all("slow")].concat());
+}
+
 /// Returns when the server answers again.
 async fn wait_for_server(city: &City) {
     let since = std::time::Instant::now();
