@@ -168,6 +168,11 @@ async fn replay(
              whole with --with"
         ));
     }
+    if bytes.trim_ascii().is_empty() {
+        return refuse(format!(
+            "there is nothing to send instead of dead letter {number}: the file is empty"
+        ));
+    }
     let Some(subject) = letter.subject else {
         return refuse(format!("dead letter {number} does not say on which subject it came"));
     };

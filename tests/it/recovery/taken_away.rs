@@ -83,6 +83,20 @@ fn a_folder_of_snapshots_is_one_engines() {
     town.is_whole();
 }
 
+/// The log itself is gone: the run ends, and so does every start until it is there again.
+#[test]
+fn an_input_stream_that_is_deleted_ends_the_run_aloud() {
+    let town = Town::build();
+    let mut engine = town.start();
+    published(&town, town.expected.lines().count() as u64);
+    town.delete(Subjects::in_stream);
+    let status = engine.wait().unwrap();
+    assert_eq!(status.code(), Some(3), "{}", town.said());
+    assert!(town.said().contains("ICESHOP_TEST_TOWN_IN does not exist"), "{}", town.said());
+    let (code, said) = town.fail(&[]);
+    assert!(code == Some(3) && said.contains("stream is absent"), "{said}");
+}
+
 /// A publisher sends again what nobody acknowledged: it is in the stream once and in order.
 #[test]
 fn a_publisher_that_is_cut_off_puts_nothing_twice() {
