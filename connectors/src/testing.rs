@@ -3,7 +3,7 @@
 //! Every failure panics: a test without its server must not pass.
 
 pub use async_nats::jetstream::consumer::pull::Config;
-pub use async_nats::jetstream::stream::Stream;
+pub use async_nats::jetstream::stream::{Config as StreamConfig, Stream};
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

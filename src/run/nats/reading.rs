@@ -15,6 +15,11 @@ use tokio::sync::mpsc::Sender;
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a recorded stream must be quiet before its last tick is ended.
 const RECORDED_QUIET: Duration = Duration::from_secs(2);
+/// How long the broker may refuse clock records before a run that is to stop when idle does so without:
+/// a stream that is sealed, or full, takes none.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
+/// How long the next one waits after a refusal.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads for the engine.
 pub(super) struct Reader<'a> {
@@ -32,6 +37,21 @@ struct Silence {
     heard: Instant,
     /// The clock record that ended a recorded stream's last tick.
     ended: Option<u64>,
+    /// Since when the broker takes no clock record, and why.
+    refused: Option<(Instant, String)>,
+}
+
+impl Silence {
+    /// The broker took no clock record; whether that has been so for long.
+    fn refused(&mut self, reason: String) -> bool {
+        let known = self.refused.take().filter(|(_, before)| *before == reason);
+        if known.is_none() {
+            tracing::warn!(reason, "the broker takes no clock record: time is told later");
+        }
+        let since = known.map_or_else(Instant::now, |(since, _)| since);
+        self.refused = Some((since, reason));
+        since.elapsed() >= REFUSED_WAIT
+    }
 }
 
 impl Reader<'_> {
@@ -47,7 +67,8 @@ impl Reader<'_> {
         let clock = Clock::new(connection, subjects);
         let mut live = Live::on_stderr();
         let now = Instant::now();
-        let mut silence = Silence { quiet: Quiet::new(now), heard: now, ended: self.ended };
+        let mut silence =
+            Silence { quiet: Quiet::new(now), heard: now, ended: self.ended, refused: None };
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
@@ -81,17 +102,28 @@ impl Reader<'_> {
             let (last, recorded) = (progress.last_sequence, source.recorded());
             match self.tell_time(&clock, recorded, last, &mut silence).await {
                 Err(NatsError::Request { reason, .. }) => {
-                    tracing::warn!(reason, "time is told later");
+                    if silence.refused(reason) && self.is_idle(&silence) {
+                        eprintln!(
+                            "note       the last tick is not over: no clock record could be put"
+                        );
+                        return Ok(());
+                    }
+                    tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 }
                 told => told?,
             }
+            silence.refused = None;
             let complete = recorded != Some(true) || silence.ended == Some(last);
-            let idle = self.settings.stop_when_idle;
-            if complete && idle.is_some_and(|idle| silence.heard.elapsed() >= idle) {
+            if complete && self.is_idle(&silence) {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether nothing has come for as long as the run is to wait.
+    fn is_idle(&self, silence: &Silence) -> bool {
+        self.settings.stop_when_idle.is_some_and(|idle| silence.heard.elapsed() >= idle)
     }
 
     /// Tells the time where it is due, behind the last message.

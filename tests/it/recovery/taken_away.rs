@@ -97,6 +97,18 @@ fn an_input_stream_that_is_deleted_ends_the_run_aloud() {
     assert!(code == Some(3) && said.contains("stream is absent"), "{said}");
 }
 
+/// A log that is closed for ever takes no clock record: its last tick stays open, and a run that is to
+/// stop when idle does so all the same.
+#[test]
+fn an_input_stream_that_is_sealed_is_decided_but_for_its_last_tick() {
+    let town = Town::build();
+    town.change(Subjects::in_stream, |config| config.sealed = true);
+    let said = town.finish();
+    assert!(said.contains("the last tick is not over"), "{said}");
+    assert_eq!(said.matches("takes no clock record").count(), 1, "{said}");
+    assert_eq!(town.messages(Subjects::in_stream), town.records);
+}
+
 /// A publisher sends again what nobody acknowledged: it is in the stream once and in order.
 #[test]
 fn a_publisher_that_is_cut_off_puts_nothing_twice() {

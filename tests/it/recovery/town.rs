@@ -3,7 +3,7 @@
 use crate::support::{iceshop, output, succeed};
 use connectors::nats::{ConnectSettings, Login, connect};
 use connectors::subject::Subjects;
-use connectors::testing::{NatsServer, Stream};
+use connectors::testing::{NatsServer, Stream, StreamConfig};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -155,6 +155,23 @@ impl Town {
             let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
             let stream = stream(&Subjects::new(CITY.parse().unwrap()));
             connection.jetstream().delete_stream(stream).await.unwrap();
+        });
+    }
+
+    /// Changes how a stream is configured.
+    pub(super) fn change(
+        &self,
+        stream: impl Fn(&Subjects) -> String,
+        change: impl FnOnce(&mut StreamConfig),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
+            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
+            let mut found = connection.jetstream().get_stream(stream).await.unwrap();
+            let mut config = found.info().await.unwrap().config.clone();
+            change(&mut config);
+            connection.jetstream().update_stream(config).await.unwrap();
         });
     }
 
