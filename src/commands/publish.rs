@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "PREFIX")]
     pub message_ids: Option<String>,
     /// Nobody else may publish into the stream meanwhile: that is an error. (Otherwise records are in
-    /// it once and in order with others' between them, but not while others publish all the time)
+    /// it once and in order, with others' between them)
     #[arg(long)]
     pub exclusive: bool,
 }

@@ -7,9 +7,10 @@
 //! A *fixed* flight is the only writer of its stream: its message number `n` must become sequence
 //! `n`, which the broker checks (`Nats-Expected-Last-Sequence`). After trouble it asks the stream
 //! how far it got, so that no message is in it twice however long the trouble took. A *shared* one
-//! has its messages in order, too, and looks for them in the stream after trouble; when others write
-//! meanwhile it takes its place behind them, and when they write all the time it gives up its order
-//! and goes on *free*: its messages have ids, and arrive at least once.
+//! has its messages in order, too: each says behind which of its own it comes, by that one's id
+//! (`Nats-Expected-Last-Msg-Id`), but for the first of those that are outstanding. Whatever others write
+//! between two of them, the broker refuses the second and all that follow; then the flight looks which
+//! of its messages the stream holds, and sends the rest behind what is there.
 //!
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
@@ -43,17 +44,17 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 /// After how many attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
 
-/// The header in which a message says which sequence it follows.
-const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
-
-/// How often in a row others may have written first before a shared flight gives up its order.
-const MAX_OVERTAKEN: u32 = 8;
+/// The header in which a message says behind which other it comes.
+const BEHIND: &str = "Nats-Expected-Last-Msg-Id";
 
 /// The trouble of a message that no stream takes.
 const NOBODY: &str = "no stream takes the subject";
 
 /// The broker's code for a message that does not follow the last one.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
+
+/// Its code for a message that does not follow the one with that id.
+const WRONG_LAST_ID: u64 = 10070;
 
 /// The most bytes of unacknowledged messages; a single one may be longer.
 const MAX_IN_FLIGHT_BYTES: usize = 64 * 1024 * 1024;
@@ -108,20 +109,9 @@ struct AckError {
 enum Order {
     /// Theirs alone: message `n` becomes sequence `n`.
     Fixed(String),
-    /// Theirs, behind whatever others write.
-    Shared(String),
-    /// As they come.
-    Free,
-}
-
-impl Order {
-    /// The stream whose last sequence each message expects.
-    fn stream(&self) -> Option<&String> {
-        match self {
-            Order::Fixed(stream) | Order::Shared(stream) => Some(stream),
-            Order::Free => None,
-        }
-    }
+    /// Theirs, with whatever others write between them. The last sequence of those that are
+    /// acknowledged, or what the stream ended with before the first.
+    Shared(String, u64),
 }
 
 /// Messages on their way.
@@ -129,8 +119,6 @@ pub(super) struct Flight {
     connection: Connection,
     settings: FlightSettings,
     order: Order,
-    /// Message `n` becomes sequence `n` and so many.
-    shift: u64,
     inbox: String,
     acks: Subscriber,
     /// Rises whenever everything is published again: acknowledgements of before count no more.
@@ -159,7 +147,7 @@ impl Flight {
         stream: String,
         last: u64,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, Order::Shared(stream), (1, last)).await
+        Flight::new(connection, settings, Order::Shared(stream, last), 1).await
     }
 
     /// A flight whose first message becomes sequence `first` of `stream`.
@@ -169,26 +157,25 @@ impl Flight {
         stream: String,
         first: u64,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, Order::Fixed(stream), (first, 0)).await
+        Flight::new(connection, settings, Order::Fixed(stream), first).await
     }
 
     async fn new(
         connection: &Connection,
         settings: FlightSettings,
         order: Order,
-        (first, shift): (u64, u64),
+        first: u64,
     ) -> Result<Flight, NatsError> {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            let stream = order.stream().map_or("*", String::as_str);
+            let (Order::Fixed(stream) | Order::Shared(stream, _)) = &order;
             connection.request_failed("subscribe to acknowledgements", stream, &error)
         })?;
         Ok(Flight {
             connection: connection.clone(),
             settings,
             order,
-            shift,
             inbox,
             acks,
             epoch: 0,
@@ -223,9 +210,15 @@ impl Flight {
             self.waiting_since = self.progressed_at;
             self.connects = self.connection.connects();
         }
-        if self.order.stream().is_some() {
-            let last = self.sequence_of(self.pending.len()) - 1;
-            message.headers.insert(EXPECTED_LAST, last.to_string());
+        match (&self.order, self.pending.back()) {
+            (Order::Fixed(_), _) => {
+                let last = self.first + self.pending.len() as u64 - 1;
+                message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
+            }
+            (Order::Shared(..), Some(before)) => {
+                message.headers.insert(BEHIND, id_of(&before.message));
+            }
+            (Order::Shared(..), None) => {}
         }
         self.pending.push_back(Pending { message, acknowledged: false });
         self.send(self.pending.len() - 1).await?;
@@ -246,11 +239,6 @@ impl Flight {
             self.settle().await?;
         }
         Ok(())
-    }
-
-    /// What a pending message becomes, if the stream is as it was.
-    fn sequence_of(&self, index: usize) -> u64 {
-        self.first + index as u64 + self.shift
     }
 
     /// The number of the first message that is not acknowledged.
@@ -287,21 +275,23 @@ impl Flight {
             Err(error) => return Ok(Some(format!("unreadable acknowledgement: {error}"))),
         };
         if let Some(error) = read.error {
-            let own_order = self.order.stream().is_some() && error.err_code == WRONG_LAST_SEQUENCE;
+            let own_order = matches!(error.err_code, WRONG_LAST_SEQUENCE | WRONG_LAST_ID);
             if own_order || matches!(error.code, 408 | 429 | 500 | 503) {
                 return Ok(Some(error.description));
             }
             let subject = self.pending[index].message.subject.clone();
             return Err(NatsError::Refused { subject, reason: error.description });
         }
-        let number = self.sequence_of(index);
-        if let Order::Fixed(stream) = &self.order
-            && read.seq != number
-        {
-            let (stream, sequence) = (stream.clone(), read.seq);
-            let found = id_of(&self.pending[index].message).to_owned();
-            let expected = format!("it at {number}");
-            return Err(NatsError::Foreign { stream, sequence, expected, found });
+        let number = self.first + index as u64;
+        match &mut self.order {
+            Order::Fixed(stream) if read.seq != number => {
+                let (stream, sequence) = (stream.clone(), read.seq);
+                let found = id_of(&self.pending[index].message).to_owned();
+                let expected = format!("it at {number}");
+                return Err(NatsError::Foreign { stream, sequence, expected, found });
+            }
+            Order::Fixed(_) => {}
+            Order::Shared(_, last) => *last = read.seq.max(*last),
         }
         self.pending[index].acknowledged = true;
         self.progressed_at = Instant::now();
@@ -407,11 +397,10 @@ impl Flight {
     async fn reconcile(&mut self) -> Result<(), NatsError> {
         let stream = match &self.order {
             Order::Fixed(stream) => stream.clone(),
-            Order::Shared(stream) => {
-                let stream = stream.clone();
-                return self.find_place(&stream).await;
+            Order::Shared(stream, behind) => {
+                let (stream, behind) = (stream.clone(), *behind);
+                return self.find_place(&stream, behind).await;
             }
-            Order::Free => return Ok(()),
         };
         let last = self.connection.stream_info(&stream).await?.state.last_sequence;
         if last + 1 < self.first {
@@ -436,12 +425,11 @@ impl Flight {
         Ok(())
     }
 
-    /// Drops from a shared flight what its stream holds, and takes the place behind what it has now.
-    async fn find_place(&mut self, stream: &str) -> Result<(), NatsError> {
+    /// Drops from a shared flight what its stream holds behind that sequence; the first of the rest comes
+    /// behind whatever is there.
+    async fn find_place(&mut self, stream: &str, behind: u64) -> Result<(), NatsError> {
         let state = self.connection.stream_info(stream).await?.state;
-        let (next, last) = (self.sequence_of(0), state.last_sequence);
-        // What the broker took for duplicates is not there a second time: then it has less than expected.
-        let from = next.max(state.first_sequence);
+        let (from, last) = (state.first_sequence.max(behind + 1), state.last_sequence);
         if from <= last && state.messages > 0 {
             let start = Start::Sequence(from);
             let mut reader = Reader::open(self.connection.clone(), stream.into(), start).await?;
@@ -449,8 +437,7 @@ impl Flight {
             while let Some((sequence, message)) = reader.next_held().await? {
                 let id = message.headers.as_ref().map_or("", id_of_headers);
                 // They are there in their order, with what others wrote between them.
-                let expected = self.pending.get(ours).map_or("", |it| id_of(&it.message));
-                if id == expected && !id.is_empty() {
+                if self.pending.get(ours).is_some_and(|it| id_of(&it.message) == id) {
                     self.pending[ours].acknowledged = true;
                     ours += 1;
                 }
@@ -463,18 +450,8 @@ impl Flight {
             }
             self.pop_acknowledged();
         }
-        self.shift = last + 1 - self.first;
-        if self.attempts > MAX_OVERTAKEN {
-            tracing::warn!(stream, "others publish all the time: order is not kept");
-            self.order = Order::Free;
-        }
-        for index in 0..self.pending.len() {
-            let expected = self.sequence_of(index) - 1;
-            let headers = &mut self.pending[index].message.headers;
-            match &self.order {
-                Order::Free => *headers = without_order(headers),
-                _ => headers.insert(EXPECTED_LAST, expected.to_string()),
-            }
+        if let Some(first) = self.pending.front_mut() {
+            first.message.headers = behind_anything(&first.message.headers);
         }
         Ok(())
     }
@@ -486,10 +463,9 @@ impl Flight {
 }
 
 /// The headers of a message that may follow any other.
-fn without_order(headers: &HeaderMap) -> HeaderMap {
+fn behind_anything(headers: &HeaderMap) -> HeaderMap {
     let mut rest = HeaderMap::new();
-    for (name, values) in headers.iter().filter(|(name, _)| name.as_ref() as &str != EXPECTED_LAST)
-    {
+    for (name, values) in headers.iter().filter(|(name, _)| name.as_ref() as &str != BEHIND) {
         values.iter().for_each(|value| rest.append(name.clone(), value.clone()));
     }
     rest

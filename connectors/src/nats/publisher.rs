@@ -6,8 +6,7 @@
 //! too long for one message goes as its beginning, with its length in [`TRUNCATED_HEADER`].
 //!
 //! **Delivery** exactly once and in order, whatever becomes of the broker meanwhile, with others'
-//! messages between; while others publish all the time at least once, within the broker's duplicate
-//! window once, and in whatever order; with `exclusive` that is an error.
+//! messages between; with `exclusive` those are an error.
 
 use std::time::Duration;
 

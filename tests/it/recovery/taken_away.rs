@@ -4,6 +4,7 @@ use super::town::{CITY, Town, kept, published, signal};
 use crate::proxy::Proxy;
 use crate::support::{iceshop, output};
 use connectors::subject::Subjects;
+use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -138,6 +139,41 @@ fn cut_off(more: &[&str]) -> Town {
     assert_eq!(town.messages(Subjects::in_stream), town.records);
     town.finish();
     town
+}
+
+/// Whoever pipes records in may pause, and the engine then puts a clock record among them: they stay in
+/// their order.
+#[test]
+fn a_publisher_that_pauses_keeps_its_order_beside_the_engines_clock() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let mut engine = town.start();
+    let url = town.server.url();
+    let args = ["publish", "-", "--nats", &url, "--city", CITY];
+    let mut publisher = iceshop(&args).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let text = std::fs::read_to_string(town.events()).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut pipe = publisher.stdin.take().unwrap();
+    let (before, after) = lines.split_at(lines.len() / 2);
+    pipe.write_all(before.concat().as_bytes()).unwrap();
+    pipe.flush().unwrap();
+    let clocked = || town.messages(Subjects::out_stream) > 0 && town.clocks() > 0;
+    while !clocked() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    pipe.write_all(after.concat().as_bytes()).unwrap();
+    drop(pipe);
+    assert!(publisher.wait().unwrap().success());
+    signal(&engine, "-TERM");
+    assert!(engine.wait().unwrap().success(), "{}", town.said());
+    let held: Vec<String> = town.inputs().into_iter().filter(|body| !is_clock(body)).collect();
+    let own: Vec<&str> =
+        lines.iter().map(|line| line.trim_end()).filter(|line| !is_clock(line)).collect();
+    assert!(held == own, "the file's records, in its order");
+}
+
+fn is_clock(body: &str) -> bool {
+    body.contains(r#""kind":"clock""#)
 }
 
 #[test]

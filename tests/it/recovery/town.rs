@@ -224,6 +224,23 @@ impl Town {
         })
     }
 
+    /// The bodies of all input messages, in the order of the stream.
+    pub(super) fn inputs(&self) -> Vec<String> {
+        self.ask(Subjects::in_stream, async |stream| {
+            let mut all = Vec::new();
+            for sequence in 1..=stream.cached_info().state.last_sequence {
+                let message = stream.get_raw_message(sequence).await.unwrap();
+                all.push(String::from_utf8(message.payload.to_vec()).unwrap());
+            }
+            all
+        })
+    }
+
+    /// Clock records in the input stream.
+    pub(super) fn clocks(&self) -> usize {
+        self.inputs().iter().filter(|body| body.contains(r#""kind":"clock""#)).count()
+    }
+
     /// Takes the clock record away that an engine may have put behind the log: as if it had been
     /// killed before.
     pub(super) fn forget_clock(&self) {
