@@ -9,9 +9,9 @@ use connectors::inbound::Stamp;
 use connectors::wire::Record;
 use dataflows::engine::Book;
 use dataflows::market::{Event, Params, Time};
+use iceshop::run::usage::thread_cpu;
 use iceshop::scenario::City;
 use iceshop::translate::{Dating, Translator};
-use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -91,16 +91,11 @@ fn keep_book(events: Vec<(Time, Event)>) -> usize {
 fn report(part: &str, count: usize, mut run: impl FnMut() -> usize) {
     let mut best = Duration::MAX;
     for _ in 0..PASSES {
-        let began = cpu();
+        let began = thread_cpu();
         let done = black_box(run());
         assert!(done > 0, "{part} did something");
-        best = best.min(cpu() - began);
+        best = best.min(thread_cpu() - began);
     }
     let each = best.as_secs_f64() / count as f64;
     println!("| {part} | {:.0} | {:.0} |", each * 1e9, 1.0 / each);
-}
-
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

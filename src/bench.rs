@@ -26,7 +26,8 @@ pub mod workload;
 
 use crate::failure::{Failure, Kind as FailureKind, OrFail};
 use crate::run::pipeline::Pipeline;
-use crate::run::summary::{Summary, cpu_ms, rss_kib};
+use crate::run::summary::Summary;
+use crate::run::usage::{cpu_ms, rss_kib};
 use crate::translate::Dating;
 use dataflows::flow::{Crew, Standings};
 use dataflows::market::Params;

@@ -10,7 +10,7 @@
 //! | [`saving`], [`forked`] | a pipeline's state on its way out of it, while it goes on |
 //! | [`snapshot`], [`pace`] | a run's whole state in a file, and back; how often |
 //! | [`live`] | what goes on right now, in a line |
-//! | [`summary`] | what a run did, in figures; [`markets`]: each market's |
+//! | [`summary`] | what a run did, in figures; [`markets`]: each market's; [`usage`]: what the process used |
 
 pub mod cluster;
 
@@ -35,6 +35,8 @@ pub mod live;
 pub mod summary;
 
 pub mod markets;
+
+pub mod usage;
 
 pub mod course;
 

@@ -30,10 +30,10 @@ use dataflows::flow::Standings;
 use dataflows::market::{Event, Params, Time};
 use iceshop::run::pipeline::Pipeline;
 use iceshop::run::summary::Summary;
+use iceshop::run::usage::thread_cpu;
 use iceshop::scenario::{City, Stay};
 use iceshop::translate::{Dating, Translator};
 use recompute::{Method, Recompute};
-use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 use town::Town;
 
@@ -175,12 +175,6 @@ impl Outcome {
     }
 }
 
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// Events in whole ticks, with the time of each.
 fn events(asked: &Asked, records: &[Inbound]) -> Vec<(Time, Event)> {
     let mut translator = Translator::new(asked.params(), Dating::Required);
@@ -196,14 +190,14 @@ fn events(asked: &Asked, records: &[Inbound]) -> Vec<(Time, Event)> {
 fn engine(asked: &Asked, records: &[Inbound]) -> Outcome {
     let standings = Standings::default();
     let mut pipeline = Pipeline::new(asked.params(), 1, Dating::Required, standings);
-    let (started, began, mut longest) = (Instant::now(), cpu(), Duration::ZERO);
+    let (started, began, mut longest) = (Instant::now(), thread_cpu(), Duration::ZERO);
     for batch in records.chunks(64) {
-        let before = cpu();
+        let before = thread_cpu();
         pipeline.take(batch.to_vec());
-        longest = longest.max(cpu() - before);
+        longest = longest.max(thread_cpu() - before);
     }
     let standing = pipeline.engine().market().value;
-    let cpu = cpu() - began;
+    let cpu = thread_cpu() - began;
     let summary = Summary::of(&pipeline.figures(), started);
     Outcome {
         cpu,
@@ -217,26 +211,26 @@ fn engine(asked: &Asked, records: &[Inbound]) -> Outcome {
 }
 
 fn on_arrival(asked: &Asked, records: &[Inbound]) -> Outcome {
-    let began = cpu();
+    let began = thread_cpu();
     let (mut town, mut greedy) = (Town::new(asked.params()), Arrival::default());
     let (mut minute, mut longest) = (i64::MIN, Duration::ZERO);
     for (now, event) in events(asked, records) {
-        let before = cpu();
+        let before = thread_cpu();
         if now.minute() > minute {
             minute = now.minute();
             greedy.pass(&mut town, now);
         }
         let change = town.take(event);
         greedy.take(&town, now, change);
-        longest = longest.max(cpu() - before);
+        longest = longest.max(thread_cpu() - before);
     }
-    let (cpu, standing) = (cpu() - began, greedy.standing(&town));
+    let (cpu, standing) = (thread_cpu() - began, greedy.standing(&town));
     let waits = Duration::ZERO;
     Outcome { cpu, locked: town.locked, standing, waits, longest, note: String::new() }
 }
 
 fn recomputed(asked: &Asked, records: &[Inbound], method: Method) -> Outcome {
-    let began = cpu();
+    let began = thread_cpu();
     let (mut town, mut last) = (Town::new(asked.params()), Recompute::new(method));
     let (mut next, mut longest) = (None, Duration::ZERO);
     let every = asked.every * 1_000;
@@ -244,14 +238,14 @@ fn recomputed(asked: &Asked, records: &[Inbound], method: Method) -> Outcome {
         // The crowd stands before anything is decided.
         let due = *next.get_or_insert(now.plus_ms(60_000));
         if now >= due {
-            let before = cpu();
+            let before = thread_cpu();
             last.pass(&mut town, due);
-            longest = longest.max(cpu() - before);
+            longest = longest.max(thread_cpu() - before);
             next = Some(due.plus_ms(every));
         }
         town.take(event);
     }
-    let (cpu, standing) = (cpu() - began, last.standing(&town));
+    let (cpu, standing) = (thread_cpu() - began, last.standing(&town));
     let waits = Duration::from_millis(every as u64 / 2);
     let note = match last.markets {
         (_, 0) => String::new(),

@@ -5,10 +5,11 @@
 //! small budget, and with a greater one when a window locks before the next time.
 
 use super::city::City;
-use super::{Cpu, ms};
+use super::ms;
 use dataflows::flow::upkeep;
 use dataflows::market::Time;
 use dataflows::solver::{Budget, Upkeep};
+use iceshop::run::usage::thread_cpu;
 use std::time::Duration;
 
 /// How a market is settled between updates.
@@ -61,25 +62,25 @@ fn city((class, size): Case, (updates, percent): (usize, u32)) {
     let mut made = 0;
     let mut turn = 0;
     while made < updates {
-        let started = Cpu::now();
+        let started = thread_cpu();
         for _ in 0..between.min(updates - made) {
             let (_, change) = city.next();
             city.make(change);
             made += 1;
         }
-        live += started.elapsed();
-        let started = Cpu::now();
+        live += thread_cpu() - started;
+        let started = thread_cpu();
         turn += 1;
         let soon = soon(turn % CARE.urgent_every == 0);
         city.market.settle_down(Upkeep { soon, ..upkeep(-1, u64::MAX) });
-        background += started.elapsed();
+        background += thread_cpu() - started;
     }
     let kept = city.market.certificate();
     assert_eq!(city.market.verify(), Ok(kept.value));
-    let started = Cpu::now();
+    let started = thread_cpu();
     let mut fresh = city.fresh_market(usize::MAX);
     fresh.solve(Budget::percent(percent));
-    let scratch = started.elapsed();
+    let scratch = thread_cpu() - started;
     let best = fresh.certificate();
     assert!(kept.value <= best.bound && best.value <= kept.bound, "a bound is wrong");
     let below = (best.value - kept.value) as f64 / best.value.max(1) as f64 * 100.0;

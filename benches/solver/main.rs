@@ -12,7 +12,6 @@ mod drift;
 mod quality;
 mod updates;
 
-use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// That of the program.
@@ -41,20 +40,6 @@ fn main() {
     }
     if all || named("drift") {
         drift::run(bench);
-    }
-}
-
-/// The processor's time of this thread, which other work on the machine does not lengthen.
-struct Cpu(Duration);
-
-impl Cpu {
-    fn now() -> Self {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Self(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
-    }
-
-    fn elapsed(&self) -> Duration {
-        Self::now().0 - self.0
     }
 }
 

@@ -4,7 +4,8 @@
 //! On a busy machine the clock's p99 has other work in it.
 
 use super::city::{City, KINDS, Kind};
-use super::{Cpu, ms};
+use super::ms;
+use iceshop::run::usage::thread_cpu;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,9 @@ fn city(size: usize, updates: usize, most_ms: f64) {
     let mut cpu = Duration::ZERO;
     for _ in 0..updates {
         let (kind, change) = city.next();
-        let (started, began) = (Instant::now(), Cpu::now());
+        let (started, began) = (Instant::now(), thread_cpu());
         city.make(change);
-        cpu += began.elapsed();
+        cpu += thread_cpu() - began;
         let time = started.elapsed();
         took.push(time);
         let sum = kinds.entry(kind).or_default();

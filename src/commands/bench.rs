@@ -157,9 +157,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Usage, anyhow::anyhow!(error)));
     }
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
-    let mut settings = settings(args, params);
-    let Some(crew) = args.cluster.crew(settings.workers)? else { return Ok(()) };
-    settings.processes = crew.processes();
+    let Some(crew) = args.cluster.crew(args.workers as usize)? else { return Ok(()) };
+    let settings = settings(args, params, crew.processes());
     let report = bench::run(&settings, crew, &mut |line| eprintln!("{line}"))?;
     if let Some(path) = &args.svg {
         save(path, &picture::draw(&report))?;
@@ -176,7 +175,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
+fn settings(args: &Args, params: dataflows::market::Params, processes: usize) -> Settings {
     let usual = match (args.city, args.burst) {
         (true, _) => CITY,
         (_, true) => BURST,
@@ -209,6 +208,5 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
     let pace = args.pace.pace();
     let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
     let began = Timestamp::now();
-    let processes = 1;
     Settings { kind, rates, each, sustained_p99, workers, processes, params, snapshots, began }
 }

@@ -12,8 +12,8 @@ Examples:
   iceshop diff monday.jsonl replayed.jsonl
   iceshop diff a.jsonl b.jsonl.zst --events city.jsonl    and the records that came before it
 
-Exit code 0: the logs hold the same bytes, line by line (line ends aside). 1: they differ; the first line that does is
-shown, with the fields in which it does. 5: a file cannot be read.";
+Exit code 0: the logs hold the same bytes, line by line (line ends aside). 1: they differ; the first
+line that does is shown, with the fields in which it does. 5: a file cannot be read.";
 
 /// How many records that led to a decision are shown.
 const RECORDS_SHOWN: usize = 20;

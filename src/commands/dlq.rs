@@ -169,9 +169,7 @@ async fn replay(
         ));
     }
     if bytes.trim_ascii().is_empty() {
-        return refuse(format!(
-            "there is nothing to send instead of dead letter {number}: the file is empty"
-        ));
+        return refuse(format!("there is nothing to send for dead letter {number}: it is empty"));
     }
     let Some(subject) = letter.subject else {
         return refuse(format!("dead letter {number} does not say on which subject it came"));

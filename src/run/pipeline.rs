@@ -1,7 +1,8 @@
 //! One batch of input through translation, engine and announcement. No I/O.
 
 use super::saving::{Saved, Saving};
-use super::summary::{Figures, Stopwatch};
+use super::summary::Figures;
+use super::usage::Stopwatch;
 use crate::translate::{Announcer, Dating, Translator, outbound};
 use connectors::inbound::{DeadLetter, Inbound, Refused};
 use connectors::wire::{self, Record};

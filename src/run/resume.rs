@@ -6,10 +6,10 @@ use crate::failure::{Failure, Kind, OrFail};
 use connectors::nats::{Connection, NatsError, Noted, Row, StreamSettings, StreamState};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
-use std::fs::{File, TryLockError};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What to do when the input stream is not the one that a snapshot was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -33,31 +33,6 @@ pub struct Snapshots {
     pub durable: Option<String>,
     /// The folder, locked for as long as this engine lives.
     _alone: Arc<File>,
-}
-
-/// How long a folder may still be held by an engine that was killed: by the process that copied its state.
-const HELD_WAIT: Duration = Duration::from_secs(5);
-
-/// The folder of snapshots, locked.
-///
-/// # Errors
-/// Another engine has it.
-fn alone_in(path: &Path) -> Result<Arc<File>, Failure> {
-    let folder = File::open(path);
-    let folder = folder.or_fail(Kind::Data, || format!("cannot open {}", path.display()))?;
-    let began = Instant::now();
-    while let Err(TryLockError::WouldBlock) = folder.try_lock() {
-        if began.elapsed() > HELD_WAIT {
-            let error = format!(
-                "--snapshots: another engine keeps its own in {}: each has a folder of its own",
-                path.display()
-            );
-            return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
-        }
-        std::thread::sleep(HELD_WAIT / 100);
-    }
-    // Where files cannot be locked, nobody is kept away.
-    Ok(Arc::new(folder))
 }
 
 /// Where a run begins.
@@ -207,10 +182,6 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         }
         NatsError::NoStream { .. } => "streams are made with iceshop nats init",
         NatsError::StreamCut { stream, .. } if *stream == input => BEGINNING_LOST,
-        NatsError::StreamShort { stream, .. } if *stream == out => {
-            "decisions that were published are gone: start with an empty folder of snapshots, and all of \
-             them are made and published again"
-        }
         NatsError::StreamShort { stream, .. } if *stream != input => {
             "what was published there is gone: start with an empty folder of snapshots, and all of it is \
              made and published again (decisions that OUT holds are compared, not repeated)"
@@ -299,7 +270,15 @@ impl Snapshots {
     ) -> Result<Self, Failure> {
         let folder = Folder::open(path, keep);
         let folder = folder.or_fail(Kind::Data, || format!("cannot make {}", path.display()))?;
-        let alone = alone_in(path)?;
+        let alone = folder.lock().map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => {
+                let error = "--snapshots: another engine keeps its own in";
+                let error = format!("{error} {}: each has a folder of its own", path.display());
+                Failure::new(Kind::Config, anyhow::anyhow!(error))
+            }
+            _ => Failure::new(Kind::Data, error),
+        });
+        let alone = Arc::new(alone?);
         Ok(Self { folder, pace, on_regress, durable, _alone: alone })
     }
 }

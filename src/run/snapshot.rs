@@ -19,10 +19,10 @@ use dataflows::market::Params;
 use dataflows::saved::{self, STATE_VERSION};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 const MAGIC: [u8; 8] = *b"ICESHOP\0";
 /// Bytes before the state.
@@ -61,6 +61,10 @@ pub struct Snapshot {
     /// The state.
     pub saved: Saved,
 }
+
+/// How long a folder may still be held by an engine that was killed: by the process that copied its
+/// state.
+const HELD_WAIT: Duration = Duration::from_secs(5);
 
 /// A folder of snapshots.
 #[derive(Debug, Clone)]
@@ -111,6 +115,22 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Keeps every other engine away for as long as what it returns is kept. Where folders cannot be
+    /// locked, nobody is kept away.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another engine has it; it cannot be opened.
+    pub fn lock(&self) -> io::Result<File> {
+        let (folder, began) = (File::open(&self.path)?, Instant::now());
+        while let Err(TryLockError::WouldBlock) = folder.try_lock() {
+            if began.elapsed() > HELD_WAIT {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            std::thread::sleep(HELD_WAIT / 100);
+        }
+        Ok(folder)
     }
 
     fn path_of(&self, sequence: u64) -> PathBuf {

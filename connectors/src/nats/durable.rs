@@ -25,9 +25,6 @@ pub struct Durable {
     connection: Connection,
     stream: String,
     name: String,
-    consumer: PullConsumer,
-    /// The last sequence that was handed out.
-    seen: u64,
 }
 
 impl Durable {
@@ -40,10 +37,10 @@ impl Durable {
         subjects: &Subjects,
         name: &str,
     ) -> Result<Durable, NatsError> {
-        let (stream, name) = (subjects.in_stream(), name.to_owned());
-        let consumer = consumer(connection, &stream, &name).await?;
-        let seen = consumer.cached_info().delivered.stream_sequence;
-        Ok(Durable { connection: connection.clone(), stream, name, consumer, seen })
+        let (connection, stream) = (connection.clone(), subjects.in_stream());
+        let durable = Durable { connection, stream, name: name.to_owned() };
+        durable.consumer().await?;
+        Ok(durable)
     }
 
     /// Acknowledges every message up to that sequence; a consumer that is gone is made again. May be
@@ -51,30 +48,34 @@ impl Durable {
     ///
     /// # Errors
     /// The broker does not answer.
-    pub async fn acknowledge(&mut self, sequence: u64) -> Result<(), NatsError> {
-        // It is made if it is missing, and told as it is if not.
-        self.consumer = consumer(&self.connection, &self.stream, &self.name).await?;
-        self.seen = self.consumer.cached_info().delivered.stream_sequence;
+    pub async fn acknowledge(&self, sequence: u64) -> Result<(), NatsError> {
+        let consumer = self.consumer().await?;
+        // The last sequence that was handed out.
+        let mut seen = consumer.cached_info().delivered.stream_sequence;
         loop {
-            let wanted = sequence.saturating_sub(self.seen).clamp(1, AT_ONCE);
-            let fetched = self.fetch(wanted as usize).await?;
+            let wanted = sequence.saturating_sub(seen).clamp(1, AT_ONCE);
+            let fetched = self.fetch(&consumer, wanted as usize).await?;
             let ended = fetched.is_empty();
-            self.seen = fetched.iter().map(|(at, _)| *at).fold(self.seen, u64::max);
+            seen = fetched.iter().map(|(at, _)| *at).fold(seen, u64::max);
             let reflected = fetched.into_iter().filter(|(at, _)| *at <= sequence);
             // At once: what is handed out and not acknowledged in time comes again first.
             if let Some((_, message)) = reflected.max_by_key(|(at, _)| *at) {
                 let acknowledged = message.double_ack().await;
                 acknowledged.map_err(|error| self.failed(error.as_ref()))?;
             }
-            if ended || self.seen >= sequence {
+            if ended || seen >= sequence {
                 return Ok(());
             }
         }
     }
 
     /// Some of the next messages, with their sequences; none if there are no more.
-    async fn fetch(&self, most: usize) -> Result<Vec<(u64, Message)>, NatsError> {
-        let batch = self.consumer.fetch().max_messages(most).messages().await;
+    async fn fetch(
+        &self,
+        consumer: &PullConsumer,
+        most: usize,
+    ) -> Result<Vec<(u64, Message)>, NatsError> {
+        let batch = consumer.fetch().max_messages(most).messages().await;
         let mut batch = batch.map_err(|error| self.failed(&error))?;
         let mut fetched = Vec::new();
         while let Some(message) = batch.next().await {
@@ -88,24 +89,23 @@ impl Durable {
     fn failed(&self, error: &dyn std::error::Error) -> NatsError {
         self.connection.request_failed("acknowledge what is kept", &self.stream, error)
     }
-}
 
-/// The durable consumer of that name, which is made if it is missing.
-async fn consumer(
-    connection: &Connection,
-    stream: &str,
-    name: &str,
-) -> Result<PullConsumer, NatsError> {
-    let config = pull::Config {
-        durable_name: Some(name.to_owned()),
-        description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::All,
-        ack_wait: ACK_WAIT,
-        max_ack_pending: -1,
-        headers_only: true,
-        ..pull::Config::default()
-    };
-    let made = connection.jetstream().create_consumer_on_stream(config, stream).await;
-    made.map_err(|error| connection.request_failed("make the durable consumer", stream, &error))
+    /// The consumer as it is, which is made if it is missing.
+    async fn consumer(&self) -> Result<PullConsumer, NatsError> {
+        let config = pull::Config {
+            durable_name: Some(self.name.clone()),
+            description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::All,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: -1,
+            headers_only: true,
+            ..pull::Config::default()
+        };
+        let jetstream = self.connection.jetstream();
+        let made = jetstream.create_consumer_on_stream(config, self.stream.as_str()).await;
+        made.map_err(|error| {
+            self.connection.request_failed("make the durable consumer", &self.stream, &error)
+        })
+    }
 }

@@ -15,6 +15,8 @@
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
 
+mod place;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -26,8 +28,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
+use place::BEHIND;
 
 /// How long an acknowledgement may take before the message is published again.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -43,9 +45,6 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 
 /// After how many attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
-
-/// The header in which a message says behind which other it comes.
-const BEHIND: &str = "Nats-Expected-Last-Msg-Id";
 
 /// The trouble of a message that no stream takes.
 const NOBODY: &str = "no stream takes the subject";
@@ -393,82 +392,10 @@ impl Flight {
         Ok(())
     }
 
-    /// Drops from a fixed flight what its stream already holds.
-    async fn reconcile(&mut self) -> Result<(), NatsError> {
-        let stream = match &self.order {
-            Order::Fixed(stream) => stream.clone(),
-            Order::Shared(stream, behind) => {
-                let (stream, behind) = (stream.clone(), *behind);
-                return self.find_place(&stream, behind).await;
-            }
-        };
-        let last = self.connection.stream_info(&stream).await?.state.last_sequence;
-        if last + 1 < self.first {
-            let wanted = self.first - 1;
-            return Err(NatsError::StreamShort { stream, wanted, last });
-        }
-        let held = usize::try_from(last + 1 - self.first).unwrap_or(usize::MAX);
-        if held == 0 {
-            return Ok(());
-        }
-        let found = message_id(&self.connection, &stream, last).await?;
-        let expected = self.pending.get(held - 1).map_or("nothing", |it| id_of(&it.message));
-        if found.as_deref().is_some_and(|found| found != expected) || held > self.pending.len() {
-            let (expected, found) = (expected.to_owned(), named(&found.unwrap_or_default()));
-            return Err(NatsError::Foreign { stream, sequence: last, expected, found });
-        }
-        for pending in self.pending.iter_mut().take(held) {
-            pending.acknowledged = true;
-        }
-        self.progressed_at = Instant::now();
-        self.pop_acknowledged();
-        Ok(())
-    }
-
-    /// Drops from a shared flight what its stream holds behind that sequence; the first of the rest comes
-    /// behind whatever is there.
-    async fn find_place(&mut self, stream: &str, behind: u64) -> Result<(), NatsError> {
-        let state = self.connection.stream_info(stream).await?.state;
-        let (from, last) = (state.first_sequence.max(behind + 1), state.last_sequence);
-        if from <= last && state.messages > 0 {
-            let start = Start::Sequence(from);
-            let mut reader = Reader::open(self.connection.clone(), stream.into(), start).await?;
-            let mut ours = 0;
-            while let Some((sequence, message)) = reader.next_held().await? {
-                let id = message.headers.as_ref().map_or("", id_of_headers);
-                // They are there in their order, with what others wrote between them.
-                if self.pending.get(ours).is_some_and(|it| id_of(&it.message) == id) {
-                    self.pending[ours].acknowledged = true;
-                    ours += 1;
-                }
-                if sequence >= last {
-                    break;
-                }
-            }
-            if ours > 0 {
-                (self.progressed_at, self.attempts) = (Instant::now(), 0);
-            }
-            self.pop_acknowledged();
-        }
-        if let Some(first) = self.pending.front_mut() {
-            first.message.headers = behind_anything(&first.message.headers);
-        }
-        Ok(())
-    }
-
     /// The error of a flight that does not get on.
     fn stalled(&self, reason: String) -> NatsError {
         NatsError::Stalled { seconds: self.progressed_at.elapsed().as_secs(), reason }
     }
-}
-
-/// The headers of a message that may follow any other.
-fn behind_anything(headers: &HeaderMap) -> HeaderMap {
-    let mut rest = HeaderMap::new();
-    for (name, values) in headers.iter().filter(|(name, _)| name.as_ref() as &str != BEHIND) {
-        values.iter().for_each(|value| rest.append(name.clone(), value.clone()));
-    }
-    rest
 }
 
 /// A message by its id, for people.
@@ -484,21 +411,4 @@ fn id_of(message: &Outgoing) -> &str {
 /// The id in a message's headers, or nothing.
 pub(super) fn id_of_headers(headers: &HeaderMap) -> &str {
     headers.get("Nats-Msg-Id").map_or("", |id| id.as_str())
-}
-
-/// The id of a message in a stream; none if it is no longer there.
-async fn message_id(
-    connection: &Connection,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<String>, NatsError> {
-    use async_nats::jetstream::stream::RawMessageErrorKind;
-    let failed =
-        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
-    let handle = connection.jetstream().get_stream_no_info(stream).await;
-    match handle.map_err(|error| failed(&error))?.get_raw_message(sequence).await {
-        Ok(found) => Ok(Some(id_of_headers(&found.headers).to_owned())),
-        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
 }

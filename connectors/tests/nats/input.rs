@@ -316,12 +316,12 @@ async fn a_durable_consumer_is_acknowledged_as_far_as_is_said() {
     };
     for wanted in [1, 6_000, 6_000, 9_999, 10_000, 10_000] {
         // Each time as after a restart.
-        let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
+        let durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
         tokio::time::timeout(PATIENCE, durable.acknowledge(wanted)).await.unwrap().unwrap();
         assert_eq!(floor().await, (wanted, 10_000 - wanted));
     }
     // More than there are is no reason to wait.
-    let mut durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
+    let durable = Durable::open(&city.connection, &city.subjects, "engine").await.unwrap();
     tokio::time::timeout(PATIENCE, durable.acknowledge(20_000)).await.unwrap().unwrap();
     assert_eq!(floor().await, (10_000, 0));
 }

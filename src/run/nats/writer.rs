@@ -77,10 +77,9 @@ async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Resu
 /// Where snapshots are kept, beside what is published meanwhile.
 pub(super) struct Kept {
     folder: Option<Folder>,
-    /// Taken by the task that keeps one, and given back.
-    durable: Option<Durable>,
+    durable: Option<Arc<Durable>>,
     shared: Arc<Shared>,
-    keeping: Option<JoinHandle<Option<Durable>>>,
+    keeping: Option<JoinHandle<()>>,
 }
 
 impl Kept {
@@ -90,28 +89,30 @@ impl Kept {
         durable: Option<Durable>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { folder, durable, shared, keeping: None }
+        Self { folder, durable: durable.map(Arc::new), shared, keeping: None }
     }
 
     /// Begins to keep a snapshot, after the one before it.
     async fn keep(&mut self, position: Position, saving: Saving) {
         self.end().await;
         let Some(folder) = self.folder.clone() else { return };
-        let (durable, shared) = (self.durable.take(), self.shared.clone());
+        let (durable, shared) = (self.durable.clone(), self.shared.clone());
         self.keeping = Some(tokio::spawn(async move {
             let (began, sequence) = (Instant::now(), position.sequence);
             let kept = keep(folder, position, saving).await;
             shared.took_us.store(began.elapsed().as_micros() as u64, Ordering::Release);
             shared.kept.fetch_add(u64::from(kept), Ordering::AcqRel);
             shared.keeping.store(false, Ordering::Release);
-            if kept { show(durable, sequence).await } else { durable }
+            if let Some(durable) = durable.filter(|_| kept) {
+                show(&durable, sequence).await;
+            }
         }));
     }
 
     /// Returns when the last one is kept.
     async fn end(&mut self) {
         if let Some(keeping) = self.keeping.take() {
-            self.durable = keeping.await.expect("keeping a snapshot does not panic");
+            keeping.await.expect("keeping a snapshot does not panic");
         }
     }
 }
@@ -134,15 +135,12 @@ async fn keep(folder: Folder, position: Position, saving: Saving) -> bool {
 }
 
 /// Shows in the broker what is kept. What cannot be shown in time the next snapshot shows.
-async fn show(mut durable: Option<Durable>, sequence: u64) -> Option<Durable> {
-    if let Some(durable) = &mut durable {
-        match timeout(SHOW_WAIT, durable.acknowledge(sequence)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(sequence, %error, "not shown in the broker"),
-            Err(_) => tracing::warn!(sequence, "not all shown in the broker yet"),
-        }
+async fn show(durable: &Durable, sequence: u64) {
+    match timeout(SHOW_WAIT, durable.acknowledge(sequence)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(sequence, %error, "not shown in the broker"),
+        Err(_) => tracing::warn!(sequence, "not all shown in the broker yet"),
     }
-    durable
 }
 
 pub(super) fn not_kept(sequence: u64, error: &std::io::Error) {

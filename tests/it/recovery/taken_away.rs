@@ -1,6 +1,6 @@
 //! What is taken away from a city while nobody looks, and what has only one owner.
 
-use super::town::{CITY, Town, kept, published, signal};
+use super::town::{CITY, Town, is_clock, kept, published, signal};
 use crate::proxy::Proxy;
 use crate::support::{iceshop, output};
 use connectors::subject::Subjects;
@@ -28,10 +28,7 @@ fn receipts_that_are_gone_are_told_and_come_back() {
 #[test]
 fn a_receipt_that_no_engine_wrote_is_told() {
     let town = Town::build();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let settings = connectors::nats::ConnectSettings::new(town.server.url());
-        let connection = connectors::nats::connect(&settings).await.unwrap();
+    town.at_broker(async |connection, _| {
         let subject = format!("iceshop.{CITY}.receipt.applied");
         let sent = connection.jetstream().publish(subject, "stray".into()).await;
         sent.unwrap().await.unwrap();
@@ -170,10 +167,6 @@ fn a_publisher_that_pauses_keeps_its_order_beside_the_engines_clock() {
     let own: Vec<&str> =
         lines.iter().map(|line| line.trim_end()).filter(|line| !is_clock(line)).collect();
     assert!(held == own, "the file's records, in its order");
-}
-
-fn is_clock(body: &str) -> bool {
-    body.contains(r#""kind":"clock""#)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A town on a real nats-server, and what is in its streams when everything has gone well.
 
 use crate::support::{iceshop, output, succeed};
-use connectors::nats::{ConnectSettings, Login, connect};
+use connectors::nats::{ConnectSettings, Connection, Login, connect};
 use connectors::subject::Subjects;
 use connectors::testing::{NatsServer, Stream, StreamConfig};
 use serde_json::Value;
@@ -150,11 +150,8 @@ impl Town {
 
     /// Deletes a stream.
     pub(super) fn delete(&self, stream: impl Fn(&Subjects) -> String) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
-            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
-            connection.jetstream().delete_stream(stream).await.unwrap();
+        self.at_broker(async |connection, subjects| {
+            connection.jetstream().delete_stream(stream(subjects)).await.unwrap();
         });
     }
 
@@ -164,14 +161,12 @@ impl Town {
         stream: impl Fn(&Subjects) -> String,
         change: impl FnOnce(&mut StreamConfig),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let connection = connect(&ConnectSettings::new(self.server.url())).await.unwrap();
-            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
-            let mut found = connection.jetstream().get_stream(stream).await.unwrap();
-            let mut config = found.info().await.unwrap().config.clone();
+        self.at_broker(async |connection, subjects| {
+            let jetstream = connection.jetstream();
+            let found = jetstream.get_stream(stream(subjects)).await.unwrap();
+            let mut config = found.cached_info().config.clone();
             change(&mut config);
-            connection.jetstream().update_stream(config).await.unwrap();
+            jetstream.update_stream(config).await.unwrap();
         });
     }
 
@@ -186,6 +181,13 @@ impl Town {
         stream: impl Fn(&Subjects) -> String,
         question: impl AsyncFnOnce(Stream) -> T,
     ) -> T {
+        self.at_broker(async |connection, subjects| {
+            question(connection.jetstream().get_stream(stream(subjects)).await.unwrap()).await
+        })
+    }
+
+    /// Does something at the broker.
+    pub(super) fn at_broker<T>(&self, act: impl AsyncFnOnce(&Connection, &Subjects) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let settings = ConnectSettings {
             login: self.user.map_or(Login::None, |user| Login::User(user.into(), "x".into())),
@@ -193,8 +195,7 @@ impl Town {
         };
         runtime.block_on(async {
             let connection = connect(&settings).await.unwrap();
-            let stream = stream(&Subjects::new(CITY.parse().unwrap()));
-            question(connection.jetstream().get_stream(stream).await.unwrap()).await
+            act(&connection, &Subjects::new(CITY.parse().unwrap())).await
         })
     }
 
@@ -238,7 +239,7 @@ impl Town {
 
     /// Clock records in the input stream.
     pub(super) fn clocks(&self) -> usize {
-        self.inputs().iter().filter(|body| body.contains(r#""kind":"clock""#)).count()
+        self.inputs().iter().filter(|body| is_clock(body)).count()
     }
 
     /// Takes the clock record away that an engine may have put behind the log: as if it had been
@@ -262,6 +263,11 @@ fn instead<'a>(args: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     }
     all.extend(more);
     all
+}
+
+/// Whether a record is a clock.
+pub(super) fn is_clock(body: &str) -> bool {
+    body.contains(r#""kind":"clock""#)
 }
 
 pub(super) fn signal(child: &Child, name: &str) {
