@@ -86,8 +86,8 @@ pub enum NatsError {
         #[source]
         source: std::io::Error,
     },
-    /// A stream is missing; `iceshop init` makes it.
-    #[error("stream {stream} does not exist")]
+    /// A stream is missing.
+    #[error("stream {stream} does not exist: iceshop nats init makes a city's streams")]
     NoStream {
         /// Its name.
         stream: String,
@@ -133,6 +133,21 @@ pub enum NatsError {
         expected: String,
         /// What is there.
         found: String,
+    },
+    /// The stream is without a message that its server has not forgotten: it takes none of that id.
+    #[error(
+        "stream {stream} takes no {id} as its message {number}: the server remembers that it had it, as \
+         message {sequence}"
+    )]
+    Remembered {
+        /// Its name.
+        stream: String,
+        /// Where the message was.
+        sequence: u64,
+        /// The message.
+        id: String,
+        /// Where it belongs now.
+        number: u64,
     },
     /// A decision that was made once more is not what it was.
     #[error("stream {stream} holds {id} at {sequence} with other content than is decided now")]

@@ -4,6 +4,7 @@ use super::nats::{NatsArgs, block_on};
 use super::say;
 use crate::failure::{Failure, Kind, OrFail};
 use bytes::Bytes;
+use connectors::codec::json;
 use connectors::nats::{Connection, Letter, Letters, NatsError, send_again};
 use connectors::subject::Subjects;
 use std::io::Write;
@@ -170,6 +171,9 @@ async fn replay(
     }
     if bytes.trim_ascii().is_empty() {
         return refuse(format!("there is nothing to send for dead letter {number}: it is empty"));
+    }
+    if let Err(refused) = json::read_record(&bytes).record {
+        eprintln!("note       it is sent as it is, and is no good record: {refused}");
     }
     let Some(subject) = letter.subject else {
         return refuse(format!("dead letter {number} does not say on which subject it came"));

@@ -5,7 +5,11 @@ use super::progress::spinner;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::count;
 use connectors::file::Lines;
-use connectors::nats::{FlightSettings, PublishSettings, is_recorded, publish_file};
+use connectors::nats::{
+    Connection, FlightSettings, NatsError, PublishSettings, Published, StreamSettings, is_recorded,
+    publish_file,
+};
+use connectors::subject::Subjects;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,9 +38,9 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
-    /// Give message n the id PREFIX:n, so that a file published twice within the duplicate window
-    /// is in the stream once; absent: a prefix that no other run has
-    #[arg(long, value_name = "PREFIX")]
+    /// Begin the ids of messages with this, so that a file published twice within the duplicate window,
+    /// with the same --batch, is in the stream once; absent: a prefix that no other run has
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub message_ids: Option<String>,
     /// Nobody else may publish into the stream meanwhile: that is an error. (Otherwise records are in
     /// it once and in order, with others' between them)
@@ -68,8 +72,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 "note       stream {stream} is a live one (its first record carries no time): {LIVE}"
             );
         }
-        let tell = |published: &connectors::nats::Published| bar.set_position(published.records);
-        let published = publish_file(&connection, &subjects, lines, &settings, tell).await?;
+        let tell = |published: &Published| bar.set_position(published.records);
+        note_unsafe(&connection, &subjects).await?;
+        let published = publish_file(&connection, &subjects, lines, &settings, tell).await;
+        let published = published.map_err(advised)?;
         if known.is_none()
             && published.dated > 0
             && is_recorded(&connection, &subjects).await? == Some(false)
@@ -86,10 +92,58 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Ok::<_, Failure>(published)
     })?;
     bar.finish_and_clear();
-    let [records, messages, raw] =
-        [published.records, published.messages, published.raw].map(count);
-    eprintln!(
-        "published {records} records in {messages} messages; {raw} of them are no good record"
-    );
+    eprintln!("{}", told(&published));
     Ok(())
+}
+
+/// What was published, in words.
+fn told(published: &Published) -> String {
+    let Published { records, messages, raw, had_before, .. } = *published;
+    let [sent, all, bad, before] = [records, messages, raw, had_before].map(count);
+    let of = match had_before {
+        0 => String::new(),
+        _ if had_before == messages => ", all of which the stream had already".into(),
+        _ => format!(", {before} of which the stream had already"),
+    };
+    format!("published {sent} records in {all} messages{of}; {bad} of them are no good record")
+}
+
+/// What message ids may begin with.
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_graphic();
+    if (1..=64).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.into());
+    }
+    Err("message ids begin with 1 to 64 visible ASCII characters".into())
+}
+
+/// Says on standard error for what the engine will not read the stream as it is.
+async fn note_unsafe(connection: &Connection, subjects: &Subjects) -> Result<(), Failure> {
+    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
+    let input = subjects.in_stream();
+    for row in rows.iter().filter(|row| !row.safe && row.stream == input && row.field != "stream") {
+        eprintln!("note       {row}: iceshop run will not start on it as it is");
+    }
+    Ok(())
+}
+
+/// What could not be published, and what can be done about it.
+fn advised(error: NatsError) -> Failure {
+    let advice = match &error {
+        NatsError::Replaced { .. } => {
+            "records that were published before that are gone: publish the file again"
+        }
+        NatsError::Foreign { .. } => {
+            "somebody else writes there, another publisher or the engine, which tells the time in pauses: let \
+             them end first, or publish without --exclusive; what was published so far stays there, and \
+             comes twice if the file is published again without --message-ids"
+        }
+        NatsError::Remembered { .. } => {
+            "the file was published before under that prefix: give --message-ids another one, or publish \
+             without --exclusive"
+        }
+        _ => return error.into(),
+    };
+    let Failure { kind, error } = error.into();
+    Failure::new(kind, anyhow::anyhow!("{error:#}; {advice}"))
 }

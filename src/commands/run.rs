@@ -216,10 +216,7 @@ fn on_nats(args: &Args, params: Params, crew: Crew) -> Result<Summary, Failure> 
         in_flight: args.nats.in_flight as usize,
         snapshots: args.nats.snapshots()?,
     };
-    block_on(async {
-        let (connection, subjects) = args.connect.connect("iceshop run").await?;
-        nats::run(&connection, &subjects, &settings, crew).await
-    })
+    block_on(nats::run(args.connect.connect("iceshop run"), &settings, crew))
 }
 
 /// Runs the engine on a file, or on the embedded city.

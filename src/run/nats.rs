@@ -25,7 +25,7 @@ mod writer;
 
 use super::resume::{self, Snapshots};
 use super::snapshot::Position;
-use super::summary::Summary;
+use super::summary::{Figures, Summary};
 use crate::failure::{Failure, Kind};
 use connectors::inbound::Inbound;
 use connectors::nats::{Connection, Durable, FlightSettings, InputSource, Sink};
@@ -36,13 +36,15 @@ use dataflows::market::Params;
 use reading::Reader;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use work::Work;
-use writer::{Kept, write};
+use writer::{Kept, Outgoing, write};
 
 /// How many batches may wait for the engine, and for the writer.
 const BATCHES_AHEAD: usize = 8;
@@ -89,7 +91,23 @@ struct Shared {
     line: Mutex<String>,
 }
 
-/// Runs the engine, with those workers, on a city's streams until it is told to stop.
+/// A run that has begun: its engine goes on where the one before it was.
+struct Begun {
+    connection: Connection,
+    subjects: Subjects,
+    source: InputSource,
+    sink: Sink,
+    kept: Kept,
+    shared: Arc<Shared>,
+    engine: thread::JoinHandle<Option<Summary>>,
+    /// What the engine takes, and what it brings forth.
+    batches: Sender<Vec<Inbound>>,
+    produced: Receiver<Outgoing>,
+    /// The clock record that the snapshot was made after.
+    ended: Option<u64>,
+}
+
+/// Connects, and runs the engine, with those workers, on a city's streams until it is told to stop.
 ///
 /// # Errors
 /// A stream is missing, NATS is lost, or the broker refuses what is published for good.
@@ -97,34 +115,54 @@ struct Shared {
 /// # Panics
 /// Outside of a tokio runtime.
 pub async fn run(
-    connection: &Connection,
-    subjects: &Subjects,
+    connect: impl Future<Output = Result<(Connection, Subjects), Failure>>,
     settings: &Settings,
     crew: Crew,
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
+    let mut stop = listen();
+    let begun = async {
+        let (connection, subjects) = connect.await?;
+        begin(connection, subjects, settings, crew, started).await
+    };
+    tokio::select! {
+        begun = begun => begun?.go_on(settings, &mut stop).await,
+        // Nothing is under way yet that would have to end.
+        _ = &mut stop => Ok(Summary::of(&Figures::default(), started)),
+    }
+}
+
+/// Looks where the run is to go on, and brings its engine there.
+async fn begin(
+    connection: Connection,
+    subjects: Subjects,
+    settings: &Settings,
+    crew: Crew,
+    started: Instant,
+) -> Result<Begun, Failure> {
     let mut snapshots = settings.snapshots.clone();
-    let advised = |error| resume::advised(error, subjects);
-    resume::refuse_unsafe(connection, subjects).await?;
+    let advised = |error| resume::advised(error, &subjects);
+    resume::refuse_unsafe(&connection, &subjects).await?;
     let beginning =
-        resume::begin(connection, subjects, &settings.params, snapshots.as_mut()).await?;
+        resume::begin(&connection, &subjects, &settings.params, snapshots.as_mut()).await?;
     let Position { sequence, decided, recorded, clocked, noted, .. } = beginning.position;
-    let source = InputSource::open(connection, subjects, sequence + 1, recorded).await;
-    let mut source = source.map_err(advised)?;
+    resume::note_gone(&connection, &subjects, decided).await?;
+    let source = InputSource::open(&connection, &subjects, sequence + 1, recorded).await;
+    let source = source.map_err(advised)?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
-    let sink = Sink::open(connection, subjects, decided, noted, flight).await.map_err(advised)?;
-    let (to_engine, batches) = channel(BATCHES_AHEAD);
+    let sink = Sink::open(&connection, &subjects, decided, noted, flight).await.map_err(advised)?;
+    let (batches, taken) = channel(BATCHES_AHEAD);
     let (to_writer, produced) = channel(BATCHES_AHEAD);
     let shared = Arc::new(Shared::default());
     let (ready, begun) = oneshot::channel();
     let engine = {
         let (settings, shared, runtime) = (settings.clone(), shared.clone(), Handle::current());
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             match Work::begin(&settings, crew, beginning, &shared, (runtime, started)) {
                 Ok(work) => {
                     // Whoever asked may be gone: then nothing comes, and the work ends.
                     let _ = ready.send(Ok(()));
-                    Some(work.run(batches, &to_writer))
+                    Some(work.run(taken, &to_writer))
                 }
                 Err(failure) => {
                     let _ = ready.send(Err(failure));
@@ -135,39 +173,54 @@ pub async fn run(
     };
     begun.await.expect("a panic has ended the process")?;
     let durable = match snapshots.as_ref().and_then(|snapshots| snapshots.durable.as_deref()) {
-        Some(name) => Some(Durable::open(connection, subjects, name).await?),
+        Some(name) => Some(Durable::open(&connection, &subjects, name).await?),
         None => None,
     };
     let kept = Kept::at(snapshots.map(|snapshots| snapshots.folder), durable, shared.clone());
-    let mut writer = tokio::spawn(write(sink, produced, settings.all_receipts, kept));
-    let mut written = None;
     let ended = clocked.then_some(sequence);
-    let reader = Reader { settings, shared: &shared, ended };
-    // Wherever the reader waits: an engine whose broker is away takes no more batches, and a writer
-    // that cannot go on is not asked again by an engine that has nothing to do.
-    let read = tokio::select! {
-        read = reader.read(connection, subjects, &mut source, to_engine) => read,
-        () = stopped() => Ok(()),
-        failed = &mut writer => {
-            written = Some(failed);
-            Ok(())
-        }
-    };
-    shared.stopping.store(true, Ordering::Release);
-    let written = match written {
-        Some(written) => Ok(written),
-        None => tokio::time::timeout(LAST_WAIT, writer).await,
-    };
-    read.map_err(advised)?;
-    let Ok(written) = written else {
-        let error = "not everything was acknowledged in 20 s; the next run goes on from the last \
-                     snapshot, or from the first record";
-        return Err(Failure::new(Kind::Unreachable, anyhow::anyhow!(error)));
-    };
-    written.expect("the writer does not panic").map_err(advised)?;
-    let summary = engine.join().expect("a panic has ended the process").expect("the work began");
-    let snapshots = shared.kept.load(Ordering::Acquire);
-    Ok(Summary { snapshots, holes: source.holes(), ..summary })
+    Ok(Begun { connection, subjects, source, sink, kept, shared, engine, batches, produced, ended })
+}
+
+impl Begun {
+    /// Runs until it is told to stop, or has nothing left to do.
+    async fn go_on(
+        self,
+        settings: &Settings,
+        stop: &mut JoinHandle<()>,
+    ) -> Result<Summary, Failure> {
+        let Self { connection, subjects, mut source, shared, ended, .. } = self;
+        let advised = |error| resume::advised(error, &subjects);
+        let writing = write(self.sink, self.produced, settings.all_receipts, self.kept);
+        let mut writer = tokio::spawn(writing);
+        let mut written = None;
+        let reader = Reader { settings, shared: &shared, ended };
+        // Wherever the reader waits: an engine whose broker is away takes no more batches, and a writer
+        // that cannot go on is not asked again by an engine that has nothing to do.
+        let read = tokio::select! {
+            read = reader.read(&connection, &subjects, &mut source, self.batches) => read,
+            _ = stop => Ok(()),
+            failed = &mut writer => {
+                written = Some(failed);
+                Ok(())
+            }
+        };
+        shared.stopping.store(true, Ordering::Release);
+        let written = match written {
+            Some(written) => Ok(written),
+            None => tokio::time::timeout(LAST_WAIT, writer).await,
+        };
+        read.map_err(advised)?;
+        let Ok(written) = written else {
+            let error = "not everything was acknowledged in 20 s; the next run goes on from the last \
+                         snapshot, or from the first record";
+            return Err(Failure::new(Kind::Unreachable, anyhow::anyhow!(error)));
+        };
+        written.expect("the writer does not panic").map_err(advised)?;
+        let ended = self.engine.join().expect("a panic has ended the process");
+        let summary = ended.expect("the work began");
+        let snapshots = shared.kept.load(Ordering::Acquire);
+        Ok(Summary { snapshots, holes: source.holes(), ..summary })
+    }
 }
 
 /// Whether the last record of a batch is a clock: a recorded stream that ends so has its last tick
@@ -176,22 +229,25 @@ fn ends_with_clock(batch: &[Inbound]) -> bool {
     matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
 }
 
-/// Returns when the process is told to stop, by SIGINT or SIGTERM; told again, it ends at once.
-async fn stopped() {
+/// Ends when the process is told to stop, by SIGINT or SIGTERM, from now on; told again, the process
+/// ends at once.
+fn listen() -> JoinHandle<()> {
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    // Without a handler a signal ends the process, as it would anyway.
-    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-        return std::future::pending().await;
-    };
-    let told = async |interrupt: &mut Signal, terminate: &mut Signal| {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    told(&mut interrupt, &mut terminate).await;
     tokio::spawn(async move {
+        // Without a handler a signal ends the process, as it would anyway.
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        let told = async |interrupt: &mut Signal, terminate: &mut Signal| {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
         told(&mut interrupt, &mut terminate).await;
-        std::process::exit(INTERRUPTED);
-    });
+        tokio::spawn(async move {
+            told(&mut interrupt, &mut terminate).await;
+            std::process::exit(INTERRUPTED);
+        });
+    })
 }

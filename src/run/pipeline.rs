@@ -160,6 +160,12 @@ impl Pipeline {
         });
         let (kind, id) = (record.kind(), subject_id(&record));
         match taken {
+            // It is applied whatever comes with it, and nothing may ever come after it.
+            Ok(()) if matches!(record, Record::Clock(_)) => {
+                let mut receipt = outbound::receipt(sequence, index, Outcome::Applied);
+                receipt.kind = Some(kind.into());
+                self.give(receipt, produce);
+            }
             Ok(()) => {
                 let kind = kind.into();
                 self.open.insert((sequence, place), Open { index, kind, id });

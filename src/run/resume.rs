@@ -96,6 +96,33 @@ fn note_limits(rows: &[Row], subjects: &Subjects) {
     }
 }
 
+/// Says on standard error which decisions are made once more and can be compared with nothing: whoever
+/// took them out of their stream knows whether consumers still need them.
+///
+/// # Errors
+/// The stream is missing, or NATS does not answer.
+pub(super) async fn note_gone(
+    connection: &Connection,
+    subjects: &Subjects,
+    decided: u64,
+) -> Result<(), Failure> {
+    let StreamState { stream, first, .. } =
+        StreamState::of(connection, &subjects.out_stream()).await?;
+    if first > decided + 1 {
+        let from = decided + 1;
+        let gone = if first > from + 1 {
+            format!("s {from} to {}", first - 1)
+        } else {
+            format!(" {from}")
+        };
+        eprintln!(
+            "note       stream {stream} no longer has decision{gone}: made once more, they are neither \
+             compared nor published, and consumers that do not know them do not know their windows"
+        );
+    }
+    Ok(())
+}
+
 /// The streams that hold what the input stream brings forth.
 fn outputs(subjects: &Subjects) -> [String; 3] {
     [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()]
@@ -177,10 +204,9 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
     let advice = match &error {
         NatsError::Replaced { stream, .. } if *stream == input => &another_log(subjects),
         NatsError::NoStream { stream } if *stream == out => {
-            "make it with iceshop nats init, and start with an empty folder of snapshots: all decisions \
+            "then start with an empty folder of snapshots: all decisions \
              are made and published again"
         }
-        NatsError::NoStream { .. } => "streams are made with iceshop nats init",
         NatsError::StreamCut { stream, .. } if *stream == input => BEGINNING_LOST,
         NatsError::StreamShort { stream, .. } if *stream != input => {
             "what was published there is gone: start with an empty folder of snapshots, and all of it is \
@@ -190,6 +216,10 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
             "the log decides something else now: start with the parameters and the version that made \
              those decisions; if records were deleted from the input stream since, with a snapshot from \
              before; if somebody else wrote there, the city's engine is not alone"
+        }
+        NatsError::Remembered { .. } => {
+            "what comes again is taken once its duplicate window is over (iceshop nats check shows it): start \
+             again then, or delete that stream and make it anew with iceshop nats init"
         }
         NatsError::Foreign { .. } => {
             "only the city's one engine may write there: delete that message"

@@ -66,9 +66,13 @@ impl Run {
             }
             Ok(())
         });
+        let clock = matches!(record, Record::Clock(_));
         self.records.push((at.to_string(), record));
-        if let Err(invalid) = taken {
-            self.receive(sequence, invalid.into());
+        match taken {
+            Err(invalid) => self.receive(sequence, invalid.into()),
+            // It is applied when it comes: the engine has no verdict on it.
+            Ok(()) if clock => self.receive(sequence, Outcome::Applied),
+            Ok(()) => {}
         }
         self.settle();
     }

@@ -2,6 +2,7 @@
 //! puts there, byte for byte.
 
 mod cluster;
+mod publishers;
 mod taken_away;
 mod town;
 

@@ -16,17 +16,17 @@
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
 
 mod place;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::client::PublishErrorKind;
-use async_nats::connection::State;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{Connection, NatsError};
 use place::BEHIND;
@@ -36,15 +36,6 @@ const ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a waiting flight looks whether the connection was made anew.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
-
-/// How long a flight in trouble waits for acknowledgements that are still on the way.
-const SETTLE_WAIT: Duration = Duration::from_millis(100);
-
-/// The waits before publishing again: the first, and what doubling leads to at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-
-/// After how many attempts in a row a missing stream counts as deleted.
-const MAX_MISSING: u32 = 20;
 
 /// The trouble of a message that no stream takes.
 const NOBODY: &str = "no stream takes the subject";
@@ -91,6 +82,9 @@ struct Pending {
 struct Ack {
     #[serde(default)]
     seq: u64,
+    /// Whether the stream had a message of that id already.
+    #[serde(default)]
+    duplicate: bool,
     error: Option<AckError>,
 }
 
@@ -136,6 +130,9 @@ pub(super) struct Flight {
     progressed_at: Instant,
     /// Recoveries without an acknowledgement between them.
     attempts: u32,
+    /// What the stream ended with before a shared flight, and how many of its messages came before that.
+    began_behind: u64,
+    had_before: u64,
 }
 
 impl Flight {
@@ -166,6 +163,10 @@ impl Flight {
         first: u64,
     ) -> Result<Flight, NatsError> {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
+        let began_behind = match order {
+            Order::Fixed(_) => 0,
+            Order::Shared(_, last) => last,
+        };
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
             let (Order::Fixed(stream) | Order::Shared(stream, _)) = &order;
@@ -185,6 +186,8 @@ impl Flight {
             waiting_since: Instant::now(),
             progressed_at: Instant::now(),
             attempts: 0,
+            began_behind,
+            had_before: 0,
         })
     }
 
@@ -240,6 +243,11 @@ impl Flight {
         Ok(())
     }
 
+    /// How many messages the stream had, by their ids, before a shared flight began.
+    pub(super) fn had_before(&self) -> u64 {
+        self.had_before
+    }
+
     /// The number of the first message that is not acknowledged.
     pub(super) fn first_outstanding(&self) -> u64 {
         self.first
@@ -286,11 +294,17 @@ impl Flight {
             Order::Fixed(stream) if read.seq != number => {
                 let (stream, sequence) = (stream.clone(), read.seq);
                 let found = id_of(&self.pending[index].message).to_owned();
+                if read.duplicate {
+                    return Err(NatsError::Remembered { stream, sequence, id: found, number });
+                }
                 let expected = format!("it at {number}");
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
             Order::Fixed(_) => {}
-            Order::Shared(_, last) => *last = read.seq.max(*last),
+            Order::Shared(_, last) => {
+                *last = read.seq.max(*last);
+                self.had_before += u64::from(read.duplicate && read.seq <= self.began_behind);
+            }
         }
         self.pending[index].acknowledged = true;
         self.progressed_at = Instant::now();
@@ -340,56 +354,6 @@ impl Flight {
             Ok(Ok(())) => Ok(true),
             Err(_) => Ok(false),
         }
-    }
-
-    /// Publishes everything again that is not acknowledged, as soon as the broker can take it.
-    async fn recover(&mut self, mut trouble: String) -> Result<(), NatsError> {
-        loop {
-            tracing::warn!(trouble, outstanding = self.pending.len(), "publishing again");
-            self.collect().await?;
-            if let Some(what) = self.connection.denial() {
-                return Err(NatsError::Denied { what });
-            }
-            if trouble == NOBODY && self.attempts >= MAX_MISSING {
-                let subject = self.pending[0].message.subject.clone();
-                return Err(NatsError::Refused { subject, reason: trouble });
-            }
-            if self.settings.patience.is_some_and(|it| self.progressed_at.elapsed() > it) {
-                return Err(self.stalled(trouble));
-            }
-            sleep(BACKOFF.1.min(BACKOFF.0 * 2u32.pow(self.attempts.min(16)))).await;
-            self.attempts += 1;
-            if self.connection.client().connection_state() != State::Connected {
-                trouble = "no connection".into();
-                continue;
-            }
-            match self.reconcile().await {
-                Ok(()) => break,
-                Err(NatsError::Request { reason, .. }) => trouble = reason,
-                Err(NatsError::NoStream { .. }) if self.attempts < MAX_MISSING => {
-                    trouble = "the stream is missing".into();
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.epoch += 1;
-        self.connects = self.connection.connects();
-        for index in 0..self.pending.len() {
-            // Those behind a message that is not sent wait for the next attempt with it.
-            if !self.pending[index].acknowledged && !self.send(index).await? {
-                break;
-            }
-        }
-        self.waiting_since = Instant::now();
-        Ok(())
-    }
-
-    /// Takes note of acknowledgements that are still on the way; trouble is known already.
-    async fn collect(&mut self) -> Result<(), NatsError> {
-        while let Ok(Some(ack)) = timeout(SETTLE_WAIT, self.acks.next()).await {
-            self.note(&ack)?;
-        }
-        Ok(())
     }
 
     /// The error of a flight that does not get on.

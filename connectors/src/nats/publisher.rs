@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::flight::{Flight, FlightSettings, Outgoing};
+use super::source::StreamState;
 use super::{AT_HEADER, Connection, HEADER_ROOM_BYTES, NatsError, TRUNCATED_HEADER, header_text};
 use crate::codec::batch::COUNT_HEADER;
 use crate::codec::{MAX_BATCH_BYTES, MAX_BODY_BYTES, json};
@@ -35,9 +37,10 @@ pub struct PublishSettings {
     pub rate_per_s: Option<u32>,
     /// The most records in one message, from 1; a body stays within 256 KiB.
     pub batch: usize,
-    /// Gives message `n` (from 1) the id `<prefix>:<n>`, so that a file published twice within the
-    /// duplicate window is in the stream once. Without it the prefix is one that nobody else has: what
-    /// is sent again after trouble with the broker is in the stream once, within that window.
+    /// Gives message `n` (from 1) the id `<prefix>:<n>:<digest of its content>`, so that a file published
+    /// twice within the duplicate window is in the stream once, and another one under the same prefix is
+    /// there, too. Without it the prefix is one that nobody else has: what is sent again after trouble
+    /// with the broker is in the stream once, within that window.
     pub message_ids: Option<String>,
     /// Refuses to share the stream with another publisher, so that every message is in it exactly
     /// once and in order even if the broker restarts meanwhile.
@@ -67,7 +70,9 @@ pub struct Published {
     pub raw: u64,
     /// Messages.
     pub messages: u64,
-    /// Of them, those that carry a time.
+    /// Of them, those that the stream had already, by their ids, from a publisher before.
+    pub had_before: u64,
+    /// Of all, those that carry a time.
     pub dated: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
@@ -99,7 +104,8 @@ pub async fn publish_file(
     assert!(settings.batch > 0, "a message holds at least one record");
     let stream = subjects.in_stream();
     // A city without streams is told at once: a message for it would wait for ever.
-    let last = connection.stream_info(&stream).await?.state.last_sequence;
+    let before = StreamState::of(connection, &stream).await?;
+    let last = before.last;
     let mut flight = if settings.exclusive {
         Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
     } else {
@@ -126,13 +132,34 @@ pub async fn publish_file(
             published.messages += 1;
             published.dated += u64::from(prepared.at.is_some());
             published.bytes += prepared.body.len() as u64;
-            let id = format!("{prefix}:{}", published.messages);
+            let mut id = format!("{prefix}:{}", published.messages);
+            if settings.message_ids.is_some() {
+                id.push_str(&digest(&prepared));
+            }
             flight.push(outgoing(prepared, &stream, &id)).await?;
         }
         progress(&published);
     }
     flight.flush().await?;
+    published.had_before = flight.had_before();
+    let StreamState { made, made_ns, last, .. } = StreamState::of(connection, &stream).await?;
+    if made_ns != before.made_ns {
+        return Err(NatsError::Replaced { stream, made, wanted: last + 1 });
+    }
     Ok(published)
+}
+
+/// What tells a message from another one under the same prefix and number: `:` and 16 digits.
+fn digest(prepared: &Prepared) -> String {
+    let mut digest = Sha256::new();
+    // Their lengths keep them apart.
+    for part in [prepared.subject.as_bytes(), prepared.at.as_deref().unwrap_or("").as_bytes()] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.update(&prepared.body);
+    let first = digest.finalize()[..8].iter().fold(0u64, |sum, byte| sum << 8 | *byte as u64);
+    format!(":{first:016x}")
 }
 
 /// A message with its headers.

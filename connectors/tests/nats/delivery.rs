@@ -106,6 +106,22 @@ async fn another_history_or_another_writer_is_found_out() {
     assert!(matches!(error, NatsError::Foreign { sequence: 2, .. }), "{error}");
 }
 
+/// The broker refuses the decision whose place it has, and takes the one after it.
+#[tokio::test]
+async fn another_writer_in_the_place_of_one_of_several_is_found_out() {
+    let city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    let foreign = city.subjects.decision(&decision(9));
+    let sent = city.connection.jetstream().publish(foreign, "{}".into()).await;
+    sent.unwrap().await.unwrap();
+    let mut error = None;
+    for n in 1..=3 {
+        error = error.or(sink.decision(&decision(n)).await.err());
+    }
+    let error = error.or(sink.flush().await.err()).expect("decision 1 is not there");
+    assert!(matches!(error, NatsError::Foreign { sequence: 1, .. }), "{error}");
+}
+
 #[tokio::test]
 async fn dead_letters_keep_every_byte() {
     let city = city().await;

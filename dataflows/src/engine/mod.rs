@@ -269,7 +269,10 @@ impl Engine {
                 Event::Arrival { window, intent, event, attendance } => {
                     self.life.arrival(&window, &intent, event, attendance)
                 }
-                Event::Clock => Outcome::Applied,
+                Event::Clock => {
+                    applied = true;
+                    continue;
+                }
             };
             applied |= outcome == Outcome::Applied;
             self.verdicts.push(Verdict { sequence, index, outcome });
@@ -282,7 +285,8 @@ impl Engine {
         std::mem::take(&mut self.decisions)
     }
 
-    /// What became of the events since the last call.
+    /// What became of the events since the last call; of a clock nothing else can than that it is applied,
+    /// which is known when it comes: it has no verdict.
     pub fn drain_verdicts(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.verdicts)
     }

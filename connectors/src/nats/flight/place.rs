@@ -1,11 +1,10 @@
 //! What a stream holds of a flight's messages, after trouble.
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use tokio::time::Instant;
 
+use super::super::NatsError;
 use super::super::reader::{Reader, Start};
-use super::super::{Connection, NatsError};
 use super::{Flight, Order, id_of, id_of_headers, named};
 
 /// The header in which a message says behind which other it comes.
@@ -22,7 +21,8 @@ impl Flight {
 
     /// In a fixed flight, what is there is its first messages.
     async fn count_held(&mut self, stream: String) -> Result<(), NatsError> {
-        let last = self.connection.stream_info(&stream).await?.state.last_sequence;
+        let state = self.connection.stream_info(&stream).await?.state;
+        let (from, last) = (state.first_sequence.max(self.first), state.last_sequence);
         if last + 1 < self.first {
             let wanted = self.first - 1;
             return Err(NatsError::StreamShort { stream, wanted, last });
@@ -31,17 +31,34 @@ impl Flight {
         if held == 0 {
             return Ok(());
         }
-        let found = message_id(&self.connection, &stream, last).await?;
-        let expected = self.pending.get(held - 1).map_or("nothing", |it| id_of(&it.message));
-        if found.as_deref().is_some_and(|found| found != expected) || held > self.pending.len() {
-            let (expected, found) = (expected.to_owned(), named(&found.unwrap_or_default()));
-            return Err(NatsError::Foreign { stream, sequence: last, expected, found });
+        if from <= last && state.messages > 0 {
+            self.compare_held(stream, from, last).await?;
         }
         for pending in self.pending.iter_mut().take(held) {
             pending.acknowledged = true;
         }
         self.progressed_at = Instant::now();
         self.pop_acknowledged();
+        Ok(())
+    }
+
+    /// Compares all of them: where somebody else's message came into the place of one, the broker may have
+    /// taken the one after it.
+    async fn compare_held(&self, stream: String, from: u64, last: u64) -> Result<(), NatsError> {
+        let start = Start::Sequence(from);
+        let mut reader = Reader::open(self.connection.clone(), stream.clone(), start).await?;
+        while let Some((sequence, message)) = reader.next_held().await? {
+            let found = message.headers.as_ref().map_or("", id_of_headers);
+            let own = usize::try_from(sequence - self.first).ok().and_then(|n| self.pending.get(n));
+            let expected = own.map_or("nothing", |it| id_of(&it.message));
+            if found != expected {
+                let (expected, found) = (expected.to_owned(), named(found));
+                return Err(NatsError::Foreign { stream, sequence, expected, found });
+            }
+            if sequence >= last {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -83,20 +100,4 @@ fn behind_anything(headers: &HeaderMap) -> HeaderMap {
         values.iter().for_each(|value| rest.append(name.clone(), value.clone()));
     }
     rest
-}
-
-/// The id of a message in a stream; none if it is no longer there.
-async fn message_id(
-    connection: &Connection,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<String>, NatsError> {
-    let failed =
-        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
-    let handle = connection.jetstream().get_stream_no_info(stream).await;
-    match handle.map_err(|error| failed(&error))?.get_raw_message(sequence).await {
-        Ok(found) => Ok(Some(id_of_headers(&found.headers).to_owned())),
-        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
 }

@@ -1,0 +1,191 @@
+//! Publishers in trouble: what they put into the input stream is there once and in order, or they say so.
+
+use super::town::{CITY, Town, is_clock, signal};
+use crate::proxy::Proxy;
+use crate::support::{iceshop, output};
+use connectors::subject::Subjects;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A publisher sends again what nobody acknowledged: it is in the stream once and in order.
+#[test]
+fn a_publisher_that_is_cut_off_puts_nothing_twice() {
+    cut_off(&["--exclusive"]).is_whole();
+    cut_off(&[]).is_whole();
+}
+
+/// A town into which a publisher has put all records that was cut off half-way.
+fn cut_off(more: &[&str]) -> Town {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let proxy = Proxy::to(&town.server.url());
+    let (events, url) = (town.events(), proxy.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let mut publisher = iceshop(&[&args[..], &["--rate", "300"], more].concat())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let half = || town.messages(Subjects::in_stream) < town.records / 2;
+    while half() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    proxy.cut();
+    std::thread::sleep(Duration::from_millis(1_500));
+    proxy.mend();
+    assert!(publisher.wait().unwrap().success());
+    assert_eq!(town.messages(Subjects::in_stream), town.records);
+    town.finish();
+    town
+}
+
+/// Whoever pipes records in may pause, and the engine then puts a clock record among them: they stay in
+/// their order.
+#[test]
+fn a_publisher_that_pauses_keeps_its_order_beside_the_engines_clock() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let mut engine = town.start();
+    let url = town.server.url();
+    let args = ["publish", "-", "--nats", &url, "--city", CITY];
+    let mut publisher = iceshop(&args).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let text = std::fs::read_to_string(town.events()).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut pipe = publisher.stdin.take().unwrap();
+    let (before, after) = lines.split_at(lines.len() / 2);
+    pipe.write_all(before.concat().as_bytes()).unwrap();
+    pipe.flush().unwrap();
+    let clocked = || town.messages(Subjects::out_stream) > 0 && town.clocks() > 0;
+    while !clocked() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    pipe.write_all(after.concat().as_bytes()).unwrap();
+    drop(pipe);
+    assert!(publisher.wait().unwrap().success());
+    signal(&engine, "-TERM");
+    assert!(engine.wait().unwrap().success(), "{}", town.said());
+    let held: Vec<String> = town.inputs().into_iter().filter(|body| !is_clock(body)).collect();
+    let own: Vec<&str> =
+        lines.iter().map(|line| line.trim_end()).filter(|line| !is_clock(line)).collect();
+    assert!(held == own, "the file's records, in its order");
+}
+
+#[test]
+fn a_publisher_keeps_its_order_while_the_server_is_killed() {
+    let mut town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let mut publisher =
+        iceshop(&[&args[..], &["--rate", "500"]].concat()).stderr(Stdio::null()).spawn().unwrap();
+    for part in 1..4 {
+        while town.messages(Subjects::in_stream) < town.records * part / 4 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        town.server.kill();
+        town.server.resume();
+    }
+    assert!(publisher.wait().unwrap().success());
+    assert_eq!(town.messages(Subjects::in_stream), town.records);
+    town.finish();
+    town.is_whole();
+}
+
+#[test]
+fn a_publisher_whose_stream_goes_ends_aloud() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    town.delete(Subjects::in_stream);
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let missing = output(&args);
+    assert_eq!(missing.status.code(), Some(3));
+    town.succeed(&["nats", "init"]);
+    let publisher =
+        iceshop(&[&args[..], &["--rate", "20"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    while town.messages(Subjects::in_stream) < 5 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    town.delete(Subjects::in_stream);
+    let ended = publisher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("ICESHOP_TEST_TOWN_IN does not exist"), "{said}");
+}
+
+/// What was put into the stream that was there before is gone: half of the file is no success.
+#[test]
+fn a_publisher_whose_stream_is_made_anew_ends_aloud() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let publisher =
+        iceshop(&[&args[..], &["--rate", "400"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    while town.messages(Subjects::in_stream) < town.records / 3 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    town.delete(Subjects::in_stream);
+    town.succeed(&["nats", "init"]);
+    let ended = publisher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("deleted and made anew") && said.contains("publish the file again"),
+        "{said}"
+    );
+}
+
+/// A prefix of message ids names a file's messages by their content, too: what was there already is told,
+/// and what was not is there afterwards.
+#[test]
+fn a_prefix_that_was_used_before_hides_nothing() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let (events, url) = (town.events(), town.server.url());
+    let put = |file: &str, more: &[&str]| {
+        let args = ["publish", file, "--nats", &url, "--city", CITY, "--message-ids", "day"];
+        let put = output(&[&args[..], more].concat());
+        assert!(put.status.success());
+        String::from_utf8(put.stderr).unwrap()
+    };
+    let events = events.to_str().unwrap();
+    assert!(!put(events, &[]).contains("already"));
+    assert!(put(events, &[]).contains(", all of which the stream had already;"));
+    assert_eq!(town.messages(Subjects::in_stream), town.records);
+    // In other messages, and another file: neither is taken for what is there.
+    put(events, &["--batch", "100"]);
+    let batches = town.records.div_ceil(100);
+    assert_eq!(town.messages(Subjects::in_stream), town.records + batches);
+    let text = std::fs::read_to_string(town.events()).unwrap();
+    let other = town.events().with_file_name("other.jsonl");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    std::fs::write(&other, [lines[0], lines[2], lines[1]].concat()).unwrap();
+    let said = put(other.to_str().unwrap(), &[]);
+    assert!(said.contains("in 3 messages, 1 of which the stream had already;"), "{said}");
+    assert_eq!(town.messages(Subjects::in_stream), town.records + batches + 2);
+}
+
+/// Whoever wants the stream alone is told that he is not.
+#[test]
+fn an_exclusive_publisher_that_is_not_alone_says_so() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    let args = [&args[..], &["--rate", "400"]].concat();
+    let exclusive =
+        iceshop(&[&args[..], &["--exclusive"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    while town.messages(Subjects::in_stream) < 20 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    town.at_broker(async |connection, _| {
+        let subject = format!("iceshop.{CITY}.in.clock");
+        let sent = connection.jetstream().publish(subject, r#"{"kind":"clock"}"#.into()).await;
+        sent.unwrap().await.unwrap();
+    });
+    let ended = exclusive.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(said.contains("somebody else writes there"), "{said}");
+}
