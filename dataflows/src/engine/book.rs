@@ -50,14 +50,14 @@ pub struct IntentEntry {
     heard: Heard,
     /// Whose it is.
     pub buyer: BuyerId,
-    /// The market's part.
-    pub intent: Intent,
+    /// The market's part, which it shares with its market.
+    pub intent: Arc<Intent>,
     /// Windows that the buyer declined, of whatever product was wanted then.
     declined: BTreeSet<WindowKey>,
     /// The tick at which it leaves by itself.
     leaves_at: Tick,
     /// The window that holds it, once locked.
-    pub locked_in: Option<WindowKey>,
+    pub locked_in: Option<Arc<WindowKey>>,
 }
 
 /// Why an intent is no longer in the book.
@@ -298,7 +298,7 @@ impl Book {
 
     /// Takes out an intent whose time is over. Its version stays known, so that an older one does not
     /// come back to life, and so do the windows that its buyer declined (R8).
-    fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Intent> {
+    fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Arc<Intent>> {
         let entry = self.intents.swap_remove(id)?;
         self.removed.push((id.clone(), Removal::Expired));
         self.bury(tick, id.clone(), entry.heard, entry.declined);
@@ -347,9 +347,9 @@ impl Book {
         intent.promise.declined = windows_of(&declined, &intent.product);
         self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
+        let (id, intent) = (intent.id.clone(), Arc::new(intent));
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
-        let id = intent.id.clone();
         let entry = IntentEntry { heard, buyer, intent, declined, leaves_at, locked_in: None };
         self.intents.insert(id, Box::new(entry));
     }

@@ -49,6 +49,7 @@ use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::implementations::KeySpine;
 use differential_dataflow::{AsCollection, VecCollection};
 use records::{Key, MarketInput};
+use std::sync::Arc;
 
 /// The timestamp of the dataflow: a tick.
 pub type T = u64;
@@ -60,7 +61,7 @@ pub type DemandTrace = TraceAgent<KeySpine<DemandKey, T, isize>>;
 /// The collections that come in.
 pub struct Inputs<'s> {
     /// Live intents that no locked window holds.
-    pub intents: VecCollection<'s, T, Intent, isize>,
+    pub intents: VecCollection<'s, T, Arc<Intent>, isize>,
     /// Stores that take groups.
     pub stores: VecCollection<'s, T, (StoreId, Site), isize>,
     /// Offers that stand.
@@ -95,8 +96,7 @@ pub fn build<'s>(
     let demand = intents
         .clone()
         .flat_map(|i| {
-            let (product, cell) = (i.product, i.cell);
-            i.slots.iter().map(move |slot| (product.clone(), cell, slot)).collect::<Vec<_>>()
+            i.slots.iter().map(|slot| (i.product.clone(), i.cell, slot)).collect::<Vec<_>>()
         })
         .arrange_by_self_named("Demand");
 
@@ -122,9 +122,8 @@ pub fn build<'s>(
         let WindowKeyParts { slot, store, product } = lock.key.into();
         (Key::Product(product), MarketInput::Locked(store, slot))
     });
-    let wishes = intents.map(|intent| {
-        (Key::Product(intent.product.clone()), MarketInput::Intent(Box::new(intent)))
-    });
+    let wishes =
+        intents.map(|intent| (Key::Product(intent.product.clone()), MarketInput::Intent(intent)));
     let clocks = clock.flat_map(move |clock| {
         (0..workers as u64).map(move |w| (Key::Worker(w), MarketInput::Clock(clock)))
     });

@@ -7,6 +7,7 @@ use crate::market::{
 };
 use crate::solver::GroupedWindow;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A store as far as markets care.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,8 +58,8 @@ pub enum MarketInput {
     Stock(StoreId, i64),
     /// A slot that a locked window takes.
     Locked(StoreId, Slot),
-    /// A live intent.
-    Intent(Box<Intent>),
+    /// A live intent: the book's own.
+    Intent(Arc<Intent>),
 }
 
 /// What comes out of a market.
@@ -74,7 +75,7 @@ pub enum Output {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Live intents.
-    pub intents: Vec<(Intent, isize)>,
+    pub intents: Vec<(Arc<Intent>, isize)>,
     /// Stores that take groups.
     pub stores: Vec<((StoreId, Site), isize)>,
     /// Offers that stand.

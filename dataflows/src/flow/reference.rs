@@ -81,7 +81,7 @@ pub fn from_scratch<'a>(params: &Params, records: impl Iterator<Item = &'a Marke
         });
     }
     for intent in intents {
-        market.put_intent(intent.as_ref().clone());
+        market.put_intent(intent.clone());
     }
     market.solve(Budget { price_rounds: 50, search_steps: 200, nodes: 5, from_scratch: true });
     market

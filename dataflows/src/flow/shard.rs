@@ -13,6 +13,7 @@ use crate::solver::{Budget, Due, GroupedWindow, Market, PlacedOffer, Upkeep, WHO
 use differential_dataflow::Hashable;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How often what has changed of a market is solved again, in minutes: a minute before full
 /// hours and their thirds, when windows lock.
@@ -180,7 +181,7 @@ impl Shard {
     pub(super) fn apply(&mut self, records: Vec<(MarketInput, isize)>) {
         let mut offers: BTreeMap<StoreId, Option<(Offer, super::Site)>> = BTreeMap::new();
         let mut touched: BTreeSet<StoreId> = BTreeSet::new();
-        let mut intents: BTreeMap<IntentId, Option<Intent>> = BTreeMap::new();
+        let mut intents: BTreeMap<IntentId, Option<Arc<Intent>>> = BTreeMap::new();
         for (record, diff) in records {
             match record {
                 MarketInput::Clock(_) => {}
@@ -213,7 +214,7 @@ impl Shard {
                 MarketInput::Intent(intent) => {
                     let slot = intents.entry(intent.id.clone()).or_default();
                     if diff > 0 {
-                        *slot = Some(*intent);
+                        *slot = Some(intent);
                     }
                 }
             }

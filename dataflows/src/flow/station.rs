@@ -10,6 +10,7 @@ use differential_dataflow::trace::cursor::{Cursor, cursor_list};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Exchange, Inspect, Probe};
@@ -27,7 +28,7 @@ pub enum Shape {
 
 /// One worker's end of the dataflow.
 pub struct Station {
-    intents: InputSession<T, Intent, isize>,
+    intents: InputSession<T, Arc<Intent>, isize>,
     stores: InputSession<T, (StoreId, super::Site), isize>,
     offers: InputSession<T, Offer, isize>,
     stock: InputSession<T, OfferKey, isize>,

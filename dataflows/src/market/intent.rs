@@ -51,6 +51,17 @@ pub struct Pin {
 }
 
 impl Intent {
+    /// Whether the other one differs from it in where it was announced, or in nothing.
+    pub fn is_but_announced(&self, other: &Self) -> bool {
+        // Every field, so that one that is added is not forgotten.
+        let Self { id, product, place, cell, slots, budget, quantity, reach_m, promise } = self;
+        let Promise { announced: _, pin, declined } = promise;
+        (id, product, place, cell, slots)
+            == (&other.id, &other.product, &other.place, &other.cell, &other.slots)
+            && (budget, quantity, reach_m) == (&other.budget, &other.quantity, &other.reach_m)
+            && (pin, declined) == (&other.promise.pin, &other.promise.declined)
+    }
+
     /// The greatest unit price that the buyer pays: the budget, or the accepted price if that is
     /// less (R8).
     ///

@@ -7,10 +7,12 @@
 
 use super::PlacedOffer;
 use super::market::{Hot, IntentNode, Market, OfferNode};
+use super::pairs::make_room;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
-use crate::market::{Cell, Intent, IntentId, Promise, Slot, SlotSet, StoreId, Time};
+use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// While more units than this many of its greatest groups are left, an offer's stock holds up none.
 const ROOMY_FROM: i64 = 2;
@@ -156,7 +158,8 @@ impl Market {
     }
 
     /// Puts an intent in, or puts it anew; it keeps its window if it still fits.
-    pub fn put_intent(&mut self, intent: Intent) {
+    pub fn put_intent(&mut self, intent: impl Into<Arc<Intent>>) {
+        let intent = intent.into();
         let Some(&i) = self.by_id.get(&intent.id) else {
             self.insert_intent(intent);
             return;
@@ -176,18 +179,14 @@ impl Market {
 
     /// Whether nothing differs but where the intent was last announced.
     fn only_announced(&self, i: u32, intent: &Intent) -> bool {
-        let old = &self.node(i).intent;
-        let promise =
-            Promise { announced: old.promise.announced.clone(), ..intent.promise.clone() };
-        let same = Intent { promise, ..intent.clone() };
-        same == *old && !self.hot[i as usize].released
+        intent.is_but_announced(&self.node(i).intent) && !self.hot[i as usize].released
     }
 
     /// Moves the bonus for staying (R9) from one window to another.
     ///
     /// A proof outlives that where the bonus goes to the window that the intent is in: the optimum
     /// rises by it at most.
-    fn announce(&mut self, i: u32, intent: Intent) {
+    fn announce(&mut self, i: u32, intent: Arc<Intent>) {
         if self.node(i).intent == intent {
             return;
         }
@@ -238,9 +237,11 @@ impl Market {
         }
     }
 
-    fn insert_intent(&mut self, intent: Intent) -> u32 {
+    fn insert_intent(&mut self, intent: Arc<Intent>) -> u32 {
         self.updates += 1;
         let i = self.free_intents.pop().unwrap_or_else(|| {
+            make_room(&mut self.intents);
+            make_room(&mut self.hot);
             self.intents.push(None);
             self.hot.push(Hot::vacant());
             self.intents.len() as u32 - 1

@@ -20,6 +20,7 @@ use crate::market::{SlotSet, StoreId, Tier, Time};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many slots of opening hours are worked out at a time.
 const OPEN_SLOTS_AHEAD: i32 = 72;
@@ -124,7 +125,7 @@ impl Hot {
 /// An intent and the offers that could serve it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct IntentNode {
-    pub intent: Intent,
+    pub intent: Arc<Intent>,
     /// Offers' indices, in the order of their stores' ids.
     pub edges: Vec<u32>,
 }

@@ -336,7 +336,7 @@ impl Market {
     /// The first rule that it breaks.
     pub fn verify_window(&self, window: &GroupedWindow) -> Result<(), feasible::Violation> {
         let offer = self.offer(self.by_store[&window.key.store]);
-        let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &self.node(i).intent);
+        let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &*self.node(i).intent);
         feasible::check_window(&self.params, &offer.placed, window, intent_of)?;
         let used: i64 =
             offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity as i64).sum();
@@ -382,7 +382,7 @@ impl Market {
             &self.params,
             &self.grouping(),
             |store| self.placed_offer(store),
-            |id| self.by_id.get(id).map(|&i| &self.node(i).intent),
+            |id| self.by_id.get(id).map(|&i| &*self.node(i).intent),
         )
     }
 }

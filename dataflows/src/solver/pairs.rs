@@ -7,6 +7,13 @@ use super::market::{Candidate, Hot, Market, WindowNode};
 use super::price::UNPRICED;
 use crate::market::{IntentId, Slot};
 
+/// Room for one more in a list, and little beyond: a city's markets have millions of short ones.
+pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(4));
+    }
+}
+
 impl Market {
     /// Makes the pair a candidate if R6 holds and the buyer can ever accept the price (R5); whether
     /// it is one now.
@@ -18,15 +25,19 @@ impl Market {
         let at = self.candidate_at(o, &node.intent.id).expect_err("a pair is connected once");
         let slots = self.slots_of_pair(o, i);
         let offer = self.offer_mut(o);
+        make_room(&mut offer.candidates);
         offer.candidates.insert(at, candidate);
         offer.demand += candidate.quantity as i64;
-        self.intents[i as usize].as_mut().expect("in use").edges.insert(edge, o);
+        let edges = &mut self.intents[i as usize].as_mut().expect("in use").edges;
+        make_room(edges);
+        edges.insert(edge, o);
         self.uncover_for(o, i, &slots);
         let priced = self.hot[i as usize].price != UNPRICED;
         let offer = self.offers[o as usize].as_mut().expect("an index in use");
         for slot in slots {
             let n = offer.windows.binary_search_by_key(&slot, |w| w.slot).unwrap_or_else(|n| {
                 let visit_value = offer.placed.offer.visit_value_at(slot);
+                make_room(&mut offer.windows);
                 offer.windows.insert(n, WindowNode::closed(slot, visit_value));
                 n
             });

@@ -71,7 +71,7 @@ impl Both {
     fn change_intent(&mut self, dice: &mut Dice, changes: &mut Changes) {
         let n = dice.roll(0, INTENTS - 1);
         if let Some(old) = self.intents.remove(&n) {
-            changes.intents.push((old, -1));
+            changes.intents.push((old.into(), -1));
             if dice.chance(30) {
                 return;
             }
@@ -88,7 +88,7 @@ impl Both {
             reach_m: dice.roll(500, 3_000) as u32,
             promise: Promise::default(),
         };
-        changes.intents.push((new.clone(), 1));
+        changes.intents.push((new.clone().into(), 1));
         self.intents.insert(n, new);
     }
 

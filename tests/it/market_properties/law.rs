@@ -67,7 +67,7 @@ impl<'a> World<'a> {
         let live = (0..INTENTS)
             .filter_map(|n| book.intent(&intent(n)))
             .filter(|entry| entry.locked_in.is_none())
-            .map(|entry| (entry.intent.id.clone(), entry.intent.clone()))
+            .map(|entry| (entry.intent.id.clone(), entry.intent.as_ref().clone()))
             .collect();
         Self { params, engine, taken, closed_at, live }
     }

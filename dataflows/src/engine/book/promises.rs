@@ -1,7 +1,8 @@
 //! What intents are promised: every change of it is a retraction and an insertion.
 
 use super::{Book, windows_of};
-use crate::market::{IntentId, Invalid, Money, Pin, Promise, WindowKey, limits};
+use crate::market::{Intent, IntentId, Invalid, Money, Pin, Promise, WindowKey, limits};
+use std::sync::Arc;
 
 impl Book {
     /// Changes what an intent was promised.
@@ -9,9 +10,10 @@ impl Book {
         let Some(entry) = self.intents.get_mut(id).filter(|e| e.locked_in.is_none()) else {
             return;
         };
-        let mut intent = entry.intent.clone();
-        change(&mut intent.promise);
-        if intent != entry.intent {
+        let mut promise = entry.intent.promise.clone();
+        change(&mut promise);
+        if promise != entry.intent.promise {
+            let intent = Arc::new(Intent { promise, ..entry.intent.as_ref().clone() });
             let old = std::mem::replace(&mut entry.intent, intent.clone());
             self.changes.intents.push((old, -1));
             self.changes.intents.push((intent, 1));

@@ -2,17 +2,19 @@
 
 use super::{Book, site, windows_of};
 use crate::flow::{Changes, Lock};
-use crate::market::{IntentId, Tick, WindowKey};
+use crate::market::{IntentId, Promise, Tick, WindowKey};
+use std::sync::Arc;
 
 impl Book {
     /// A window has locked: its buyers and units are consumed.
     pub fn lock(&mut self, window: &WindowKey, members: &[IntentId]) {
         let mut units = 0;
+        let locked_in = Arc::new(window.clone());
         for id in members {
             if let Some(entry) = self.intents.get_mut(id) {
                 self.live -= 1;
                 units += entry.intent.quantity as i64;
-                entry.locked_in = Some(window.clone());
+                entry.locked_in = Some(locked_in.clone());
                 self.changes.intents.push((entry.intent.clone(), -1));
             }
         }
@@ -49,10 +51,10 @@ impl Book {
         for id in members {
             let Some(entry) = self.intents.get_mut(id) else { continue };
             entry.locked_in = None;
-            entry.intent.promise.pin = None;
-            entry.intent.promise.announced = None;
+            let declined = windows_of(&entry.declined, &entry.intent.product);
             // Whoever is in a locked window may decline others meanwhile.
-            entry.intent.promise.declined = windows_of(&entry.declined, &entry.intent.product);
+            let promise = Promise { declined, ..Promise::default() };
+            Arc::make_mut(&mut entry.intent).promise = promise;
             if entry.leaves_at <= tick {
                 self.lapse(tick, id);
             } else {
