@@ -12,15 +12,17 @@ mod gone;
 
 mod heard;
 
+mod entries;
+
 use super::ledger::Ledger;
 use crate::flow::{Changes, Clock, Site};
 use crate::market::{
     BuyerId, Intent, IntentId, Invalid, Offer, OfferKey, Outcome, Params, ProductId, Put, Slot,
     StockChange, Store, StoreId, Tick, Time, WindowKey,
 };
+use entries::Entries;
 use gone::Gone;
 use heard::{Heard, Version};
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,8 +79,7 @@ pub struct Book {
     offers: BTreeMap<OfferKey, OfferEntry>,
     /// Offers by their part of a window's id, which must be unique.
     names: BTreeMap<String, OfferKey>,
-    /// In an order that only its history decides.
-    intents: IndexMap<IntentId, Box<IntentEntry>>,
+    intents: Entries,
     /// Intents that are gone, and may not come again with the same version or an older one.
     gone: Gone,
     /// Slots that locked windows take, and their units.
@@ -104,7 +105,7 @@ impl Book {
             stores: BTreeMap::new(),
             offers: BTreeMap::new(),
             names: BTreeMap::new(),
-            intents: IndexMap::new(),
+            intents: Entries::default(),
             gone: Gone::default(),
             held: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -139,7 +140,7 @@ impl Book {
 
     /// The intent, if it is in the book.
     pub fn intent(&self, id: &IntentId) -> Option<&IntentEntry> {
-        self.intents.get(id).map(|entry| &**entry)
+        self.intents.get(id)
     }
 
     /// The changes since the last call, for the dataflow.
@@ -289,7 +290,7 @@ impl Book {
 
     /// Takes a live intent out, if it is in; returns what its buyer had declined.
     fn take_out(&mut self, id: &IntentId, why: Removal) -> BTreeSet<WindowKey> {
-        let Some(entry) = self.intents.swap_remove(id) else { return BTreeSet::new() };
+        let Some(entry) = self.intents.remove(id) else { return BTreeSet::new() };
         self.live -= 1;
         self.changes.intents.push((entry.intent, -1));
         self.removed.push((id.clone(), why));
@@ -299,7 +300,7 @@ impl Book {
     /// Takes out an intent whose time is over. Its version stays known, so that an older one does not
     /// come back to life, and so do the windows that its buyer declined (R8).
     fn lapse(&mut self, tick: Tick, id: &IntentId) -> Option<Arc<Intent>> {
-        let entry = self.intents.swap_remove(id)?;
+        let entry = self.intents.remove(id)?;
         self.removed.push((id.clone(), Removal::Expired));
         self.bury(tick, id.clone(), entry.heard, entry.declined);
         Some(entry.intent)
@@ -334,7 +335,7 @@ impl Book {
             self.bury(tick, intent.id, heard, declined);
             return;
         }
-        let old = self.intents.swap_remove(&intent.id);
+        let old = self.intents.remove(&intent.id);
         if let Some(old) = &old {
             self.live -= 1;
             self.changes.intents.push((old.intent.clone(), -1));
@@ -347,11 +348,11 @@ impl Book {
         intent.promise.declined = windows_of(&declined, &intent.product);
         self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
-        let (id, intent) = (intent.id.clone(), Arc::new(intent));
+        let intent = Arc::new(intent);
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;
-        let entry = IntentEntry { heard, buyer, intent, declined, leaves_at, locked_in: None };
-        self.intents.insert(id, Box::new(entry));
+        let locked_in = None;
+        self.intents.insert(IntentEntry { heard, buyer, intent, declined, leaves_at, locked_in });
     }
 
     /// The next tick at which an intent leaves by itself.

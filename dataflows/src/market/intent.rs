@@ -34,7 +34,7 @@ pub struct Promise {
     /// The announced window that the intent is a member of: staying there earns the bonus (R9).
     pub announced: Option<(StoreId, Slot)>,
     /// The window that the buyer accepted: the only one that counts (R8).
-    pub pin: Option<Pin>,
+    pub pin: Option<Box<Pin>>,
     /// Windows that the buyer declined, sorted: none of them comes again (R8).
     pub declined: Box<[(StoreId, Slot)]>,
 }

@@ -48,8 +48,8 @@ impl Market {
                 let text = || format!("{what} at {store}: kept {kept}, found {found}");
                 if kept == found { Ok(()) } else { Err(text()) }
             };
-            let units = |list: &[super::market::Candidate]| -> i64 {
-                list.iter().map(|c| c.quantity as i64).sum()
+            let units = |list: &[super::candidate::Candidate]| -> i64 {
+                list.iter().map(|c| c.quantity() as i64).sum()
             };
             same("demand", offer.demand, units(&offer.candidates))?;
             same("used", offer.used, offer.windows.iter().map(|w| units(&w.members)).sum())?;

@@ -6,12 +6,13 @@
 //! nothing; that is for [`Market::refresh`].
 
 use super::PlacedOffer;
-use super::market::{Hot, IntentNode, Market, OfferNode};
+use super::hot::Hot;
+use super::market::{IntentNode, Market, OfferNode};
 use super::pairs::make_room;
 use super::plan::Home;
 use super::price::{SCALE, UNPRICED};
 use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// While more units than this many of its greatest groups are left, an offer's stock holds up none.
@@ -71,11 +72,12 @@ impl Market {
     fn insert_offer(&mut self, placed: PlacedOffer) {
         self.updates += 1;
         let o = self.free_offers.pop().unwrap_or_else(|| {
+            make_room(&mut self.offers);
             self.offers.push(None);
             self.offers.len() as u32 - 1
         });
         self.by_store.insert(placed.offer.key.store.clone(), o);
-        self.offer_cells.entry(placed.cell).or_default().push(o);
+        self.offer_cells.insert((placed.cell, o));
         let first_open = self.first_open(&placed.offer);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
@@ -102,7 +104,7 @@ impl Market {
         let PlacedOffer { cell, place, .. } = self.offer(o).placed;
         let mut known: Vec<u32> = self.offer(o).candidates.iter().map(|c| c.intent).collect();
         known.sort_unstable();
-        for i in self.near(cell, self.longest_reach_m, &self.intent_cells, self.by_id.len()) {
+        for i in self.near(cell, self.longest_reach_m, &self.intent_cells) {
             if known.binary_search(&i).is_err()
                 && !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m)
                 && self.connect(o, i)
@@ -152,7 +154,7 @@ impl Market {
             self.loose.remove(&(window.slot, o));
         }
         self.by_store.remove(&node.placed.offer.key.store);
-        remove_from(&mut self.offer_cells, node.placed.cell, o);
+        self.offer_cells.remove(&(node.placed.cell, o));
         self.free_offers.push(o);
         groups
     }
@@ -252,12 +254,12 @@ impl Market {
             let key = (pin.slot, pin.store.clone());
             self.pins.entry(key).or_default().insert(intent.id.clone());
         }
-        self.intent_cells.entry(intent.cell).or_default().push(i);
+        self.intent_cells.insert((intent.cell, i));
         self.longest_reach_m = self.longest_reach_m.max(intent.reach_m);
         self.hot[i as usize] = Hot::of(&intent);
         let (cell, place, reach) = (intent.cell, intent.place, intent.reach_m);
         self.intents[i as usize] = Some(IntentNode { intent, edges: Vec::new() });
-        for o in self.near(cell, reach, &self.offer_cells, self.by_store.len()) {
+        for o in self.near(cell, reach, &self.offer_cells) {
             if !place.surely_beyond(self.offer(o).placed.place, reach) {
                 self.connect(o, i);
             }
@@ -299,24 +301,19 @@ impl Market {
                 self.pins.remove(&key);
             }
         }
-        remove_from(&mut self.intent_cells, node.intent.cell, i);
+        self.intent_cells.remove(&(node.intent.cell, i));
         self.hot[i as usize] = Hot::vacant();
         self.free_intents.push(i);
     }
 
     /// What is bucketed in the cells within reach of `cell`; everything, where that is less work.
-    fn near(
-        &self,
-        cell: Cell,
-        reach_m: u32,
-        index: &BTreeMap<Cell, Vec<u32>>,
-        all: usize,
-    ) -> Vec<u32> {
+    fn near(&self, cell: Cell, reach_m: u32, index: &BTreeSet<(Cell, u32)>) -> Vec<u32> {
         let rings = self.params.resolution.rings(reach_m) as usize;
-        if 3 * rings * (rings + 1) + 1 > all.max(index.len()) {
-            return index.values().flatten().copied().collect();
+        if 3 * rings * (rings + 1) + 1 > index.len() {
+            return index.iter().map(|entry| entry.1).collect();
         }
-        cell.disk(rings as u32).filter_map(|c| index.get(&c)).flatten().copied().collect()
+        let inside = |cell| index.range((cell, 0)..=(cell, u32::MAX)).map(|entry| entry.1);
+        cell.disk(rings as u32).flat_map(inside).collect()
     }
 
     /// Closes every window that locks at `until` or before.
@@ -372,15 +369,6 @@ impl Market {
             && offer.placed.stock - offer.used < ROOMY_FROM * greatest
         {
             self.roomy.insert(o);
-        }
-    }
-}
-
-fn remove_from(index: &mut BTreeMap<Cell, Vec<u32>>, cell: Cell, item: u32) {
-    if let Some(bucket) = index.get_mut(&cell) {
-        bucket.retain(|x| *x != item);
-        if bucket.is_empty() {
-            index.remove(&cell);
         }
     }
 }

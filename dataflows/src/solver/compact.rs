@@ -42,7 +42,8 @@ pub(crate) mod solve;
 
 pub(crate) mod turn;
 
-use super::market::{self, Market};
+use super::candidate::Candidate;
+use super::market::Market;
 use super::plan::Home;
 use crate::market::{Slot, Tier};
 use slots::{Slots, Useful};
@@ -207,10 +208,10 @@ impl Compact {
             able = offer
                 .candidates
                 .iter()
-                .map(|c| c.quantity as i64 <= stock && c.pays(price))
+                .map(|c| c.quantity() as i64 <= stock && c.pays(price))
                 .collect();
             let of = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
-            most = most_buyers(of.map(|(c, _)| c.quantity as i64), stock);
+            most = most_buyers(of.map(|(c, _)| c.quantity() as i64), stock);
             cap = cap.min(most);
         }
         let reached = tiers.iter().take_while(|t| t.min_buyers as usize <= cap).count();
@@ -219,8 +220,8 @@ impl Compact {
             return;
         }
         let number = self.offers.len() as u32;
-        let number_of = |c: &market::Candidate| numbers[c.intent as usize];
-        let listed: Vec<(&market::Candidate, u32)> = {
+        let number_of = |c: &Candidate| numbers[c.intent as usize];
+        let listed: Vec<(&Candidate, u32)> = {
             let able = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
             able.map(|(c, _)| (c, number_of(c))).collect()
         };

@@ -95,7 +95,7 @@ impl Market {
         if window.eligible < offer.tiers()[0].min_buyers {
             return None;
         }
-        let mine: i64 = window.members.iter().map(|c| c.quantity as i64).sum();
+        let mine: i64 = window.members.iter().map(|c| c.quantity() as i64).sum();
         let before = window.value;
         let same = window.members.len();
         let units = offer.placed.stock - (offer.used - mine);

@@ -7,10 +7,10 @@
 //! **Invariant** `candidates` and `edges` are each other's mirror; both are in the order of ids, so
 //! that no decision depends on the history of indices.
 
+use super::candidate::Candidate;
 use super::effort::Effort;
+use super::hot::Hot;
 use super::part::Proof;
-use super::plan::Home;
-use super::price::UNPRICED;
 use super::sums::TierSum;
 use super::upkeep::Agenda;
 use crate::market::{
@@ -43,83 +43,6 @@ pub struct PlacedOffer {
     pub stock: i64,
     /// Slots with a locked window, sorted.
     pub locked: Box<[Slot]>,
-}
-
-/// A pair within reach: an intent that an offer could ever serve.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Candidate {
-    /// `quantity * min(budget, list) - travel`: the gain at price 0.
-    pub base: i64,
-    /// The intent's index.
-    pub intent: u32,
-    /// Units.
-    pub quantity: u32,
-    /// Metres between them.
-    pub distance_m: u32,
-    /// The greatest unit price at which the buyer may be in the window: what leaves no loss (R5),
-    /// and no more than the price accepted (R8). Below 0: none.
-    pub limit: i32,
-    /// First slot of the intent's availability: kept here too, so that a scan over candidates need
-    /// not look further for most of them.
-    pub from: Slot,
-    /// Slot after the last one.
-    pub until: Slot,
-}
-
-impl Candidate {
-    /// Whether the slot lies between the first and the last of the intent's.
-    #[inline]
-    pub(crate) fn in_time(&self, slot: Slot) -> bool {
-        self.from <= slot && slot < self.until
-    }
-
-    /// Whether the buyer may be in the window at that unit price.
-    #[inline]
-    pub(crate) fn pays(&self, price: i64) -> bool {
-        price <= self.limit as i64
-    }
-}
-
-/// The slot of no window.
-pub(crate) const NEVER: Slot = Slot(i32::MIN);
-
-/// What the inner loops read of an intent: one line of the cache, whichever way they come to it.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[repr(align(64))]
-pub(crate) struct Hot {
-    /// First slot of its availability.
-    pub from: Slot,
-    /// Slot after the last one.
-    pub until: Slot,
-    /// The slots that it allows, the first at bit 0; useless where `answered`.
-    pub mask: u64,
-    /// Whether the mask does not say it all: an answer was given, or the slots are too many.
-    pub answered: bool,
-    /// The slot of the window that it was announced in; [`NEVER`] if there is none.
-    pub stays: Slot,
-    /// How the id of that window's store begins.
-    pub stays_at: IdOrder,
-    /// How its own id begins: most comparisons need no more.
-    pub order: IdOrder,
-    /// Whether a promise to it cannot be held: it is in no window until its promise changes.
-    pub released: bool,
-    /// The window that it is in.
-    pub home: Home,
-    /// Its dual price, in 1/[`super::price::SCALE`] of a minor unit; [`UNPRICED`] while fresh.
-    pub price: i64,
-}
-
-const _: () = assert!(size_of::<Hot>() == 64);
-
-impl Hot {
-    /// Whether its buyer may be in a window of that slot; nothing where that depends on the store.
-    #[inline]
-    pub(crate) fn allows(&self, slot: Slot) -> Option<bool> {
-        if slot < self.from || slot >= self.until || self.released {
-            return Some(false);
-        }
-        (!self.answered).then(|| self.mask >> (slot.0 - self.from.0) & 1 == 1)
-    }
 }
 
 /// An intent and the offers that could serve it.
@@ -231,8 +154,8 @@ pub struct Market {
     pub(crate) fresh: BTreeSet<u32>,
     pub(crate) free_offers: Vec<u32>,
     pub(crate) free_intents: Vec<u32>,
-    pub(crate) offer_cells: BTreeMap<Cell, Vec<u32>>,
-    pub(crate) intent_cells: BTreeMap<Cell, Vec<u32>>,
+    pub(crate) offer_cells: BTreeSet<(Cell, u32)>,
+    pub(crate) intent_cells: BTreeSet<(Cell, u32)>,
     /// The longest reach of any intent so far.
     pub(crate) longest_reach_m: u32,
     /// Windows that lock at this instant or before take no more part.
@@ -256,7 +179,7 @@ pub struct Market {
     /// Counts changes of any group: windows' turns.
     pub(crate) seatings: u64,
     /// What taking each intent from its window would cost, and the window's turn that it holds for.
-    pub(crate) losses: RefCell<Vec<(u64, Option<i64>)>>,
+    pub(crate) losses: RefCell<Vec<(u64, i64)>>,
     /// The objective.
     pub(crate) value: i64,
     /// The bound: sums of prices, stock at its prices, and windows' terms; scaled.
@@ -292,8 +215,8 @@ impl Market {
             gone: BTreeSet::new(),
             free_offers: Vec::new(),
             free_intents: Vec::new(),
-            offer_cells: BTreeMap::new(),
-            intent_cells: BTreeMap::new(),
+            offer_cells: BTreeSet::new(),
+            intent_cells: BTreeSet::new(),
             longest_reach_m: 0,
             closed_at: Time(i64::MIN / 4),
             touched: BTreeSet::new(),
@@ -431,40 +354,6 @@ impl Market {
             return Slot(i32::MIN / 4);
         }
         self.params.slot.at(closed).next()
-    }
-}
-
-impl Hot {
-    pub(crate) fn vacant() -> Self {
-        Self {
-            from: Slot(0),
-            until: Slot(0),
-            mask: 0,
-            answered: false,
-            stays: NEVER,
-            stays_at: IdOrder::default(),
-            order: IdOrder::default(),
-            released: false,
-            home: Home::Free,
-            price: UNPRICED,
-        }
-    }
-
-    pub(crate) fn of(intent: &Intent) -> Self {
-        let promise = &intent.promise;
-        let from = intent.slots.first().unwrap_or_default();
-        let until = intent.slots.end().unwrap_or_default();
-        let many = until.0 as i64 - from.0 as i64 > u64::BITS as i64;
-        let answered = many || promise.pin.is_some() || !promise.declined.is_empty();
-        let mut mask = 0;
-        if !answered {
-            intent.slots.iter().for_each(|slot| mask |= 1 << (slot.0 - from.0));
-        }
-        let announced = promise.announced.as_ref();
-        let stays = announced.map_or(NEVER, |window| window.1);
-        let stays_at = announced.map_or_else(IdOrder::default, |window| window.0.order());
-        let order = intent.id.order();
-        Self { from, until, mask, answered, stays, stays_at, order, ..Self::vacant() }
     }
 }
 

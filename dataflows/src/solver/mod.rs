@@ -13,6 +13,10 @@
 
 mod market;
 
+mod candidate;
+
+mod hot;
+
 mod change;
 
 mod terms;
@@ -306,7 +310,7 @@ impl Market {
             members: window
                 .members
                 .iter()
-                .map(|c| (self.node(c.intent).intent.id.clone(), c.distance_m))
+                .map(|c| (self.node(c.intent).intent.id.clone(), c.distance_m()))
                 .collect(),
         })
     }
@@ -339,7 +343,7 @@ impl Market {
         let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &*self.node(i).intent);
         feasible::check_window(&self.params, &offer.placed, window, intent_of)?;
         let used: i64 =
-            offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity as i64).sum();
+            offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity() as i64).sum();
         let homes = window.members.iter().all(|(id, _)| {
             let home = self.hot[self.by_id[id] as usize].home;
             home == plan::Home::In(self.by_store[&window.key.store], window.key.slot)

@@ -3,7 +3,8 @@
 //! **Invariant** a pair is in the offer's candidates and in the intent's edges, both in the order
 //! of ids; every window of the offer in which the two can meet counts it.
 
-use super::market::{Candidate, Hot, Market, WindowNode};
+use super::candidate::Candidate;
+use super::market::{Market, WindowNode};
 use super::price::UNPRICED;
 use crate::market::{IntentId, Slot};
 
@@ -27,7 +28,7 @@ impl Market {
         let offer = self.offer_mut(o);
         make_room(&mut offer.candidates);
         offer.candidates.insert(at, candidate);
-        offer.demand += candidate.quantity as i64;
+        offer.demand += candidate.quantity() as i64;
         let edges = &mut self.intents[i as usize].as_mut().expect("in use").edges;
         make_room(edges);
         edges.insert(edge, o);
@@ -67,8 +68,8 @@ impl Market {
         let accepted = pin.map_or(i64::MAX, |pin| pin.price.minor());
         let limit = base.div_euclid(quantity as i64).min(accepted);
         let limit = limit.clamp(-1, i32::MAX as i64) as i32;
-        let Hot { from, until, .. } = self.hot[i as usize];
-        Some(Candidate { base, intent: i, quantity, distance_m, limit, from, until })
+        let hot = &self.hot[i as usize];
+        Some(Candidate::new((i, hot), (base, limit), quantity, distance_m))
     }
 
     /// Windows that this intent could be in, and not in their cover or at less there, are covered
@@ -102,7 +103,7 @@ impl Market {
         }
         let offer = self.offer_mut(o);
         offer.candidates.remove(at);
-        offer.demand -= c.quantity as i64;
+        offer.demand -= c.quantity() as i64;
     }
 
     /// The windows of the offer that count the intent.

@@ -4,7 +4,8 @@
 //! of its members' units; `market.value` is the sum of its windows' values. Between an update and
 //! its repair a window may hold a group that breaks a rule; after [`Market::settle`] none does.
 
-use super::market::{Candidate, Market, WindowNode};
+use super::candidate::Candidate;
+use super::market::{Market, WindowNode};
 use crate::market::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -63,6 +64,9 @@ pub(crate) struct Trial {
     noted: BTreeSet<(u32, Slot)>,
 }
 
+/// Kept in place of a loss where there is none: a promise would break.
+pub(crate) const NO_LOSS: i64 = i64::MAX;
+
 impl Trial {
     /// Takes a later trial into this one.
     pub(crate) fn absorb(&mut self, later: Trial) {
@@ -80,7 +84,7 @@ impl Market {
     pub(crate) fn weight(&self, o: u32, c: &Candidate, window: &WindowNode, tier: usize) -> i64 {
         let price = self.offer(o).tiers()[tier].price.minor();
         let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
-        c.base - c.quantity as i64 * price + extra
+        c.base - c.quantity() as i64 * price + extra
     }
 
     /// The value of a group in the window at the tier that its size reaches.
@@ -99,14 +103,14 @@ impl Market {
         self.seatings += 1;
         debug_assert!(members.is_sorted_by_key(|c| &self.node(c.intent).intent.id));
         let value = self.value_of(o, slot, &members);
-        let units: i64 = members.iter().map(|c| c.quantity as i64).sum();
+        let units: i64 = members.iter().map(|c| c.quantity() as i64).sum();
         let offer = self.offers[o as usize].as_mut().expect("an index in use");
         let tier = offer.placed.offer.tiers.reached(members.len()).unwrap_or(0) as u32;
         let window = offer.window_mut(slot).expect("a window with candidates");
         let old_value = std::mem::replace(&mut window.value, value);
         (window.tier, window.turn) = (tier, self.seatings);
         let old = std::mem::replace(&mut window.members, members);
-        offer.used += units - old.iter().map(|c| c.quantity as i64).sum::<i64>();
+        offer.used += units - old.iter().map(|c| c.quantity() as i64).sum::<i64>();
         self.value += value - old_value;
         for c in &old {
             self.hot[c.intent as usize].home = Home::Free;
@@ -243,13 +247,13 @@ impl Market {
         let turn = self.offer(o).window(slot).expect("a home is a window").turn;
         let mut losses = self.losses.borrow_mut();
         if losses.len() < self.intents.len() {
-            losses.resize(self.intents.len(), (0, None));
+            losses.resize(self.intents.len(), (0, NO_LOSS));
         }
         let kept = &mut losses[i as usize];
         if kept.0 != turn {
-            *kept = (turn, self.loss(i));
+            *kept = (turn, self.loss(i).unwrap_or(NO_LOSS));
         }
-        kept.1
+        (kept.1 != NO_LOSS).then_some(kept.1)
     }
 
     /// What the objective loses if the intent leaves its window alone; `None` if a promise to
@@ -302,7 +306,7 @@ impl Market {
             gain.buyers += now.len() as i64 - then.len() as i64;
             gain.earlier -= slot.0 as i64 * (now.len() as i64 - then.len() as i64);
             let metres = |members: &[Candidate]| -> i64 {
-                members.iter().map(|c| c.distance_m as i64).sum()
+                members.iter().map(|c| c.distance_m() as i64).sum()
             };
             gain.nearer -= metres(now) - metres(then);
         }
@@ -357,7 +361,7 @@ impl Market {
                     let at = self.candidate_at(o, &self.node(i).intent.id);
                     offer.candidates[at.expect("an edge has its candidate")]
                 });
-                if offer.used + c.quantity as i64 > offer.placed.stock
+                if offer.used + c.quantity() as i64 > offer.placed.stock
                     || !self.eligible(o, i, window.slot)
                 {
                     continue;
@@ -367,7 +371,7 @@ impl Market {
                         value,
                         buyers: 1,
                         earlier: -(window.slot.0 as i64),
-                        nearer: -(c.distance_m as i64),
+                        nearer: -(c.distance_m() as i64),
                     };
                     if value >= 0 && best.as_ref().is_none_or(|b| gain > b.0) {
                         best = Some((gain, o, window.slot, c));

@@ -14,7 +14,8 @@
 //! be too low is that of a window in `market.stale`. Intents that are fresh have no price, and no
 //! term has them.
 
-use super::market::{Candidate, Market, OfferNode, WindowNode};
+use super::candidate::Candidate;
+use super::market::{Market, OfferNode, WindowNode};
 use super::sums::{Sizes, TierSum, scan};
 use crate::market::Slot;
 use std::cmp::Reverse;
@@ -61,13 +62,13 @@ impl Market {
     #[inline]
     fn worth(&self, o: u32, c: &Candidate, window: &WindowNode, price: i64) -> i64 {
         let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
-        (c.base + extra) * SCALE - price - self.offer(o).price * c.quantity as i64
+        (c.base + extra) * SCALE - price - self.offer(o).price * c.quantity() as i64
     }
 
     /// Whether the candidate takes part in the window's term, once it has a price.
     #[inline]
     fn takes_part(&self, o: u32, c: &Candidate, slot: Slot) -> bool {
-        c.quantity as i64 <= self.offer(o).placed.stock.max(0) && self.eligible(o, c.intent, slot)
+        c.quantity() as i64 <= self.offer(o).placed.stock.max(0) && self.eligible(o, c.intent, slot)
     }
 
     /// What the window's tiers are worth, exactly.
@@ -80,7 +81,11 @@ impl Market {
         for c in offer.candidates.iter().filter(|c| c.in_time(slot)) {
             let price = self.hot[c.intent as usize].price;
             if price != UNPRICED && self.takes_part(o, c, slot) {
-                listed.push((self.worth(o, c, window, price), c.quantity as i64 * SCALE, c.limit));
+                listed.push((
+                    self.worth(o, c, window, price),
+                    c.quantity() as i64 * SCALE,
+                    c.limit,
+                ));
             }
         }
         let mut worths = Vec::with_capacity(listed.len());
@@ -174,7 +179,7 @@ impl Market {
             let price = step.price.minor();
             let sizes = Sizes { least: step.min_buyers, most };
             if c.pays(price) {
-                let worth = worth - c.quantity as i64 * price * SCALE;
+                let worth = worth - c.quantity() as i64 * price * SCALE;
                 loosened |= if comes { sum.add(worth, sizes) } else { sum.remove(worth, sizes) };
             }
             term = term.max(sum.bound(sizes).unwrap_or(0));
@@ -198,7 +203,7 @@ impl Market {
             let sizes = Sizes { least: step.min_buyers, most };
             let mut sum = window.sums.get(tier).copied().unwrap_or(TierSum::EMPTY);
             if c.pays(price) {
-                sum.add(worth - c.quantity as i64 * price * SCALE, sizes);
+                sum.add(worth - c.quantity() as i64 * price * SCALE, sizes);
             }
             with = with.max(sum.bound(sizes).unwrap_or(0));
         }
@@ -324,7 +329,7 @@ impl Market {
             let gains =
                 tiers.filter(|(step, _)| c.pays(step.price.minor())).filter_map(|(step, sum)| {
                     let sizes = Sizes { least: step.min_buyers, most: cap };
-                    let worth = worth - c.quantity as i64 * step.price.minor() * SCALE;
+                    let worth = worth - c.quantity() as i64 * step.price.minor() * SCALE;
                     Some(sum.bound(sizes)? + sum.lift(worth, worth - own, sizes))
                 });
             if let Some(gain) = gains.max() {

@@ -4,8 +4,9 @@
 //! buyers from elsewhere. Only where no group can hold the accepted price any more is the promise
 //! released: the buyer leaves, and is in no window until the promise itself has changed.
 
+use super::candidate::Candidate;
 use super::group::{Frame, Group, Item, best_group};
-use super::market::{Candidate, Market};
+use super::market::Market;
 use super::plan::{Broken, Home, Trial};
 use crate::market::{Slot, StoreId};
 
@@ -136,7 +137,7 @@ impl Market {
 
     fn units_in(&self, o: u32, slot: Slot) -> i64 {
         let window = self.offer(o).window(slot);
-        window.map_or(0, |w| w.members.iter().map(|c| c.quantity as i64).sum())
+        window.map_or(0, |w| w.members.iter().map(|c| c.quantity() as i64).sum())
     }
 
     fn pinned_units_elsewhere(&self, o: u32, slot: Slot) -> i64 {
@@ -144,7 +145,7 @@ impl Market {
         others
             .flat_map(|w| &w.members)
             .filter(|c| self.pinned(c.intent))
-            .map(|c| c.quantity as i64)
+            .map(|c| c.quantity() as i64)
             .sum()
     }
 
@@ -279,8 +280,8 @@ impl Market {
             items.push(Item {
                 worth: c.base + extra,
                 who,
-                quantity: c.quantity,
-                units: c.quantity,
+                quantity: c.quantity(),
+                units: c.quantity(),
                 limit: c.limit,
                 bound_here: self.pinned(c.intent),
             });

@@ -4,7 +4,8 @@
 //! in one pass, and only where the new terms let in more buyers than the old are others looked for.
 
 use super::PlacedOffer;
-use super::market::{Candidate, Market};
+use super::candidate::Candidate;
+use super::market::Market;
 
 impl Market {
     /// Gives the offer other terms; its windows keep the members who still fit.
@@ -66,7 +67,7 @@ impl Market {
         for slot in self.met(o, c.intent) {
             self.offer_mut(o).window_mut(slot).expect("just listed").eligible -= 1;
         }
-        self.offer_mut(o).demand -= c.quantity as i64;
+        self.offer_mut(o).demand -= c.quantity() as i64;
         let edges = &mut self.intents[c.intent as usize].as_mut().expect("a candidate").edges;
         edges.retain(|e| *e != o);
         let others = edges.clone();

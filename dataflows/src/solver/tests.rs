@@ -187,7 +187,8 @@ fn promise(dice: &mut Dice, market: &Market, id: &IntentId, old: &Promise) -> Pr
         0..=4 => promise.announced = Some(place),
         5..=6 => {
             let price = home.map_or_else(|| money(dice.roll(60, 100)), |w| w.price);
-            promise.pin = Some(Pin { store: place.0, slot: place.1, price });
+            let pin = Pin { store: place.0, slot: place.1, price };
+            promise.pin = Some(Box::new(pin));
         }
         7 => promise = Promise::default(),
         _ => {

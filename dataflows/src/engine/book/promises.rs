@@ -23,7 +23,7 @@ impl Book {
     /// The buyer accepted the window at that price (R8).
     pub fn pin(&mut self, id: &IntentId, window: &WindowKey, price: Money) {
         let pin = Pin { store: window.store.clone(), slot: window.slot, price };
-        self.promise(id, |promise| promise.pin = Some(pin));
+        self.promise(id, |promise| promise.pin = Some(Box::new(pin)));
     }
 
     /// The promise could not be held.

@@ -33,7 +33,7 @@ impl Book {
         self.recount(&window.offer());
         self.hold(window, None);
         for id in members {
-            if let Some(entry) = self.intents.swap_remove(id) {
+            if let Some(entry) = self.intents.remove(id) {
                 self.bury(tick, id.clone(), entry.heard, entry.declined);
             }
         }

@@ -6,7 +6,7 @@
 use super::dual::Demand;
 use super::{Cand, Compact, Window};
 use crate::solver::group::{Frame, Group, Item, best_group};
-use crate::solver::plan::Gain;
+use crate::solver::plan::{Gain, NO_LOSS};
 
 /// Cells of a knapsack's table that are worth their while for a window on trial.
 const CELLS: usize = 1 << 14;
@@ -24,9 +24,6 @@ pub(crate) struct Broken;
 /// A grouping cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Impossible;
-
-/// Kept in place of a loss where there is none: a promise would break.
-const NO_LOSS: i64 = i64::MAX;
 
 /// What a window was.
 #[derive(Debug, Clone)]

@@ -2,7 +2,8 @@
 
 use super::Cand;
 use crate::market::Slot;
-use crate::solver::market::{Candidate, Market};
+use crate::solver::candidate::Candidate;
+use crate::solver::market::Market;
 use std::cmp::Reverse;
 
 /// A slot of an offer.
@@ -56,8 +57,8 @@ impl Slots {
         for (k, (c, _)) in listed.iter().enumerate() {
             let hot = &market.hot[c.intent as usize];
             let held = market.pinned(c.intent);
-            let first = at.partition_point(|at| at.slot < c.from);
-            let inside = at[first..].iter_mut().take_while(|at| at.slot < c.until);
+            let first = at.partition_point(|at| at.slot < hot.from);
+            let inside = at[first..].iter_mut().take_while(|at| at.slot < hot.until);
             for (n, at) in inside.enumerate() {
                 let here = match hot.allows(at.slot) {
                     Some(here) => here,
@@ -167,10 +168,10 @@ impl Slots {
             let (c, number) = listed[k as usize];
             Cand {
                 intent: number,
-                quantity: u16::try_from(c.quantity).expect("a quantity in its limits"),
+                quantity: u16::try_from(c.quantity()).expect("a quantity in its limits"),
                 base: c.base + at.extra(k),
                 limit: c.limit,
-                distance_m: c.distance_m,
+                distance_m: c.distance_m(),
                 bound_here: at.held && market.pinned(c.intent),
             }
         }));
