@@ -4,10 +4,11 @@ use super::nats::{NatsArgs, block_on};
 use super::progress::spinner;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::count;
+use crate::run::resume::note_limits;
 use connectors::file::Lines;
 use connectors::nats::{
-    Connection, FlightSettings, NatsError, PublishSettings, Published, StreamSettings, is_recorded,
-    publish_file,
+    Connection, FlightSettings, NatsError, PublishSettings, Published, Row, StreamSettings,
+    is_recorded, publish_file,
 };
 use connectors::subject::Subjects;
 
@@ -121,9 +122,12 @@ fn prefix(text: &str) -> Result<String, String> {
 async fn note_unsafe(connection: &Connection, subjects: &Subjects) -> Result<(), Failure> {
     let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
     let input = subjects.in_stream();
-    for row in rows.iter().filter(|row| !row.safe && row.stream == input && row.field != "stream") {
+    let rows: Vec<Row> =
+        rows.into_iter().filter(|row| row.stream == input && row.field != "stream").collect();
+    for row in rows.iter().filter(|row| !row.safe) {
         eprintln!("note       {row}: iceshop run will not start on it as it is");
     }
+    note_limits(&rows, subjects);
     Ok(())
 }
 
@@ -131,7 +135,8 @@ async fn note_unsafe(connection: &Connection, subjects: &Subjects) -> Result<(),
 fn advised(error: NatsError) -> Failure {
     let advice = match &error {
         NatsError::Replaced { .. } => {
-            "records that were published before that are gone: publish the file again"
+            "what was published before that is gone, and some of the rest may be in the new one: delete it, \
+             make it anew with iceshop nats init, and publish the file again"
         }
         NatsError::Foreign { .. } => {
             "somebody else writes there, another publisher or the engine, which tells the time in pauses: let \

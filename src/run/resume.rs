@@ -81,7 +81,7 @@ pub(super) async fn refuse_unsafe(
 }
 
 /// Says on standard error what streams drop or refuse: that is for whoever made them to know.
-fn note_limits(rows: &[Row], subjects: &Subjects) {
+pub(crate) fn note_limits(rows: &[Row], subjects: &Subjects) {
     let input = subjects.in_stream();
     for Row { stream, field, actual, .. } in rows.iter().filter(|row| !row.good) {
         let what = match *field {
@@ -96,29 +96,46 @@ fn note_limits(rows: &[Row], subjects: &Subjects) {
     }
 }
 
-/// Says on standard error which decisions are made once more and can be compared with nothing: whoever
-/// took them out of their stream knows whether consumers still need them.
+/// Says on standard error what the streams that the engine writes no longer have, and will not get
+/// again: whoever took it out knows whether consumers still need it.
 ///
 /// # Errors
-/// The stream is missing, or NATS does not answer.
+/// A stream is missing, or NATS does not answer.
 pub(super) async fn note_gone(
     connection: &Connection,
     subjects: &Subjects,
     decided: u64,
 ) -> Result<(), Failure> {
-    let StreamState { stream, first, .. } =
-        StreamState::of(connection, &subjects.out_stream()).await?;
-    if first > decided + 1 {
+    for stream in outputs(subjects) {
+        let StreamState { stream, first, last, messages, .. } =
+            StreamState::of(connection, &stream).await?;
+        let lacks = (last + 1 - first) - messages;
+        if lacks > 0 {
+            eprintln!(
+                "note       stream {stream} lacks {lacks} of its messages from {first} to {last}: they were \
+                 deleted, and do not come again"
+            );
+        }
+        if stream != subjects.out_stream() {
+            if messages == 0 && last > 0 {
+                eprintln!(
+                    "note       stream {stream} is empty, and had {last} messages: those before the \
+                     snapshot, if there is one, do not come again"
+                );
+            }
+            continue;
+        }
         let from = decided + 1;
-        let gone = if first > from + 1 {
-            format!("s {from} to {}", first - 1)
-        } else {
-            format!(" {from}")
-        };
-        eprintln!(
-            "note       stream {stream} no longer has decision{gone}: made once more, they are neither \
-             compared nor published, and consumers that do not know them do not know their windows"
-        );
+        if first > from {
+            let gone = match first - 1 {
+                to if to > from => format!("s {from} to {to}"),
+                _ => format!(" {from}"),
+            };
+            eprintln!(
+                "note       stream {stream} no longer has decision{gone}: made once more, they are neither \
+                 compared nor published, and consumers that do not know them do not know their windows"
+            );
+        }
     }
     Ok(())
 }
@@ -215,7 +232,9 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         NatsError::Foreign { stream, .. } | NatsError::Differs { stream, .. } if *stream == out => {
             "the log decides something else now: start with the parameters and the version that made \
              those decisions; if records were deleted from the input stream since, with a snapshot from \
-             before; if somebody else wrote there, the city's engine is not alone"
+             before. If somebody else wrote there, the place is lost: end the other writer, delete the \
+             stream (to delete the message leaves a decision out), make it anew with iceshop nats init, \
+             and start with an empty folder of snapshots"
         }
         NatsError::Remembered { .. } => {
             "what comes again is taken once its duplicate window is over (iceshop nats check shows it): start \

@@ -4,13 +4,13 @@
 //! acknowledged, and on any trouble (a timeout, a busy or restarted broker, a lost connection)
 //! whatever is unacknowledged is published again, in order.
 //!
-//! A *fixed* flight is the only writer of its stream: its message number `n` must become sequence
-//! `n`, which the broker checks (`Nats-Expected-Last-Sequence`). After trouble it asks the stream
-//! how far it got, so that no message is in it twice however long the trouble took. A *shared* one
-//! has its messages in order, too: each says behind which of its own it comes, by that one's id
-//! (`Nats-Expected-Last-Msg-Id`), but for the first of those that are outstanding. Whatever others write
-//! between two of them, the broker refuses the second and all that follow; then the flight looks which
-//! of its messages the stream holds, and sends the rest behind what is there.
+//! Each message says behind which other it comes, by that one's id (`Nats-Expected-Last-Msg-Id`), but for
+//! the first of those that are outstanding: whatever somebody else writes between two of them, the broker
+//! refuses the second and all that follow. A *fixed* flight is to be the only writer of its stream: its
+//! message number `n` must become sequence `n`, which the broker checks, too
+//! (`Nats-Expected-Last-Sequence`). After trouble it asks the stream how far it got, so that no message is
+//! in it twice however long the trouble took; somebody else's is an error. A *shared* one then looks
+//! which of its messages the stream holds, and sends the rest behind what is there.
 //!
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
@@ -28,6 +28,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
+use super::source::StreamState;
 use super::{Connection, NatsError};
 use place::BEHIND;
 
@@ -102,9 +103,15 @@ struct AckError {
 enum Order {
     /// Theirs alone: message `n` becomes sequence `n`.
     Fixed(String),
-    /// Theirs, with whatever others write between them. The last sequence of those that are
-    /// acknowledged, or what the stream ended with before the first.
-    Shared(String, u64),
+    /// Theirs, with whatever others write between them.
+    Shared {
+        stream: String,
+        /// When the stream was made, in nanoseconds of Unix time.
+        made: i128,
+        /// The last sequence of those that are acknowledged, or what the stream ended with before the
+        /// first.
+        last: u64,
+    },
 }
 
 /// Messages on their way.
@@ -136,14 +143,14 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// A flight that shares `stream`, which has had `last` messages; each message has its own id.
+    /// A flight that shares a stream as it is now; each message has its own id.
     pub(super) async fn shared(
         connection: &Connection,
         settings: FlightSettings,
-        stream: String,
-        last: u64,
+        now: &StreamState,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, Order::Shared(stream, last), 1).await
+        let (stream, made) = (now.stream.clone(), now.made_ns);
+        Flight::new(connection, settings, Order::Shared { stream, made, last: now.last }, 1).await
     }
 
     /// A flight whose first message becomes sequence `first` of `stream`.
@@ -165,11 +172,11 @@ impl Flight {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
         let began_behind = match order {
             Order::Fixed(_) => 0,
-            Order::Shared(_, last) => last,
+            Order::Shared { last, .. } => last,
         };
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            let (Order::Fixed(stream) | Order::Shared(stream, _)) = &order;
+            let (Order::Fixed(stream) | Order::Shared { stream, .. }) = &order;
             connection.request_failed("subscribe to acknowledgements", stream, &error)
         })?;
         Ok(Flight {
@@ -212,15 +219,12 @@ impl Flight {
             self.waiting_since = self.progressed_at;
             self.connects = self.connection.connects();
         }
-        match (&self.order, self.pending.back()) {
-            (Order::Fixed(_), _) => {
-                let last = self.first + self.pending.len() as u64 - 1;
-                message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
-            }
-            (Order::Shared(..), Some(before)) => {
-                message.headers.insert(BEHIND, id_of(&before.message));
-            }
-            (Order::Shared(..), None) => {}
+        if let Order::Fixed(_) = self.order {
+            let last = self.first + self.pending.len() as u64 - 1;
+            message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
+        }
+        if let Some(before) = self.pending.back() {
+            message.headers.insert(BEHIND, id_of(&before.message));
         }
         self.pending.push_back(Pending { message, acknowledged: false });
         self.send(self.pending.len() - 1).await?;
@@ -301,7 +305,7 @@ impl Flight {
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
             Order::Fixed(_) => {}
-            Order::Shared(_, last) => {
+            Order::Shared { last, .. } => {
                 *last = read.seq.max(*last);
                 self.had_before += u64::from(read.duplicate && read.seq <= self.began_behind);
             }

@@ -40,6 +40,7 @@ impl Held {
         let reader = if from > last || state.messages == 0 {
             None
         } else {
+            no_stranger(connection, stream, last).await?;
             let start = Start::Sequence(from);
             Some(Reader::open(connection.clone(), stream.into(), start).await?)
         };
@@ -94,4 +95,18 @@ impl Held {
         }
         Ok(found)
     }
+}
+
+/// Whether the last message is an engine's, if it is there: with nothing to decide nobody would compare
+/// it.
+async fn no_stranger(connection: &Connection, stream: &str, last: u64) -> Result<(), NatsError> {
+    let start = Start::Sequence(last);
+    let mut reader = Reader::open(connection.clone(), stream.into(), start).await?;
+    let Some((sequence, message)) = reader.next_held().await? else { return Ok(()) };
+    let found = message.headers.as_ref().map_or("", id_of_headers);
+    if found.is_empty() {
+        let (expected, found) = ("a decision".into(), named(found));
+        return Err(NatsError::Foreign { stream: stream.into(), sequence, expected, found });
+    }
+    Ok(())
 }

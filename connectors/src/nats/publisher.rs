@@ -109,7 +109,7 @@ pub async fn publish_file(
     let mut flight = if settings.exclusive {
         Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
     } else {
-        Flight::shared(connection, settings.flight, stream.clone(), last).await?
+        Flight::shared(connection, settings.flight, &before).await?
     };
     let (sender, mut chunks) = mpsc::channel(MAX_WAITING_CHUNKS);
     let (subjects, batch) = (subjects.clone(), settings.batch);

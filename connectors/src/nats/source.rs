@@ -48,6 +48,8 @@ pub struct StreamState {
     pub first: u64,
     /// The last message that it has had.
     pub last: u64,
+    /// How many messages it holds.
+    pub messages: u64,
     /// When the first message that it holds came, in nanoseconds of Unix time; none if it holds none.
     pub first_ns: Option<i128>,
 }
@@ -60,11 +62,20 @@ impl StreamState {
     pub async fn of(connection: &Connection, stream: &str) -> Result<StreamState, NatsError> {
         let info = connection.stream_info(stream).await?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        let empty = info.state.messages == 0;
+        let messages = info.state.messages;
+        let empty = messages == 0;
         let first = if empty { last + 1 } else { first };
         let first_ns = (!empty).then(|| info.state.first_timestamp.unix_timestamp_nanos());
         let (made, made_ns) = (instant(info.created), info.created.unix_timestamp_nanos());
-        Ok(StreamState { stream: stream.to_owned(), made, made_ns, first, last, first_ns })
+        Ok(StreamState {
+            stream: stream.to_owned(),
+            made,
+            made_ns,
+            first,
+            last,
+            messages,
+            first_ns,
+        })
     }
 
     /// Whether it is older than the other stream, and had messages before that was made. One that is

@@ -120,6 +120,9 @@ async fn another_writer_in_the_place_of_one_of_several_is_found_out() {
     }
     let error = error.or(sink.flush().await.err()).expect("decision 1 is not there");
     assert!(matches!(error, NatsError::Foreign { sequence: 1, .. }), "{error}");
+    // Nor are those behind it.
+    let out = city.connection.jetstream().get_stream(city.subjects.out_stream()).await.unwrap();
+    assert_eq!(out.cached_info().state.last_sequence, 1);
 }
 
 #[tokio::test]

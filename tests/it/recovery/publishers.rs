@@ -131,7 +131,7 @@ fn a_publisher_whose_stream_is_made_anew_ends_aloud() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(5), "{said}");
     assert!(
-        said.contains("deleted and made anew") && said.contains("publish the file again"),
+        said.contains("deleted and made anew") && said.contains("and publish the file again"),
         "{said}"
     );
 }

@@ -60,6 +60,34 @@ fn receipts_that_are_purged_come_back_when_the_server_has_forgotten_them() {
     town.is_whole();
 }
 
+/// What is no decision is told at once, though nothing is left to decide; and what takes the place of a
+/// decision cannot be mended by deleting it.
+#[test]
+fn a_decision_that_no_engine_wrote_is_told() {
+    let town = Town::build();
+    town.finish();
+    town.at_broker(async |connection, _| {
+        let subject = format!("iceshop.{CITY}.out.window.x.y.z");
+        let sent = connection.jetstream().publish(subject, "stray".into()).await;
+        sent.unwrap().await.unwrap();
+    });
+    let (code, said) = town.fail(&[]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("holds a message without an id at"), "{said}");
+    assert!(said.contains("start with an empty folder of snapshots"), "{said}");
+    town.ask(Subjects::out_stream, async |stream| {
+        let first = stream.cached_info().state.first_sequence;
+        assert!(stream.delete_message(first + 1).await.unwrap());
+        assert!(stream.delete_message(stream.cached_info().state.last_sequence).await.unwrap());
+    });
+    assert!(town.finish().contains("lacks 2 of its messages"), "each start says so");
+    town.delete(Subjects::out_stream);
+    town.succeed(&["nats", "init"]);
+    std::fs::remove_dir_all(town.snapshots()).unwrap();
+    town.finish();
+    town.is_whole();
+}
+
 /// Decisions that were purged are not published again, and whoever runs the engine is told.
 #[test]
 fn decisions_that_are_purged_are_told() {

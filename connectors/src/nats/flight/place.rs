@@ -1,22 +1,30 @@
 //! What a stream holds of a flight's messages, after trouble.
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::stream::Info;
 use tokio::time::Instant;
 
-use super::super::NatsError;
 use super::super::reader::{Reader, Start};
+use super::super::{NatsError, instant};
 use super::{Flight, Order, id_of, id_of_headers, named};
 
 /// The header in which a message says behind which other it comes.
 pub(super) const BEHIND: &str = "Nats-Expected-Last-Msg-Id";
 
 impl Flight {
-    /// Drops what the stream already holds, and makes the rest fit behind that.
+    /// Drops what the stream already holds, and makes the rest fit behind that: the first of it comes
+    /// behind whatever is there.
     pub(super) async fn reconcile(&mut self) -> Result<(), NatsError> {
         match &self.order {
-            Order::Fixed(stream) => self.count_held(stream.clone()).await,
-            Order::Shared(stream, behind) => self.find_place(stream.clone(), *behind).await,
+            Order::Fixed(stream) => self.count_held(stream.clone()).await?,
+            Order::Shared { stream, made, last } => {
+                self.find_place(stream.clone(), *made, *last).await?;
+            }
         }
+        if let Some(first) = self.pending.front_mut() {
+            first.message.headers = behind_anything(&first.message.headers);
+        }
+        Ok(())
     }
 
     /// In a fixed flight, what is there is its first messages.
@@ -63,9 +71,18 @@ impl Flight {
     }
 
     /// In a shared flight they are somewhere behind that sequence, in their order, with what others wrote
-    /// between them; the first of the rest comes behind whatever is there.
-    async fn find_place(&mut self, stream: String, behind: u64) -> Result<(), NatsError> {
-        let state = self.connection.stream_info(&stream).await?.state;
+    /// between them.
+    async fn find_place(
+        &mut self,
+        stream: String,
+        made: i128,
+        behind: u64,
+    ) -> Result<(), NatsError> {
+        let Info { state, created, .. } = self.connection.stream_info(&stream).await?;
+        if created.unix_timestamp_nanos() != made {
+            let wanted = behind + 1;
+            return Err(NatsError::Replaced { stream, made: instant(created), wanted });
+        }
         let (from, last) = (state.first_sequence.max(behind + 1), state.last_sequence);
         if from <= last && state.messages > 0 {
             let start = Start::Sequence(from);
@@ -85,9 +102,6 @@ impl Flight {
                 (self.progressed_at, self.attempts) = (Instant::now(), 0);
             }
             self.pop_acknowledged();
-        }
-        if let Some(first) = self.pending.front_mut() {
-            first.message.headers = behind_anything(&first.message.headers);
         }
         Ok(())
     }
