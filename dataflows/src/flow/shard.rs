@@ -26,7 +26,7 @@ const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, fro
 const REGION: u64 = 300_000;
 /// A market with a gap of more than so many millionths, and nothing left to solve again, does not
 /// wait that long, but half as long.
-const WIDE_PPM: u64 = 50_000;
+const WIDE_PPM: u64 = 30_000;
 /// Steps of search that are made at a time, about a twentieth of a second of them.
 const SLICE: u64 = 4_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.

@@ -189,3 +189,16 @@ fn an_exclusive_publisher_that_is_not_alone_says_so() {
     assert_eq!(ended.status.code(), Some(5), "{said}");
     assert!(said.contains("somebody else writes there"), "{said}");
 }
+
+/// A publisher that sends the same hour twice: nothing is decided anew, and each record has its receipt.
+#[test]
+fn the_same_hour_twice_is_decided_once() {
+    let town = Town::build();
+    town.finish();
+    let (events, url) = (town.events(), town.server.url());
+    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
+    assert!(output(&args).status.success());
+    town.finish();
+    assert!(town.messages(Subjects::in_stream) >= 2 * town.records);
+    town.is_whole();
+}
