@@ -21,6 +21,10 @@ use std::collections::BTreeMap;
 /// locks soon, and any other.
 const ENOUGH: (i128, i128) = (400, 100);
 
+/// A part whose gap is more than this share of its value has so many times as many rounds of prices: the
+/// first that fits.
+const WIDE: [(i128, u32); 2] = [(25, 4), (50, 2)];
+
 /// What taking a piece out of the market and back takes, in steps for each of its triples.
 const STEPS_A_TRIPLE: u64 = 15;
 /// A slice of a piece takes no fewer steps of search for each of its triples: it takes it out anew.
@@ -55,6 +59,11 @@ impl Due {
     pub const ALL: Self = Self { urgent: WHOLE, later: WHOLE, before: 0, steps: u64::MAX };
 }
 
+/// A budget with so many times as many rounds of prices.
+fn rounds_for(budget: Budget, times: u32) -> Budget {
+    Budget { price_rounds: budget.price_rounds * times, ..budget }
+}
+
 /// What is to be solved again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Agenda {
@@ -75,6 +84,8 @@ pub(crate) struct Agenda {
 struct Item {
     /// Whether a window locks soon.
     urgent: bool,
+    /// How many times as many rounds of prices it has, for the gap of its part.
+    times: u32,
     piece: Piece,
     /// The first of its offers.
     o: u32,
@@ -162,7 +173,7 @@ impl Market {
         offers.retain(|&o| self.offers[o as usize].is_some());
         offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
         let mut seen = self.nothing_seen();
-        let mut listed: Vec<(Reverse<bool>, Piece, Reverse<i128>, u32)> = Vec::new();
+        let mut listed: Vec<(i128, Item)> = Vec::new();
         for o in offers {
             if seen.offers[o as usize] {
                 continue;
@@ -175,26 +186,26 @@ impl Market {
             if budget == Budget::NONE || gap < SCALE as i128 + value / enough {
                 continue;
             }
+            let fits = WIDE.iter().find(|wide| gap > value / wide.0);
+            let times = fits.map_or(1, |wide| wide.1);
+            let item = |urgent, piece, o| Item { urgent, times, piece, o, slice: 0, left: None };
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
-            let rounds = budget.price_rounds.max(1) as u64;
+            let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
             if pairs <= region {
                 self.agenda.list(part[0], urgent, pairs.max(1) * rounds);
-                listed.push((Reverse(urgent), Piece::Part, Reverse(gap), part[0]));
+                listed.push((gap, item(urgent, Piece::Part, part[0])));
                 continue;
             }
-            listed.push((Reverse(urgent), Piece::Prices, Reverse(gap), o));
+            listed.push((gap, item(urgent, Piece::Prices, o)));
             for &o in part.iter().filter(|o| unsolved.contains(o)) {
                 let urgent = urgent && self.locks_before(o, soon);
-                listed.push((Reverse(urgent), Piece::Region, Reverse(self.gap_at(o)), o));
+                listed.push((self.gap_at(o), item(urgent, Piece::Region, o)));
                 self.agenda.list(o, urgent, self.pairs_of(o).max(1) * rounds);
             }
         }
         // Pieces that are alike are in the order of stores.
-        listed.sort_by_key(|item| (item.0, item.1, item.2));
-        let queue = listed.into_iter().rev();
-        self.agenda.queue = queue
-            .map(|(urgent, piece, _, o)| Item { urgent: urgent.0, piece, o, slice: 0, left: None })
-            .collect();
+        listed.sort_by_key(|(gap, item)| (Reverse(item.urgent), item.piece, Reverse(*gap)));
+        self.agenda.queue = listed.into_iter().rev().map(|(_, item)| item).collect();
     }
 
     /// Solves again what is due of the agenda, while the market's credit lasts; whether anything was.
@@ -225,7 +236,7 @@ impl Market {
                 self.unsolved.extend(offers);
                 continue;
             }
-            let budget = if urgent { now } else { later };
+            let budget = rounds_for(if urgent { now } else { later }, item.times);
             let most = slice.max(pairs * SLICE_A_TRIPLE) / SEARCH_WEIGHT;
             self.work_off(item, (&offers, pairs), budget, most);
         }
