@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "2d58b8ae2d64b9682f9738c3f0812e2391c46b2d38ab2c9adf10f8748fb190a2",
+        "4f000e171ea9bffeae94fcb7593ff498752a358d6fbce882b0694682200d64f8",
         "{} decisions",
         made.decisions.len()
     );
