@@ -82,7 +82,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     );
     assert_eq!(
         hex(&receipt_lines(&made.receipts)),
-        "3e8254495a6b1dbf811b514fc95d71b7269e646c07a21fc1260e62f070428017",
+        "c838f6ac88e9b6189e78d849a75554fd4b27853f0948f36df2bf07eca7b9a37b",
         "{} receipts",
         made.receipts.len()
     );
