@@ -2,8 +2,8 @@
 //!
 //! For tests and debug builds. Feasibility is not its business; see [`super::feasible`].
 
+use super::hot::Home;
 use super::market::Market;
-use super::plan::Home;
 
 impl Market {
     /// A window's term is its best group's worth, or more while it is loose; what is kept of its

@@ -6,11 +6,10 @@
 //! nothing; that is for [`Market::refresh`].
 
 use super::PlacedOffer;
-use super::hot::Hot;
+use super::hot::{Home, Hot, UNPRICED};
 use super::market::{IntentNode, Market, OfferNode};
 use super::pairs::make_room;
-use super::plan::Home;
-use super::price::{SCALE, UNPRICED};
+use super::price::SCALE;
 use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;

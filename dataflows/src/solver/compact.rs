@@ -43,8 +43,8 @@ pub(crate) mod solve;
 pub(crate) mod turn;
 
 use super::candidate::Candidate;
+use super::hot::Home;
 use super::market::Market;
-use super::plan::Home;
 use crate::market::{Slot, Tier};
 use slots::{Slots, Useful};
 

@@ -1,9 +1,19 @@
 //! What inner loops read of an intent.
 
-use super::plan::Home;
-use super::price::UNPRICED;
 use crate::market::{IdOrder, Intent, Slot};
 use serde::{Deserialize, Serialize};
+
+/// Where an intent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Home {
+    /// In no window.
+    Free,
+    /// In the window of that offer and slot.
+    In(u32, Slot),
+}
+
+/// The price of an intent that has none yet: it takes no part in any term.
+pub(crate) const UNPRICED: i64 = -1;
 
 /// The slot of no window.
 pub(crate) const NEVER: Slot = Slot(i32::MIN);

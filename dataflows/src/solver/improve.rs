@@ -6,8 +6,9 @@
 
 use super::compact::search::Greedy;
 use super::group::{Frame, Group, Item, TRIAL_CELLS, best_group};
+use super::hot::Home;
 use super::market::{Market, WindowNode};
-use super::plan::{Gain, Home, Trial};
+use super::plan::{Gain, Trial};
 use super::repair::Whom;
 use crate::market::Slot;
 use std::cmp::Reverse;

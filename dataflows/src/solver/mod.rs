@@ -346,7 +346,7 @@ impl Market {
             offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity() as i64).sum();
         let homes = window.members.iter().all(|(id, _)| {
             let home = self.hot[self.by_id[id] as usize].home;
-            home == plan::Home::In(self.by_store[&window.key.store], window.key.slot)
+            home == hot::Home::In(self.by_store[&window.key.store], window.key.slot)
         });
         let broken = |what: String| feasible::Violation {
             rule: "R7",

@@ -4,8 +4,8 @@
 //! of ids; every window of the offer in which the two can meet counts it.
 
 use super::candidate::Candidate;
+use super::hot::UNPRICED;
 use super::market::{Market, WindowNode};
-use super::price::UNPRICED;
 use crate::market::{IntentId, Slot};
 
 /// Room for one more in a list, and little beyond: a city's markets have millions of short ones.

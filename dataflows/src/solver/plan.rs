@@ -5,19 +5,11 @@
 //! its repair a window may hold a group that breaks a rule; after [`Market::settle`] none does.
 
 use super::candidate::Candidate;
+use super::hot::Home;
 use super::market::{Market, WindowNode};
 use crate::market::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// Where an intent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Home {
-    /// In no window.
-    Free,
-    /// In the window of that offer and slot.
-    In(u32, Slot),
-}
 
 /// A promise would be broken (R8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

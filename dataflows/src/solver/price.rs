@@ -15,6 +15,7 @@
 //! term has them.
 
 use super::candidate::Candidate;
+use super::hot::UNPRICED;
 use super::market::{Market, OfferNode, WindowNode};
 use super::sums::{Sizes, TierSum, scan};
 use crate::market::Slot;
@@ -29,9 +30,6 @@ const MAX_PRICE: i64 = 1 << 48;
 const EXACT_BIDS: usize = 3;
 /// How many loose windows are made exact at a refresh: so many, and for every fresh intent.
 const TIGHTENED: (usize, usize) = (8, 8);
-
-/// The price of an intent that has none yet: it takes no part in any term.
-pub(crate) const UNPRICED: i64 = -1;
 
 /// A window's wish for an intent: what the intent would add to its term, and which window.
 type Bid = (i64, Slot, u32);

@@ -6,8 +6,9 @@
 
 use super::candidate::Candidate;
 use super::group::{Frame, Group, Item, best_group};
+use super::hot::Home;
 use super::market::Market;
-use super::plan::{Broken, Home, Trial};
+use super::plan::{Broken, Trial};
 use crate::market::{Slot, StoreId};
 
 /// How often, per dirty window, a promise may be held with buyers from other windows.

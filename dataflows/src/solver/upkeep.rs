@@ -8,8 +8,8 @@
 
 use super::compact::turn::Turn;
 use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
+use super::hot::Home;
 use super::market::Market;
-use super::plan::Home;
 use super::price::SCALE;
 use super::{Budget, SEED, Upkeep};
 use crate::market::Time;

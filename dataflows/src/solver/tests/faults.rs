@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::solver::SCALE;
-use crate::solver::plan::Home;
+use crate::solver::hot::Home;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Small markets with groups in two windows at least, solved and right.
