@@ -8,7 +8,6 @@ use super::candidate::Candidate;
 use super::hot::Home;
 use super::market::{Market, WindowNode};
 use crate::market::Slot;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// A promise would be broken (R8).
