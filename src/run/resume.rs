@@ -109,20 +109,14 @@ pub(super) async fn note_gone(
     for stream in outputs(subjects) {
         let StreamState { stream, first, last, messages, .. } =
             StreamState::of(connection, &stream).await?;
-        let lacks = (last + 1 - first) - messages;
+        let lacks = last - messages;
         if lacks > 0 {
             eprintln!(
-                "note       stream {stream} lacks {lacks} of its messages from {first} to {last}: they were \
-                 deleted, and do not come again"
+                "note       stream {stream} lacks {lacks} of the {last} messages that it has had: they do not \
+                 come again where a snapshot knows of them"
             );
         }
         if stream != subjects.out_stream() {
-            if messages == 0 && last > 0 {
-                eprintln!(
-                    "note       stream {stream} is empty, and had {last} messages: those before the \
-                     snapshot, if there is one, do not come again"
-                );
-            }
             continue;
         }
         let from = decided + 1;

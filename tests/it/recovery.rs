@@ -314,6 +314,7 @@ fn a_decision_stream_that_is_deleted_ends_the_run_aloud() {
     // All of the log is read when the stream goes: nothing but the writer hears of it.
     let mut engine = town.start_with(&["--batch", "250"]);
     published(&town, 30);
+    kept(&town);
     town.delete(Subjects::out_stream);
     let status = engine.wait().unwrap();
     let said = town.said();
