@@ -40,7 +40,7 @@ pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;
 pub use source::{InputSource, Progress, StreamState, is_recorded};
-pub use streams::{Row, StreamSettings, check, init};
+pub use streams::{Row, StreamSettings, check, check_input, init};
 pub use tap::{Announced, Tap};
 
 /// The header with a record's time: RFC 3339. In the first message of an input stream it makes the

@@ -7,7 +7,7 @@ use crate::readable::count;
 use crate::run::resume::note_limits;
 use connectors::file::Lines;
 use connectors::nats::{
-    Connection, FlightSettings, NatsError, PublishSettings, Published, Row, StreamSettings,
+    Connection, FlightSettings, NatsError, PublishSettings, Published, StreamSettings, check_input,
     is_recorded, publish_file,
 };
 use connectors::subject::Subjects;
@@ -120,11 +120,9 @@ fn prefix(text: &str) -> Result<String, String> {
 
 /// Says on standard error for what the engine will not read the stream as it is.
 async fn note_unsafe(connection: &Connection, subjects: &Subjects) -> Result<(), Failure> {
-    let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
-    let input = subjects.in_stream();
-    let rows: Vec<Row> =
-        rows.into_iter().filter(|row| row.stream == input && row.field != "stream").collect();
-    for row in rows.iter().filter(|row| !row.safe) {
+    let rows = check_input(connection, subjects, &StreamSettings::default()).await?;
+    // That it is missing is for publishing to say.
+    for row in rows.iter().filter(|row| !row.safe && row.field != "stream") {
         eprintln!("note       {row}: iceshop run will not start on it as it is");
     }
     note_limits(&rows, subjects);

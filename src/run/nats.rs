@@ -142,11 +142,11 @@ async fn begin(
 ) -> Result<Begun, Failure> {
     let mut snapshots = settings.snapshots.clone();
     let advised = |error| resume::advised(error, &subjects);
-    resume::refuse_unsafe(&connection, &subjects).await?;
+    let outputs = resume::refuse_unsafe(&connection, &subjects).await?;
     let beginning =
         resume::begin(&connection, &subjects, &settings.params, snapshots.as_mut()).await?;
     let Position { sequence, decided, recorded, clocked, noted, .. } = beginning.position;
-    resume::note_gone(&connection, &subjects, decided).await?;
+    resume::note_gone(&outputs, &subjects, decided);
     let source = InputSource::open(&connection, &subjects, sequence + 1, recorded).await;
     let source = source.map_err(advised)?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };

@@ -46,12 +46,14 @@ pub(super) struct Beginning {
 /// Refuses streams that would lose or repeat messages, and streams of decisions, receipts or dead
 /// letters that hold what another input stream brought forth.
 ///
+/// Returns those three as they are.
+///
 /// # Errors
 /// A stream is missing or unsafe, or NATS does not answer.
 pub(super) async fn refuse_unsafe(
     connection: &Connection,
     subjects: &Subjects,
-) -> Result<(), Failure> {
+) -> Result<Vec<StreamState>, Failure> {
     let rows = connectors::nats::check(connection, subjects, &StreamSettings::default()).await?;
     let all: Vec<String> = rows.iter().filter(|row| !row.safe).map(Row::to_string).collect();
     if !all.is_empty() {
@@ -63,6 +65,7 @@ pub(super) async fn refuse_unsafe(
     }
     note_limits(&rows, subjects);
     let input = StreamState::of(connection, &subjects.in_stream()).await?;
+    let mut states = Vec::new();
     for other in outputs(subjects) {
         let state = StreamState::of(connection, &other).await?;
         if state.had_before(&input) {
@@ -76,8 +79,9 @@ pub(super) async fn refuse_unsafe(
             );
             return Err(Failure::new(Kind::Data, anyhow::anyhow!(error)));
         }
+        states.push(state);
     }
-    Ok(())
+    Ok(states)
 }
 
 /// Says on standard error what streams drop or refuse: that is for whoever made them to know.
@@ -98,17 +102,8 @@ pub(crate) fn note_limits(rows: &[Row], subjects: &Subjects) {
 
 /// Says on standard error what the streams that the engine writes no longer have, and will not get
 /// again: whoever took it out knows whether consumers still need it.
-///
-/// # Errors
-/// A stream is missing, or NATS does not answer.
-pub(super) async fn note_gone(
-    connection: &Connection,
-    subjects: &Subjects,
-    decided: u64,
-) -> Result<(), Failure> {
-    for stream in outputs(subjects) {
-        let StreamState { stream, first, last, messages, .. } =
-            StreamState::of(connection, &stream).await?;
+pub(super) fn note_gone(outputs: &[StreamState], subjects: &Subjects, decided: u64) {
+    for StreamState { stream, first, last, messages, .. } in outputs {
         let lacks = last - messages;
         if lacks > 0 {
             eprintln!(
@@ -116,11 +111,8 @@ pub(super) async fn note_gone(
                  come again where a snapshot knows of them"
             );
         }
-        if stream != subjects.out_stream() {
-            continue;
-        }
         let from = decided + 1;
-        if first > from {
+        if *stream == subjects.out_stream() && *first > from {
             let gone = match first - 1 {
                 to if to > from => format!("s {from} to {to}"),
                 _ => format!(" {from}"),
@@ -131,7 +123,6 @@ pub(super) async fn note_gone(
             );
         }
     }
-    Ok(())
 }
 
 /// The streams that hold what the input stream brings forth.

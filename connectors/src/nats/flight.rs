@@ -111,6 +111,9 @@ enum Order {
         /// The last sequence of those that are acknowledged, or what the stream ended with before the
         /// first.
         last: u64,
+        /// What the stream ended with before the flight, and how many of its messages it had by then.
+        before: u64,
+        had: u64,
     },
 }
 
@@ -137,9 +140,6 @@ pub(super) struct Flight {
     progressed_at: Instant,
     /// Recoveries without an acknowledgement between them.
     attempts: u32,
-    /// What the stream ended with before a shared flight, and how many of its messages came before that.
-    began_behind: u64,
-    had_before: u64,
 }
 
 impl Flight {
@@ -149,8 +149,9 @@ impl Flight {
         settings: FlightSettings,
         now: &StreamState,
     ) -> Result<Flight, NatsError> {
-        let (stream, made) = (now.stream.clone(), now.made_ns);
-        Flight::new(connection, settings, Order::Shared { stream, made, last: now.last }, 1).await
+        let (stream, made, last) = (now.stream.clone(), now.made_ns, now.last);
+        let order = Order::Shared { stream, made, last, before: last, had: 0 };
+        Flight::new(connection, settings, order, 1).await
     }
 
     /// A flight whose first message becomes sequence `first` of `stream`.
@@ -170,10 +171,6 @@ impl Flight {
         first: u64,
     ) -> Result<Flight, NatsError> {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
-        let began_behind = match order {
-            Order::Fixed(_) => 0,
-            Order::Shared { last, .. } => last,
-        };
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
             let (Order::Fixed(stream) | Order::Shared { stream, .. }) = &order;
@@ -193,8 +190,6 @@ impl Flight {
             waiting_since: Instant::now(),
             progressed_at: Instant::now(),
             attempts: 0,
-            began_behind,
-            had_before: 0,
         })
     }
 
@@ -249,7 +244,10 @@ impl Flight {
 
     /// How many messages the stream had, by their ids, before a shared flight began.
     pub(super) fn had_before(&self) -> u64 {
-        self.had_before
+        match self.order {
+            Order::Fixed(_) => 0,
+            Order::Shared { had, .. } => had,
+        }
     }
 
     /// The number of the first message that is not acknowledged.
@@ -305,9 +303,9 @@ impl Flight {
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
             Order::Fixed(_) => {}
-            Order::Shared { last, .. } => {
+            Order::Shared { last, before, had, .. } => {
                 *last = read.seq.max(*last);
-                self.had_before += u64::from(read.duplicate && read.seq <= self.began_behind);
+                *had += u64::from(read.duplicate && read.seq <= *before);
             }
         }
         self.pending[index].acknowledged = true;

@@ -99,7 +99,7 @@ async fn places(
     let start = Start::Sequence(from);
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
     let mut told = BTreeSet::new();
-    while let Some((sequence, message)) = reader.next_held().await? {
+    while let Some((sequence, message)) = reader.next_until(last).await? {
         let id = message.headers.as_ref().map_or("", id_of_headers);
         let of_this =
             message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
@@ -109,9 +109,6 @@ async fn places(
                 NatsError::Foreign { stream, sequence, expected, found: named(id) }
             };
             told.insert(place(id).ok_or_else(foreign)?);
-        }
-        if sequence >= last {
-            break;
         }
     }
     Ok(told)

@@ -183,6 +183,17 @@ impl Reader {
         }
     }
 
+    /// The same, but for those behind that sequence.
+    pub(super) async fn next_until(
+        &mut self,
+        last: u64,
+    ) -> Result<Option<(u64, Message)>, NatsError> {
+        if self.order.next() > last {
+            return Ok(None);
+        }
+        Ok(self.next_held().await?.filter(|(sequence, _)| *sequence <= last))
+    }
+
     /// The next message if it is already here.
     pub(super) fn next_ready(&mut self) -> Option<(u64, Message)> {
         loop {

@@ -106,8 +106,30 @@ pub async fn check(
     subjects: &Subjects,
     settings: &StreamSettings,
 ) -> Result<Vec<Row>, NatsError> {
+    check_those(connection, subjects, configs(subjects, settings)).await
+}
+
+/// The same of the input stream alone: whoever publishes may not be allowed to ask about others.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn check_input(
+    connection: &Connection,
+    subjects: &Subjects,
+    settings: &StreamSettings,
+) -> Result<Vec<Row>, NatsError> {
+    let input = subjects.in_stream();
+    let configs = configs(subjects, settings).into_iter().filter(|config| config.name == input);
+    check_those(connection, subjects, configs).await
+}
+
+async fn check_those(
+    connection: &Connection,
+    subjects: &Subjects,
+    configs: impl IntoIterator<Item = Config>,
+) -> Result<Vec<Row>, NatsError> {
     let mut rows = Vec::new();
-    for expected in configs(subjects, settings) {
+    for expected in configs {
         match connection.stream_info(&expected.name).await {
             Ok(info) => compare(subjects, &expected, &info.config, &mut rows),
             Err(NatsError::NoStream { stream }) => rows.push(Row {

@@ -5,8 +5,28 @@ use crate::proxy::Proxy;
 use crate::support::{iceshop, output};
 use connectors::subject::Subjects;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
+
+/// A publisher of the town's records, at a server.
+fn publisher(town: &Town, url: &str, more: &[&str]) -> Child {
+    let events = town.events();
+    let args = ["publish", events.to_str().unwrap(), "--nats", url, "--city", CITY];
+    iceshop(&[&args[..], more].concat()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Its exit code, and what it said.
+fn ended(publisher: Child) -> (Option<i32>, String) {
+    let output = publisher.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Waits until so many records are in the input stream.
+fn received(town: &Town, least: u64) {
+    while town.messages(Subjects::in_stream) < least {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// A publisher sends again what nobody acknowledged: it is in the stream once and in order.
 #[test]
@@ -20,20 +40,12 @@ fn cut_off(more: &[&str]) -> Town {
     let town = Town::empty();
     town.succeed(&["nats", "init"]);
     let proxy = Proxy::to(&town.server.url());
-    let (events, url) = (town.events(), proxy.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    let mut publisher = iceshop(&[&args[..], &["--rate", "300"], more].concat())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let half = || town.messages(Subjects::in_stream) < town.records / 2;
-    while half() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let publisher = publisher(&town, &proxy.url(), &[&["--rate", "300"], more].concat());
+    received(&town, town.records / 2);
     proxy.cut();
     std::thread::sleep(Duration::from_millis(1_500));
     proxy.mend();
-    assert!(publisher.wait().unwrap().success());
+    assert_eq!(ended(publisher).0, Some(0));
     assert_eq!(town.messages(Subjects::in_stream), town.records);
     town.finish();
     town
@@ -74,18 +86,13 @@ fn a_publisher_that_pauses_keeps_its_order_beside_the_engines_clock() {
 fn a_publisher_keeps_its_order_while_the_server_is_killed() {
     let mut town = Town::empty();
     town.succeed(&["nats", "init"]);
-    let (events, url) = (town.events(), town.server.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    let mut publisher =
-        iceshop(&[&args[..], &["--rate", "500"]].concat()).stderr(Stdio::null()).spawn().unwrap();
+    let publisher = publisher(&town, &town.server.url(), &["--rate", "500"]);
     for part in 1..4 {
-        while town.messages(Subjects::in_stream) < town.records * part / 4 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        received(&town, town.records * part / 4);
         town.server.kill();
         town.server.resume();
     }
-    assert!(publisher.wait().unwrap().success());
+    assert_eq!(ended(publisher).0, Some(0));
     assert_eq!(town.messages(Subjects::in_stream), town.records);
     town.finish();
     town.is_whole();
@@ -96,20 +103,14 @@ fn a_publisher_whose_stream_goes_ends_aloud() {
     let town = Town::empty();
     town.succeed(&["nats", "init"]);
     town.delete(Subjects::in_stream);
-    let (events, url) = (town.events(), town.server.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    let missing = output(&args);
-    assert_eq!(missing.status.code(), Some(3));
+    let url = town.server.url();
+    assert_eq!(ended(publisher(&town, &url, &[])).0, Some(3));
     town.succeed(&["nats", "init"]);
-    let publisher =
-        iceshop(&[&args[..], &["--rate", "20"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
-    while town.messages(Subjects::in_stream) < 5 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let publisher = publisher(&town, &url, &["--rate", "20"]);
+    received(&town, 5);
     town.delete(Subjects::in_stream);
-    let ended = publisher.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(3), "{said}");
+    let (code, said) = ended(publisher);
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("ICESHOP_TEST_TOWN_IN does not exist"), "{said}");
 }
 
@@ -118,18 +119,12 @@ fn a_publisher_whose_stream_goes_ends_aloud() {
 fn a_publisher_whose_stream_is_made_anew_ends_aloud() {
     let town = Town::empty();
     town.succeed(&["nats", "init"]);
-    let (events, url) = (town.events(), town.server.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    let publisher =
-        iceshop(&[&args[..], &["--rate", "400"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
-    while town.messages(Subjects::in_stream) < town.records / 3 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let publisher = publisher(&town, &town.server.url(), &["--rate", "400"]);
+    received(&town, town.records / 3);
     town.delete(Subjects::in_stream);
     town.succeed(&["nats", "init"]);
-    let ended = publisher.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(5), "{said}");
+    let (code, said) = ended(publisher);
+    assert_eq!(code, Some(5), "{said}");
     assert!(
         said.contains("deleted and made anew") && said.contains("and publish the file again"),
         "{said}"
@@ -171,22 +166,15 @@ fn a_prefix_that_was_used_before_hides_nothing() {
 fn an_exclusive_publisher_that_is_not_alone_says_so() {
     let town = Town::empty();
     town.succeed(&["nats", "init"]);
-    let (events, url) = (town.events(), town.server.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    let args = [&args[..], &["--rate", "400"]].concat();
-    let exclusive =
-        iceshop(&[&args[..], &["--exclusive"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
-    while town.messages(Subjects::in_stream) < 20 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let exclusive = publisher(&town, &town.server.url(), &["--rate", "400", "--exclusive"]);
+    received(&town, 20);
     town.at_broker(async |connection, _| {
         let subject = format!("iceshop.{CITY}.in.clock");
         let sent = connection.jetstream().publish(subject, r#"{"kind":"clock"}"#.into()).await;
         sent.unwrap().await.unwrap();
     });
-    let ended = exclusive.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(5), "{said}");
+    let (code, said) = ended(exclusive);
+    assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("somebody else writes there"), "{said}");
 }
 
@@ -195,9 +183,7 @@ fn an_exclusive_publisher_that_is_not_alone_says_so() {
 fn the_same_hour_twice_is_decided_once() {
     let town = Town::build();
     town.finish();
-    let (events, url) = (town.events(), town.server.url());
-    let args = ["publish", events.to_str().unwrap(), "--nats", &url, "--city", CITY];
-    assert!(output(&args).status.success());
+    town.succeed(&["publish", town.events().to_str().unwrap()]);
     town.finish();
     assert!(town.messages(Subjects::in_stream) >= 2 * town.records);
     town.is_whole();

@@ -17,7 +17,7 @@ impl Flight {
     pub(super) async fn reconcile(&mut self) -> Result<(), NatsError> {
         match &self.order {
             Order::Fixed(stream) => self.count_held(stream.clone()).await?,
-            Order::Shared { stream, made, last } => {
+            Order::Shared { stream, made, last, .. } => {
                 self.find_place(stream.clone(), *made, *last).await?;
             }
         }
@@ -55,16 +55,13 @@ impl Flight {
     async fn compare_held(&self, stream: String, from: u64, last: u64) -> Result<(), NatsError> {
         let start = Start::Sequence(from);
         let mut reader = Reader::open(self.connection.clone(), stream.clone(), start).await?;
-        while let Some((sequence, message)) = reader.next_held().await? {
+        while let Some((sequence, message)) = reader.next_until(last).await? {
             let found = message.headers.as_ref().map_or("", id_of_headers);
             let own = usize::try_from(sequence - self.first).ok().and_then(|n| self.pending.get(n));
             let expected = own.map_or("nothing", |it| id_of(&it.message));
             if found != expected {
                 let (expected, found) = (expected.to_owned(), named(found));
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
-            }
-            if sequence >= last {
-                break;
             }
         }
         Ok(())
@@ -88,14 +85,11 @@ impl Flight {
             let start = Start::Sequence(from);
             let mut reader = Reader::open(self.connection.clone(), stream, start).await?;
             let mut ours = 0;
-            while let Some((sequence, message)) = reader.next_held().await? {
+            while let Some((_, message)) = reader.next_until(last).await? {
                 let id = message.headers.as_ref().map_or("", id_of_headers);
                 if self.pending.get(ours).is_some_and(|it| id_of(&it.message) == id) {
                     self.pending[ours].acknowledged = true;
                     ours += 1;
-                }
-                if sequence >= last {
-                    break;
                 }
             }
             if ours > 0 {
