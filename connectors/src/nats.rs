@@ -134,6 +134,19 @@ pub enum NatsError {
         /// What is there.
         found: String,
     },
+    /// A place that was to be a message's has been taken, and nothing is there: somebody wrote and deleted
+    /// a message, or deleted that one.
+    #[error(
+        "stream {stream} had something as its message {sequence}, in the place of {expected}, and has lost it"
+    )]
+    Emptied {
+        /// Its name.
+        stream: String,
+        /// Where.
+        sequence: u64,
+        /// What belongs there.
+        expected: String,
+    },
     /// The stream is without a message that its server has not forgotten: it takes none of that id.
     #[error(
         "stream {stream} takes no {id} as its message {number}: the server remembers that it had it, as \
@@ -164,6 +177,14 @@ pub enum NatsError {
     Refused {
         /// Its subject.
         subject: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The stream has as much as it may have, and stays so.
+    #[error("stream {stream} is full: {reason}")]
+    Full {
+        /// Its name.
+        stream: String,
         /// The server's words.
         reason: String,
     },

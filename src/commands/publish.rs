@@ -136,10 +136,15 @@ fn advised(error: NatsError) -> Failure {
             "what was published before that is gone, and some of the rest may be in the new one: delete it, \
              make it anew with iceshop nats init, and publish the file again"
         }
-        NatsError::Foreign { .. } => {
+        NatsError::Foreign { .. } | NatsError::Emptied { .. } => {
             "somebody else writes there, another publisher or the engine, which tells the time in pauses: let \
              them end first, or publish without --exclusive; what was published so far stays there, and \
              comes twice if the file is published again without --message-ids"
+        }
+        NatsError::Full { .. } => {
+            "what was published so far stays there: raise its limit (nats stream edit) and publish the file \
+             again; what is there comes twice unless --message-ids was given, and is given again within \
+             the duplicate window"
         }
         NatsError::Remembered { .. } => {
             "the file was published before under that prefix: give --message-ids another one, or publish \

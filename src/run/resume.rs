@@ -214,6 +214,11 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
             "what was published there is gone: start with an empty folder of snapshots, and all of it is \
              made and published again (decisions that OUT holds are compared, not repeated)"
         }
+        NatsError::Emptied { stream, .. } if *stream == out => {
+            "nobody can tell whether a decision was there that consumers know: delete the stream, make it \
+             anew with iceshop nats init, and start with an empty folder of snapshots: all decisions are \
+             made and published again"
+        }
         NatsError::Foreign { stream, .. } | NatsError::Differs { stream, .. } if *stream == out => {
             "the log decides something else now: start with the parameters and the version that made \
              those decisions; if records were deleted from the input stream since, with a snapshot from \

@@ -9,8 +9,10 @@
 //! refuses the second and all that follow. A *fixed* flight is to be the only writer of its stream: its
 //! message number `n` must become sequence `n`, which the broker checks, too
 //! (`Nats-Expected-Last-Sequence`). After trouble it asks the stream how far it got, so that no message is
-//! in it twice however long the trouble took; somebody else's is an error. A *shared* one then looks
-//! which of its messages the stream holds, and sends the rest behind what is there.
+//! in it twice however long the trouble took; somebody else's is an error. So is one that somebody put
+//! there and took away again, if the flight's messages are *counted*; others then take the next place. A
+//! *shared* flight then looks which of its messages the stream holds, and sends the rest behind what is
+//! there.
 //!
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
@@ -30,7 +32,6 @@ use tokio::time::{Instant, timeout};
 
 use super::source::StreamState;
 use super::{Connection, NatsError};
-use place::BEHIND;
 
 /// How long an acknowledgement may take before the message is published again.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -102,7 +103,11 @@ struct AckError {
 /// In which order messages come into a stream.
 enum Order {
     /// Theirs alone: message `n` becomes sequence `n`.
-    Fixed(String),
+    Fixed {
+        stream: String,
+        /// Whether that must stay so where a place is lost: else the numbers move.
+        counted: bool,
+    },
     /// Theirs, with whatever others write between them.
     Shared {
         stream: String,
@@ -154,14 +159,15 @@ impl Flight {
         Flight::new(connection, settings, order, 1).await
     }
 
-    /// A flight whose first message becomes sequence `first` of `stream`.
+    /// A flight whose first message becomes sequence `first` of `stream`; if they are `counted`, a place
+    /// that is lost is an error.
     pub(super) async fn fixed(
         connection: &Connection,
         settings: FlightSettings,
-        stream: String,
+        (stream, counted): (String, bool),
         first: u64,
     ) -> Result<Flight, NatsError> {
-        Flight::new(connection, settings, Order::Fixed(stream), first).await
+        Flight::new(connection, settings, Order::Fixed { stream, counted }, first).await
     }
 
     async fn new(
@@ -173,7 +179,7 @@ impl Flight {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            let (Order::Fixed(stream) | Order::Shared { stream, .. }) = &order;
+            let (Order::Fixed { stream, .. } | Order::Shared { stream, .. }) = &order;
             connection.request_failed("subscribe to acknowledgements", stream, &error)
         })?;
         Ok(Flight {
@@ -197,7 +203,7 @@ impl Flight {
     ///
     /// # Errors
     /// An earlier message was refused for good.
-    pub(super) async fn push(&mut self, mut message: Outgoing) -> Result<(), NatsError> {
+    pub(super) async fn push(&mut self, message: Outgoing) -> Result<(), NatsError> {
         let bytes = message.payload.len();
         while self.pending.len() >= self.settings.in_flight
             || !self.pending.is_empty() && self.pending_bytes + bytes > MAX_IN_FLIGHT_BYTES
@@ -213,13 +219,6 @@ impl Flight {
             self.progressed_at = Instant::now();
             self.waiting_since = self.progressed_at;
             self.connects = self.connection.connects();
-        }
-        if let Order::Fixed(_) = self.order {
-            let last = self.first + self.pending.len() as u64 - 1;
-            message.headers.insert("Nats-Expected-Last-Sequence", last.to_string());
-        }
-        if let Some(before) = self.pending.back() {
-            message.headers.insert(BEHIND, id_of(&before.message));
         }
         self.pending.push_back(Pending { message, acknowledged: false });
         self.send(self.pending.len() - 1).await?;
@@ -245,7 +244,7 @@ impl Flight {
     /// How many messages the stream had, by their ids, before a shared flight began.
     pub(super) fn had_before(&self) -> u64 {
         match self.order {
-            Order::Fixed(_) => 0,
+            Order::Fixed { .. } => 0,
             Order::Shared { had, .. } => had,
         }
     }
@@ -293,7 +292,7 @@ impl Flight {
         }
         let number = self.first + index as u64;
         match &mut self.order {
-            Order::Fixed(stream) if read.seq != number => {
+            Order::Fixed { stream, .. } if read.seq != number => {
                 let (stream, sequence) = (stream.clone(), read.seq);
                 let found = id_of(&self.pending[index].message).to_owned();
                 if read.duplicate {
@@ -302,7 +301,7 @@ impl Flight {
                 let expected = format!("it at {number}");
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
-            Order::Fixed(_) => {}
+            Order::Fixed { .. } => {}
             Order::Shared { last, before, had, .. } => {
                 *last = read.seq.max(*last);
                 *had += u64::from(read.duplicate && read.seq <= *before);
@@ -335,16 +334,21 @@ impl Flight {
         }
     }
 
-    /// Hands one pending message to the client; false if the client is stuck.
+    /// Hands one pending message to the client, behind the one before it; the first comes behind whatever
+    /// is there. False if the client is stuck.
     async fn send(&self, index: usize) -> Result<bool, NatsError> {
         let Outgoing { subject, headers, payload } = &self.pending[index].message;
-        let reply = format!("{}.{}-{}", self.inbox, self.epoch, self.first + index as u64);
-        let sent = self.connection.client().publish_with_reply_and_headers(
-            subject.clone(),
-            reply,
-            headers.clone(),
-            payload.clone(),
-        );
+        let (mut headers, number) = (headers.clone(), self.first + index as u64);
+        if let Order::Fixed { .. } = self.order {
+            headers.insert("Nats-Expected-Last-Sequence", (number - 1).to_string());
+        }
+        if let Some(before) = index.checked_sub(1).map(|before| &self.pending[before]) {
+            headers.insert("Nats-Expected-Last-Msg-Id", id_of(&before.message));
+        }
+        let reply = format!("{}.{}-{number}", self.inbox, self.epoch);
+        let client = self.connection.client();
+        let (to, body) = (subject.clone(), payload.clone());
+        let sent = client.publish_with_reply_and_headers(to, reply, headers, body);
         match timeout(ACK_WAIT, sent).await {
             Ok(Err(error)) if error.kind() == PublishErrorKind::Send => {
                 Err(self.stalled(error.to_string()))

@@ -25,7 +25,8 @@ impl Held {
     /// Behind `decided` decisions. Those that OUT has lost to its limits cannot be compared.
     ///
     /// # Errors
-    /// The stream is missing, or OUT holds fewer: [`NatsError::StreamShort`].
+    /// The stream is missing, or OUT holds fewer: [`NatsError::StreamShort`]; its last message is no
+    /// decision ([`NatsError::Foreign`]), or was deleted while others are there ([`NatsError::Emptied`]).
     pub(super) async fn open(
         connection: &Connection,
         stream: &str,
@@ -97,16 +98,17 @@ impl Held {
     }
 }
 
-/// Whether the last message is an engine's, if it is there: with nothing to decide nobody would compare
-/// it.
+/// Whether the last message is an engine's: with nothing to decide nobody would compare it.
 async fn no_stranger(connection: &Connection, stream: &str, last: u64) -> Result<(), NatsError> {
     let start = Start::Sequence(last);
     let mut reader = Reader::open(connection.clone(), stream.into(), start).await?;
-    let Some((sequence, message)) = reader.next_held().await? else { return Ok(()) };
+    let (stream, sequence, expected) = (stream.to_owned(), last, "a decision".to_owned());
+    let Some((_, message)) = reader.next_held().await? else {
+        return Err(NatsError::Emptied { stream, sequence, expected });
+    };
     let found = message.headers.as_ref().map_or("", id_of_headers);
     if found.is_empty() {
-        let (expected, found) = ("a decision".into(), named(found));
-        return Err(NatsError::Foreign { stream: stream.into(), sequence, expected, found });
+        return Err(NatsError::Foreign { stream, sequence, expected, found: named(found) });
     }
     Ok(())
 }

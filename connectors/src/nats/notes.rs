@@ -59,7 +59,7 @@ impl Notes {
         } else {
             places(connection, &stream, (from, last), made).await?
         };
-        let flight = Flight::fixed(connection, settings, stream, last + 1).await?;
+        let flight = Flight::fixed(connection, settings, (stream, false), last + 1).await?;
         Ok(Notes { flight, told, before: from - 1 })
     }
 

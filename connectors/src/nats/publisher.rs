@@ -107,7 +107,7 @@ pub async fn publish_file(
     let before = StreamState::of(connection, &stream).await?;
     let last = before.last;
     let mut flight = if settings.exclusive {
-        Flight::fixed(connection, settings.flight, stream.clone(), last + 1).await?
+        Flight::fixed(connection, settings.flight, (stream.clone(), true), last + 1).await?
     } else {
         Flight::shared(connection, settings.flight, &before).await?
     };

@@ -337,7 +337,7 @@ async fn attach(
 }
 
 /// The first sequence that the stream still has, from `wanted` on; none if there is none.
-async fn first_from(
+pub(super) async fn first_from(
     connection: &Connection,
     stream: &str,
     wanted: u64,

@@ -61,7 +61,8 @@ impl Sink {
         let out_stream = subjects.out_stream();
         let held = Held::open(connection, &out_stream, decided).await?;
         let first = held.last() + 1;
-        let decisions = Flight::fixed(connection, settings, out_stream.clone(), first).await?;
+        let out = (out_stream.clone(), true);
+        let decisions = Flight::fixed(connection, settings, out, first).await?;
         let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
         let made =
             connection.stream_info(&subjects.in_stream()).await?.created.unix_timestamp_nanos();

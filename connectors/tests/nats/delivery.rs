@@ -125,6 +125,65 @@ async fn another_writer_in_the_place_of_one_of_several_is_found_out() {
     assert_eq!(out.cached_info().state.last_sequence, 1);
 }
 
+/// Puts a message of somebody else into a stream, and takes it out again.
+async fn put_and_taken(city: &City, stream: String, subject: String) {
+    let jetstream = city.connection.jetstream();
+    let sent = jetstream.publish(subject, "{}".into()).await.unwrap().await.unwrap();
+    let stream = jetstream.get_stream(stream).await.unwrap();
+    assert!(stream.delete_message(sent.sequence).await.unwrap());
+}
+
+/// An empty place at the end of OUT is no decision that arrived.
+#[tokio::test]
+async fn a_place_that_somebody_took_and_left_is_no_decision() {
+    let city = city().await;
+    let (out, foreign) = (city.subjects.out_stream(), city.subjects.decision(&decision(9)));
+    let mut first = sink(&city, 0).await.unwrap();
+    first.decision(&decision(1)).await.unwrap();
+    first.flush().await.unwrap();
+    put_and_taken(&city, out.clone(), foreign.clone()).await;
+    let mut errors = Vec::new();
+    for n in 2..=4 {
+        errors.extend(first.decision(&decision(n)).await.err());
+    }
+    errors.extend(first.flush().await.err());
+    let error = errors.first().expect("decision 2 is nowhere");
+    assert!(matches!(error, NatsError::Emptied { sequence: 2, .. }), "{error}");
+    // Nor does a start take it for one, or what comes behind.
+    for decided in [0, 1] {
+        let error = sink(&city, decided).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, NatsError::Emptied { sequence: 2, .. }), "{error}");
+    }
+    assert_out(&city, 1).await;
+}
+
+/// Nobody counts receipts by their places: they take the next one.
+#[tokio::test]
+async fn receipts_and_letters_go_behind_a_place_that_is_lost() {
+    let city = city().await;
+    let mut sink = sink(&city, 0).await.unwrap();
+    let stream = city.subjects.receipt_stream();
+    let foreign = city.subjects.receipt("late");
+    for sequence in 1..=30 {
+        if sequence % 10 == 5 {
+            sink.flush().await.unwrap();
+            put_and_taken(&city, stream.clone(), foreign.clone()).await;
+            put_and_taken(&city, stream.clone(), foreign.clone()).await;
+        }
+        sink.receipt(&receipt(sequence)).await.unwrap();
+    }
+    sink.flush().await.unwrap();
+    let stream = city.connection.jetstream().get_stream(stream).await.unwrap();
+    let state = &stream.cached_info().state;
+    assert_eq!((state.messages, state.last_sequence), (30, 36));
+    assert_eq!(sink.noted().receipts, 36);
+    for (sequence, place) in [(1, 1), (4, 4), (5, 7), (14, 16), (15, 19), (25, 31), (30, 36)] {
+        let found = stream.get_raw_message(place).await.unwrap();
+        let id = found.headers.get("Nats-Msg-Id").unwrap();
+        assert_eq!(id.as_str(), sequence.to_string());
+    }
+}
+
 #[tokio::test]
 async fn dead_letters_keep_every_byte() {
     let city = city().await;
@@ -262,6 +321,10 @@ async fn decisions_that_are_made_again_must_be_the_same() {
     for gone in [1, 40, 41, 100] {
         out.delete_message(gone).await.unwrap();
     }
+    // The last one may have been somebody else's, unless a snapshot knows it.
+    let error = push(99, 100..=120, None).await.unwrap_err();
+    assert!(matches!(error, NatsError::Emptied { sequence: 100, .. }), "{error}");
+    push(100, 101..=120, None).await.unwrap();
     push(0, 1..=120, None).await.unwrap();
     push(50, 51..=130, None).await.unwrap();
     let error = push(50, 51..=130, Some(60)).await.unwrap_err();

@@ -131,6 +131,27 @@ fn a_publisher_whose_stream_is_made_anew_ends_aloud() {
     );
 }
 
+/// A stream that takes no more is told, and takes the rest when it may.
+#[test]
+fn a_publisher_into_a_full_stream_ends_aloud() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let limit = |most| town.change(Subjects::in_stream, |config| config.max_messages = most);
+    limit(100);
+    let url = town.server.url();
+    let (code, said) = ended(publisher(&town, &url, &["--message-ids", "day"]));
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("ICESHOP_TEST_TOWN_IN is full: maximum messages exceeded"), "{said}");
+    assert!(said.contains("raise its limit"), "{said}");
+    assert_eq!(town.messages(Subjects::in_stream), 100);
+    limit(-1);
+    let (code, said) = ended(publisher(&town, &url, &["--message-ids", "day"]));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("100 of which the stream had already"), "{said}");
+    town.finish();
+    town.is_whole();
+}
+
 /// A prefix of message ids names a file's messages by their content, too: what was there already is told,
 /// and what was not is there afterwards.
 #[test]

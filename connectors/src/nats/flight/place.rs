@@ -1,70 +1,87 @@
 //! What a stream holds of a flight's messages, after trouble.
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Info;
 use tokio::time::Instant;
 
-use super::super::reader::{Reader, Start};
+use super::super::reader::{Reader, Start, first_from};
 use super::super::{NatsError, instant};
 use super::{Flight, Order, id_of, id_of_headers, named};
 
-/// The header in which a message says behind which other it comes.
-pub(super) const BEHIND: &str = "Nats-Expected-Last-Msg-Id";
-
 impl Flight {
-    /// Drops what the stream already holds, and makes the rest fit behind that: the first of it comes
-    /// behind whatever is there.
+    /// Drops what the stream already holds.
     pub(super) async fn reconcile(&mut self) -> Result<(), NatsError> {
         match &self.order {
-            Order::Fixed(stream) => self.count_held(stream.clone()).await?,
+            Order::Fixed { stream, counted } => self.count_held(stream.clone(), *counted).await,
             Order::Shared { stream, made, last, .. } => {
-                self.find_place(stream.clone(), *made, *last).await?;
+                self.find_place(stream.clone(), *made, *last).await
             }
         }
-        if let Some(first) = self.pending.front_mut() {
-            first.message.headers = behind_anything(&first.message.headers);
-        }
-        Ok(())
     }
 
-    /// In a fixed flight, what is there is its first messages.
-    async fn count_held(&mut self, stream: String) -> Result<(), NatsError> {
-        let state = self.connection.stream_info(&stream).await?.state;
+    /// In a fixed flight, what is there is its first messages. What is not there any more was, if one of
+    /// them stands behind it; at the end it may be a place that somebody else took.
+    async fn count_held(&mut self, stream: String, counted: bool) -> Result<(), NatsError> {
+        let Info { state, config, .. } = self.connection.stream_info(&stream).await?;
         let (from, last) = (state.first_sequence.max(self.first), state.last_sequence);
         if last + 1 < self.first {
             let wanted = self.first - 1;
             return Err(NatsError::StreamShort { stream, wanted, last });
         }
-        let held = usize::try_from(last + 1 - self.first).unwrap_or(usize::MAX);
-        if held == 0 {
+        if last + 1 == self.first {
             return Ok(());
         }
-        if from <= last && state.messages > 0 {
-            self.compare_held(stream, from, last).await?;
-        }
+        let any = from <= last && state.messages > 0;
+        // Longer in trouble than the stream keeps anything: what it had is gone, and was there.
+        let aged = !config.max_age.is_zero() && self.progressed_at.elapsed() >= config.max_age;
+        let found = match any {
+            true => self.compare_held(&stream, from, last).await?,
+            false if aged => usize::try_from(last + 1 - self.first).unwrap_or(usize::MAX),
+            false => 0,
+        };
+        let told = self.pending.iter().rposition(|it| it.acknowledged).map_or(0, |index| index + 1);
+        let held = found.max(told);
+        let empty = self.first + held as u64;
+        let expected = self.pending.get(held).map(|it| id_of(&it.message).to_owned());
         for pending in self.pending.iter_mut().take(held) {
             pending.acknowledged = true;
         }
         self.progressed_at = Instant::now();
         self.pop_acknowledged();
+        if empty > last {
+            return Ok(());
+        }
+        if first_from(&self.connection, &stream, empty).await?.is_some() {
+            // A copy of the stream that lags.
+            let (what, reason) = ("read what it holds", format!("not all of it up to {last}"));
+            return Err(NatsError::Request { what, stream, reason });
+        }
+        let expected = expected.unwrap_or_else(|| "nothing".into());
+        if counted {
+            return Err(NatsError::Emptied { stream, sequence: empty, expected });
+        }
+        tracing::warn!(stream, empty, last, expected, "somebody took a place: going on behind it");
+        self.first = last + 1;
         Ok(())
     }
 
     /// Compares all of them: where somebody else's message came into the place of one, the broker may have
-    /// taken the one after it.
-    async fn compare_held(&self, stream: String, from: u64, last: u64) -> Result<(), NatsError> {
+    /// taken the one after it. How many it had, up to the last one that is there.
+    async fn compare_held(&self, stream: &str, from: u64, last: u64) -> Result<usize, NatsError> {
         let start = Start::Sequence(from);
-        let mut reader = Reader::open(self.connection.clone(), stream.clone(), start).await?;
+        let mut reader = Reader::open(self.connection.clone(), stream.into(), start).await?;
+        let mut held = 0;
         while let Some((sequence, message)) = reader.next_until(last).await? {
             let found = message.headers.as_ref().map_or("", id_of_headers);
-            let own = usize::try_from(sequence - self.first).ok().and_then(|n| self.pending.get(n));
-            let expected = own.map_or("nothing", |it| id_of(&it.message));
+            let index = usize::try_from(sequence - self.first).unwrap_or(usize::MAX);
+            let expected = self.pending.get(index).map_or("nothing", |it| id_of(&it.message));
             if found != expected {
-                let (expected, found) = (expected.to_owned(), named(found));
+                let (stream, expected) = (stream.to_owned(), expected.to_owned());
+                let found = named(found);
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
+            held = index + 1;
         }
-        Ok(())
+        Ok(held)
     }
 
     /// In a shared flight they are somewhere behind that sequence, in their order, with what others wrote
@@ -99,13 +116,4 @@ impl Flight {
         }
         Ok(())
     }
-}
-
-/// The headers of a message that may follow any other.
-fn behind_anything(headers: &HeaderMap) -> HeaderMap {
-    let mut rest = HeaderMap::new();
-    for (name, values) in headers.iter().filter(|(name, _)| name.as_ref() as &str != BEHIND) {
-        values.iter().for_each(|value| rest.append(name.clone(), value.clone()));
-    }
-    rest
 }

@@ -7,7 +7,7 @@ use async_nats::connection::State;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::NatsError;
-use super::{Flight, NOBODY};
+use super::{Flight, NOBODY, Order};
 use futures_util::StreamExt;
 
 /// How long a flight in trouble waits for acknowledgements that are still on the way.
@@ -16,8 +16,11 @@ const SETTLE_WAIT: Duration = Duration::from_millis(100);
 /// The waits before publishing again: the first, and what doubling leads to at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// After how many attempts in a row a missing stream counts as deleted.
+/// After how many attempts in a row a missing stream counts as deleted, and a full one as full.
 const MAX_MISSING: u32 = 20;
+
+/// What the broker says of a stream that refuses what is new.
+const FULL: [&str; 2] = ["maximum bytes exceeded", "maximum messages exceeded"];
 
 impl Flight {
     /// Publishes everything again that is not acknowledged, as soon as the broker can take it.
@@ -31,6 +34,10 @@ impl Flight {
             if trouble == NOBODY && self.attempts >= MAX_MISSING {
                 let subject = self.pending[0].message.subject.clone();
                 return Err(NatsError::Refused { subject, reason: trouble });
+            }
+            if FULL.contains(&trouble.as_str()) && self.attempts >= MAX_MISSING {
+                let (Order::Fixed { stream, .. } | Order::Shared { stream, .. }) = &self.order;
+                return Err(NatsError::Full { stream: stream.clone(), reason: trouble });
             }
             if self.settings.patience.is_some_and(|it| self.progressed_at.elapsed() > it) {
                 return Err(self.stalled(trouble));
