@@ -85,7 +85,9 @@ fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
     let (city, stream_made) = (String::new(), String::new());
     let (recorded, noted, clocked) = (None, Noted::default(), false);
     let (sequence, decided) = (1, 0);
-    let position = Position { city, stream_made, recorded, sequence, decided, noted, clocked };
+    let came_ns = None;
+    let position =
+        Position { city, stream_made, recorded, sequence, came_ns, decided, noted, clocked };
     let timed = Instant::now();
     let bytes = path.write(&position, saving).expect("the disk has room");
     let write = timed.elapsed();

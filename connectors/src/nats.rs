@@ -122,6 +122,22 @@ pub enum NatsError {
         /// The sequence that would have come next.
         wanted: u64,
     },
+    /// The stream has another message in a place than was read there: it lost its end, and was filled
+    /// anew.
+    #[error(
+        "stream {stream} has gone back and was filled anew: its message {sequence} came at {now}, the one \
+         that was read at {then}"
+    )]
+    Refilled {
+        /// Its name.
+        stream: String,
+        /// Where.
+        sequence: u64,
+        /// When the message came that was read there, as the broker says.
+        then: String,
+        /// When the one came that is there.
+        now: String,
+    },
     /// Somebody else wrote into a stream that has one writer, or it is of another run.
     #[error("stream {stream} holds {found} at {sequence}, not {expected}")]
     Foreign {
@@ -224,8 +240,13 @@ pub enum NatsError {
 
 /// A time that the broker tells, in RFC 3339.
 fn instant(at: async_nats::datetime::DateTime) -> String {
-    let known = jiff::Timestamp::from_nanosecond(at.unix_timestamp_nanos());
-    known.map_or_else(|_| at.to_string(), |known| known.to_string())
+    instant_of(at.unix_timestamp_nanos())
+}
+
+/// The same, of nanoseconds of Unix time.
+fn instant_of(at_ns: i128) -> String {
+    let known = jiff::Timestamp::from_nanosecond(at_ns);
+    known.map_or_else(|_| at_ns.to_string(), |known| known.to_string())
 }
 
 /// Text as a header's value: a line end would end the header.

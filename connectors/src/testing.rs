@@ -74,6 +74,26 @@ impl NatsServer {
         }
     }
 
+    /// A copy of what a killed server keeps.
+    ///
+    /// # Panics
+    /// If it runs, or cannot be copied.
+    pub fn backup(&self) -> TempDir {
+        assert!(self.process.is_none(), "a store at rest");
+        let copy = tempfile::tempdir().expect("a temporary folder can be made");
+        replace(self.store(), copy.path());
+        copy
+    }
+
+    /// Brings a killed server back to what it kept then.
+    ///
+    /// # Panics
+    /// If it runs, or cannot be copied.
+    pub fn bring_back(&self, backup: &TempDir) {
+        assert!(self.process.is_none(), "a store at rest");
+        replace(backup.path(), self.store());
+    }
+
     /// Gives a running server other lines in its configuration, which it takes in without a restart.
     ///
     /// # Panics
@@ -139,6 +159,16 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Makes the streams of one folder those of another.
+fn replace(from: &Path, to: &Path) {
+    let streams = "jetstream";
+    if to.join(streams).exists() {
+        std::fs::remove_dir_all(to.join(streams)).expect("a folder can be removed");
+    }
+    let copied = Command::new("cp").arg("-a").args([from.join(streams), to.join(streams)]).status();
+    assert!(copied.expect("cp can be run").success(), "streams can be copied");
 }
 
 /// A port of this machine that nobody listened at a moment ago.

@@ -117,6 +117,7 @@ impl Keeper {
             stream_made: String::new(),
             recorded: Some(true),
             sequence: rig.sequence(),
+            came_ns: None,
             decided: 0,
             noted: Noted::default(),
             clocked: false,

@@ -132,6 +132,10 @@ async fn note_unsafe(connection: &Connection, subjects: &Subjects) -> Result<(),
 /// What could not be published, and what can be done about it.
 fn advised(error: NatsError) -> Failure {
     let advice = match &error {
+        NatsError::StreamShort { .. } => {
+            "the server is back without a part of what it had acknowledged: publish the file again, with what \
+             the stream still has before it in mind (it comes twice), or into a stream that is made anew"
+        }
         NatsError::Replaced { .. } => {
             "what was published before that is gone, and some of the rest may be in the new one: delete it, \
              make it anew with iceshop nats init, and publish the file again"

@@ -159,7 +159,9 @@ impl Replay {
         let (connection, subjects) = connect.connect("iceshop replay").await?;
         if let Some(folder) = snapshots {
             let stream = StreamState::of(&connection, &subjects.in_stream()).await?;
-            if let Some(position) = self.begin_after(folder, &subjects, &stream)? {
+            if let Some(position) =
+                self.begin_after(&connection, folder, &subjects, &stream).await?
+            {
                 self.sequence = position.sequence;
                 self.recall(&connection, &subjects, position.decided).await?;
             }
@@ -181,8 +183,9 @@ impl Replay {
 
     /// Goes on after the newest snapshot that is of this stream and not later than the end; none if
     /// there is none. What cannot be used is named on standard error.
-    fn begin_after(
+    async fn begin_after(
         &mut self,
+        connection: &Connection,
         folder: &Path,
         subjects: &Subjects,
         stream: &StreamState,
@@ -204,7 +207,7 @@ impl Replay {
             };
             resume::fits(&found, subjects, self.pipeline.engine().params())?;
             let Snapshot { position, saved } = found;
-            if let Some(regress) = resume::regress(&position, stream) {
+            if let Some(regress) = resume::regress(connection, &position, stream).await? {
                 unused(regress);
                 continue;
             }

@@ -91,6 +91,14 @@ struct Shared {
     line: Mutex<String>,
 }
 
+/// What the engine takes at a time.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Inbound>,
+    /// When the broker got the last of their messages, in nanoseconds of Unix time.
+    came_ns: Option<i128>,
+}
+
 /// A run that has begun: its engine goes on where the one before it was.
 struct Begun {
     connection: Connection,
@@ -101,7 +109,7 @@ struct Begun {
     shared: Arc<Shared>,
     engine: thread::JoinHandle<Option<Summary>>,
     /// What the engine takes, and what it brings forth.
-    batches: Sender<Vec<Inbound>>,
+    batches: Sender<Batch>,
     produced: Receiver<Outgoing>,
     /// The clock record that the snapshot was made after.
     ended: Option<u64>,

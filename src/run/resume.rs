@@ -58,7 +58,8 @@ pub(super) async fn refuse_unsafe(
     let all: Vec<String> = rows.iter().filter(|row| !row.safe).map(Row::to_string).collect();
     if !all.is_empty() {
         let error = format!(
-            "{} (iceshop nats check shows all fields, iceshop nats init makes what is missing)",
+            "{} (iceshop nats check shows all fields, iceshop nats init makes what is missing, and nats \
+             stream edit changes what is there)",
             all.join("; ")
         );
         return Err(Failure::new(Kind::Config, anyhow::anyhow!(error)));
@@ -157,6 +158,7 @@ pub(super) async fn begin(
         stream_made: stream.made.clone(),
         recorded: None,
         sequence: 0,
+        came_ns: None,
         decided: 0,
         noted: Noted::default(),
         clocked: false,
@@ -170,7 +172,7 @@ pub(super) async fn begin(
     let newest = newest.or_fail(Kind::Data, || "cannot read the folder of snapshots".into())?;
     let Some(snapshot) = newest else { return Ok(nothing) };
     fits(&snapshot, subjects, params)?;
-    if let Some(regress) = regress(&snapshot.position, &stream) {
+    if let Some(regress) = regress(connection, &snapshot.position, &stream).await? {
         return match snapshots.on_regress {
             _ if stream.first > 1 => {
                 let error = anyhow::anyhow!("{regress}; {BEGINNING_LOST}");
@@ -204,7 +206,11 @@ const BEGINNING_LOST: &str = "the log cannot be decided from its first record on
 pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
     let (input, out) = (subjects.in_stream(), subjects.out_stream());
     let advice = match &error {
-        NatsError::Replaced { stream, .. } if *stream == input => &another_log(subjects),
+        NatsError::Replaced { stream, .. } | NatsError::Refilled { stream, .. }
+            if *stream == input =>
+        {
+            &another_log(subjects)
+        }
         NatsError::NoStream { stream } if *stream == out => {
             "then start with an empty folder of snapshots: all decisions \
              are made and published again"
@@ -228,7 +234,8 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         }
         NatsError::Remembered { .. } => {
             "what comes again is taken once its duplicate window is over (iceshop nats check shows it): start \
-             again then, or delete that stream and make it anew with iceshop nats init"
+             again then, or delete that stream and make it anew with iceshop nats init; if somebody else \
+             wrote one of that id, end the other writer and delete it first"
         }
         NatsError::Foreign { .. } => {
             "only the city's one engine may write there: delete that message"
@@ -278,21 +285,37 @@ fn flag(field: &str) -> String {
 
 /// In what the stream is not the one that the snapshot was made of, or no longer has what comes
 /// after it.
-pub fn regress(position: &Position, stream: &StreamState) -> Option<String> {
+///
+/// # Errors
+/// NATS does not answer.
+pub async fn regress(
+    connection: &Connection,
+    position: &Position,
+    stream: &StreamState,
+) -> Result<Option<String>, Failure> {
     let StreamState { stream: name, made, first, last, .. } = stream;
     let sequence = position.sequence;
     if position.stream_made != *made {
         let then = &position.stream_made;
-        return Some(format!("stream {name} was made at {made}, the snapshot's at {then}"));
+        return Ok(Some(format!("stream {name} was made at {made}, the snapshot's at {then}")));
     }
     if *last < sequence {
-        return Some(format!("stream {name} ends at {last}, the snapshot is of {sequence}"));
+        return Ok(Some(format!("stream {name} ends at {last}, the snapshot is of {sequence}")));
     }
     if *first > sequence + 1 {
         let next = sequence + 1;
-        return Some(format!("stream {name} begins at {first}, but {next} is needed"));
+        return Ok(Some(format!("stream {name} begins at {first}, but {next} is needed")));
     }
-    None
+    if let Some(then) = position.came_ns
+        && let Some(now) = stream.came_ns(connection, sequence).await?
+        && now != then
+    {
+        return Ok(Some(format!(
+            "stream {name} has gone back and was filled anew: its message {sequence} is not the one that \
+             the snapshot is of"
+        )));
+    }
+    Ok(None)
 }
 
 impl Snapshots {

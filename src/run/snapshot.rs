@@ -45,6 +45,9 @@ pub struct Position {
     pub recorded: Option<bool>,
     /// The last message taken in.
     pub sequence: u64,
+    /// When the broker got it, in nanoseconds of Unix time; none before the first, or where no broker
+    /// tells.
+    pub came_ns: Option<i128>,
     /// How many decision messages had been made.
     pub decided: u64,
     /// How many receipts and dead letters had been published; more of them may be of before.

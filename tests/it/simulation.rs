@@ -66,6 +66,7 @@ impl Process {
                     stream_made: "at the beginning".into(),
                     recorded: Some(true),
                     sequence: 0,
+                    came_ns: None,
                     decided: 0,
                     noted: Noted::default(),
                     clocked: false,

@@ -33,6 +33,7 @@ fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
         stream_made: "2026-06-12T00:00:00Z".into(),
         recorded: Some(true),
         sequence,
+        came_ns: None,
         decided,
         noted: Noted::default(),
         clocked: false,

@@ -42,6 +42,9 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// The trouble of a message that no stream takes.
 const NOBODY: &str = "no stream takes the subject";
 
+/// The trouble of a message whose id the stream has in its place.
+const HAD: &str = "the stream has a message of that id";
+
 /// The broker's code for a message that does not follow the last one.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
 
@@ -301,6 +304,8 @@ impl Flight {
                 let expected = format!("it at {number}");
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
+            // Its own, that it sent before, or somebody else's of the same id.
+            Order::Fixed { .. } if read.duplicate => return Ok(Some(HAD.into())),
             Order::Fixed { .. } => {}
             Order::Shared { last, before, had, .. } => {
                 *last = read.seq.max(*last);

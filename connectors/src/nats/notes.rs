@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::jetstream::Message;
 use serde::{Deserialize, Serialize};
 
 use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers, named};
@@ -36,7 +37,7 @@ pub(super) struct Notes {
 impl Notes {
     /// Notes behind all that the stream holds; whatever came up to sequence `noted` is not pushed
     /// again. What is older than the input stream, made at `made` (nanoseconds of Unix time), is
-    /// about another one.
+    /// about another one; `is_about` tells whether a message is a note about that place.
     ///
     /// # Errors
     /// The stream is missing, cannot be read, holds less than was noted ([`NatsError::StreamShort`]), or
@@ -47,6 +48,7 @@ impl Notes {
         stream: String,
         noted: u64,
         made: i128,
+        is_about: fn(&Message, Place) -> bool,
     ) -> Result<Notes, NatsError> {
         let state = connection.stream_info(&stream).await?.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
@@ -57,7 +59,7 @@ impl Notes {
         let told = if from > last || state.messages == 0 {
             BTreeSet::new()
         } else {
-            places(connection, &stream, (from, last), made).await?
+            places(connection, &stream, (from, last), made, is_about).await?
         };
         let flight = Flight::fixed(connection, settings, (stream, false), last + 1).await?;
         Ok(Notes { flight, told, before: from - 1 })
@@ -95,6 +97,7 @@ async fn places(
     stream: &str,
     (from, last): (u64, u64),
     made: i128,
+    is_about: fn(&Message, Place) -> bool,
 ) -> Result<BTreeSet<Place>, NatsError> {
     let start = Start::Sequence(from);
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
@@ -108,10 +111,29 @@ async fn places(
                 let (stream, expected) = (stream.to_owned(), "what is about a record".into());
                 NatsError::Foreign { stream, sequence, expected, found: named(id) }
             };
-            told.insert(place(id).ok_or_else(foreign)?);
+            let place = place(id).filter(|place| is_about(&message, *place));
+            told.insert(place.ok_or_else(foreign)?);
         }
     }
     Ok(told)
+}
+
+/// Whether a message is a receipt of the record in that place.
+pub(super) fn is_receipt(message: &Message, (sequence, index): Place) -> bool {
+    #[derive(Deserialize)]
+    struct About {
+        sequence: u64,
+        index: Option<u32>,
+    }
+    let read: Result<About, _> = serde_json::from_slice(&message.payload);
+    read.is_ok_and(|about| (about.sequence, about.index) == (sequence, index))
+}
+
+/// Whether a message is a dead letter of the record in that place.
+pub(super) fn is_letter(message: &Message, (sequence, _): Place) -> bool {
+    let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name));
+    let of = header("Iceshop-Sequence").and_then(|text| text.as_str().parse().ok());
+    of == Some(sequence) && header("Iceshop-Reason").is_some()
 }
 
 /// The message id of what is about one input record: `<sequence>` or `<sequence>:<index>`.

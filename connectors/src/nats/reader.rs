@@ -6,7 +6,8 @@
 //!
 //! **Contract** sequences only rise. A gap is handed on as one only after the stream was asked what
 //! it still has: then the messages were deleted, and the stream is the log. All of them are of the
-//! stream that was there at first: another one of the same name is an error.
+//! stream that was there at first: another one of the same name is an error, and so is the same one that
+//! has lost its end (its server is back with an older disk) and was filled anew.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::order::{Came, Order};
-use super::{Connection, NatsError, instant};
+use super::{Connection, NatsError, instant, instant_of};
 
 /// How often the broker says that an idle consumer still lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -43,6 +44,14 @@ const MAX_MISSING: u32 = 20;
 
 /// When the broker may forget a consumer that nobody pulls from.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
+
+/// A message that was handed on.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    sequence: u64,
+    /// When the broker got it, in nanoseconds of Unix time.
+    at_ns: i128,
+}
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +82,8 @@ pub(super) struct Reader {
     /// When it was made, in nanoseconds of Unix time: tells it from another of the same name.
     made: i128,
     order: Order,
+    /// The last message that was handed on.
+    last: Option<Last>,
     messages: Option<pull::Stream>,
     /// Whether the broker had nothing more when the last message (or the consumer) was made.
     caught_up: bool,
@@ -104,12 +115,13 @@ impl Reader {
             Start::New => state.last_sequence + 1,
         };
         let order = Order::from(next);
-        let attached = attach(connection.clone(), stream.clone(), made, order).await?;
+        let attached = attach(connection.clone(), stream.clone(), made, order, None).await?;
         Ok(Reader {
             connection,
             stream,
             made,
             order,
+            last: None,
             messages: Some(attached.messages),
             caught_up: attached.caught_up,
             attaching: None,
@@ -139,6 +151,12 @@ impl Reader {
         self.order.holes()
     }
 
+    /// When the broker got the last message that was handed on, in nanoseconds of Unix time; none before
+    /// the first.
+    pub(super) fn last_came_ns(&self) -> Option<i128> {
+        self.last.map(|last| last.at_ns)
+    }
+
     /// The next message and its sequence; none if there is none before the deadline.
     ///
     /// # Errors
@@ -164,8 +182,15 @@ impl Reader {
                 Err(_) if self.connection.connects() != self.connects => {
                     self.detach("the connection was made anew");
                 }
-                Err(_) if slice == deadline => return Ok(None),
-                Err(_) => {}
+                Err(_) => {
+                    // What may not be asked for is not handed out: silence is not the end then.
+                    if let Some(what) = self.connection.denial() {
+                        return Err(NatsError::Denied { what });
+                    }
+                    if slice == deadline {
+                        return Ok(None);
+                    }
+                }
             }
         }
     }
@@ -213,8 +238,8 @@ impl Reader {
 
     /// Takes a message if it is the next one, or a proven hole lies before it.
     fn accept(&mut self, message: Message) -> Option<(u64, Message)> {
-        let (sequence, pending) = match message.info() {
-            Ok(info) => (info.stream_sequence, info.pending),
+        let (sequence, pending, at) = match message.info() {
+            Ok(info) => (info.stream_sequence, info.pending, info.published),
             Err(error) => {
                 self.detach(&error.to_string());
                 return None;
@@ -223,6 +248,7 @@ impl Reader {
         match self.order.came(sequence) {
             Came::Next => {
                 self.caught_up = pending == 0;
+                self.last = Some(Last { sequence, at_ns: at.unix_timestamp_nanos() });
                 Some((sequence, message))
             }
             Came::Again => None,
@@ -253,7 +279,7 @@ impl Reader {
         sleep_until(self.retry_at).await;
         let task = self.attaching.get_or_insert_with(|| {
             let (connection, stream) = (self.connection.clone(), self.stream.clone());
-            tokio::spawn(attach(connection, stream, self.made, self.order))
+            tokio::spawn(attach(connection, stream, self.made, self.order, self.last))
         });
         let Ok(joined) = timeout_at(deadline, task).await else { return Ok(false) };
         self.attaching = None;
@@ -291,12 +317,14 @@ impl Drop for Reader {
     }
 }
 
-/// Makes a consumer that begins where the order goes on, of the stream that was made then.
+/// Makes a consumer that begins where the order goes on, of the stream that was made then and still has
+/// its last message, if it has one in that place.
 async fn attach(
     connection: Connection,
     stream: String,
     made: i128,
     order: Order,
+    last: Option<Last>,
 ) -> Result<Attached, NatsError> {
     let (connects, wanted) = (connection.connects(), order.next());
     let Info { state, created, .. } = connection.stream_info(&stream).await?;
@@ -309,6 +337,13 @@ async fn attach(
     if state.last_sequence + 1 < wanted {
         let (wanted, last) = (wanted - 1, state.last_sequence);
         return Err(NatsError::StreamShort { stream, wanted, last });
+    }
+    if let Some(Last { sequence, at_ns: then }) = last
+        && let Some(now) = came_ns(&connection, &stream, sequence).await?
+        && now != then
+    {
+        let [then, now] = [then, now].map(instant_of);
+        return Err(NatsError::Refilled { stream, sequence, then, now });
     }
     let first = match order.torn() {
         true => first_from(&connection, &stream, wanted).await?.unwrap_or(state.last_sequence + 1),
@@ -334,6 +369,23 @@ async fn attach(
         .await
         .map_err(|error| connection.request_failed("pull messages", &stream, &error))?;
     Ok(Attached { messages, first, caught_up: consumer.cached_info().num_pending == 0, connects })
+}
+
+/// When the broker got that message, in nanoseconds of Unix time; none if the stream does not have it.
+pub(super) async fn came_ns(
+    connection: &Connection,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<i128>, NatsError> {
+    let failed = |error: &dyn std::error::Error| {
+        connection.request_failed("ask when a message came", stream, error)
+    };
+    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
+    match handle.get_raw_message(sequence).await {
+        Ok(message) => Ok(Some(message.time.unix_timestamp_nanos())),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 /// The first sequence that the stream still has, from `wanted` on; none if there is none.

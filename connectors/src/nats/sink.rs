@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::flight::{Flight, FlightSettings, Outgoing};
 use super::held::Held;
-use super::notes::{Noted, Notes, place_id};
+use super::notes::{Noted, Notes, is_letter, is_receipt, place_id};
 use super::{
     Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
     header_text,
@@ -66,11 +66,11 @@ impl Sink {
         let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
         let made =
             connection.stream_info(&subjects.in_stream()).await?.created.unix_timestamp_nanos();
-        let notes = async |stream: &str, noted: u64| {
-            Notes::open(connection, settings, stream.to_owned(), noted, made).await
+        let notes = async |stream: &str, noted: u64, is_about| {
+            Notes::open(connection, settings, stream.to_owned(), noted, made, is_about).await
         };
-        let receipts = notes(&receipt_stream, noted.receipts).await?;
-        let letters = notes(&dlq_stream, noted.letters).await?;
+        let receipts = notes(&receipt_stream, noted.receipts, is_receipt).await?;
+        let letters = notes(&dlq_stream, noted.letters, is_letter).await?;
         Ok(Sink {
             decisions,
             receipts,

@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::reader::{Reader, Start};
+use super::reader::{Reader, Start, came_ns};
 use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, instant};
 use crate::codec::batch::{COUNT_HEADER, Item, read_body};
 use crate::codec::{Format, MAX_BATCH_BYTES, too_long};
@@ -78,6 +78,18 @@ impl StreamState {
         })
     }
 
+    /// When it got that message, in nanoseconds of Unix time; none if it does not have it.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn came_ns(
+        &self,
+        connection: &Connection,
+        sequence: u64,
+    ) -> Result<Option<i128>, NatsError> {
+        came_ns(connection, &self.stream, sequence).await
+    }
+
     /// Whether it is older than the other stream, and had messages before that was made. One that is
     /// older and has lost what it held counts as such.
     pub fn had_before(&self, other: &StreamState) -> bool {
@@ -117,6 +129,12 @@ impl InputSource {
     /// How many messages had been deleted from the stream before they could be read.
     pub fn holes(&self) -> u64 {
         self.reader.holes()
+    }
+
+    /// When the broker got the last message that was handed on, in nanoseconds of Unix time; none before
+    /// the first.
+    pub fn last_came_ns(&self) -> Option<i128> {
+        self.reader.last_came_ns()
     }
 
     /// Appends records to `out` until there are `limit` (fewer if they are long) or no more are here; waits for the first

@@ -184,6 +184,30 @@ async fn receipts_and_letters_go_behind_a_place_that_is_lost() {
     }
 }
 
+/// A message of somebody else hides none of the engine's by having its id.
+#[tokio::test]
+async fn what_is_no_receipt_is_none_whatever_its_id() {
+    let city = city().await;
+    let mut first = sink(&city, 0).await.unwrap();
+    first.receipt(&receipt(1)).await.unwrap();
+    first.flush().await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Msg-Id", "2");
+    let subject = city.subjects.receipt("late");
+    let jetstream = city.connection.jetstream();
+    let sent = jetstream.publish_with_headers(subject, headers, "{}".into()).await.unwrap();
+    assert_eq!(sent.await.unwrap().sequence, 2);
+    // Its server takes the engine's for the same one.
+    let pushed = first.receipt(&receipt(2)).await;
+    let error = match pushed {
+        Ok(()) => first.flush().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(matches!(error, NatsError::Foreign { sequence: 2, .. }), "{error}");
+    let error = sink(&city, 0).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NatsError::Foreign { sequence: 2, .. }), "{error}");
+}
+
 #[tokio::test]
 async fn dead_letters_keep_every_byte() {
     let city = city().await;

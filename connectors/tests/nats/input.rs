@@ -245,6 +245,33 @@ async fn a_stream_that_is_made_anew_meanwhile_is_a_typed_error() {
     }
 }
 
+/// Its server comes back with what it had a while ago, and others publish before anybody has looked.
+#[tokio::test]
+async fn a_stream_that_has_gone_back_and_was_filled_anew_is_a_typed_error() {
+    let mut city = city().await;
+    publish(&city, &text(9), &PublishSettings::default()).await;
+    city.server.kill();
+    let backup = city.server.backup();
+    city.server.resume();
+    wait_for_server(&city).await;
+    publish(&city, &text(9), &PublishSettings::default()).await;
+    let mut source = open(&city, 1).await;
+    read(&mut source, 30).await;
+    city.server.kill();
+    city.server.bring_back(&backup);
+    city.server.resume();
+    wait_for_server(&city).await;
+    publish(&city, &text(20), &PublishSettings::default()).await;
+    let mut out = Vec::new();
+    let error = loop {
+        match source.next_batch(100, Duration::from_millis(100), &mut out).await {
+            Ok(_) => assert!(out.is_empty(), "what takes the place of others: {out:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, NatsError::Refilled { sequence: 30, .. }), "{error}");
+}
+
 #[tokio::test]
 async fn deleted_messages_are_holes() {
     let city = city().await;

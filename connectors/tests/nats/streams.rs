@@ -177,6 +177,30 @@ async fn tls_asks_for_both_certificates() {
     assert!(connect(&without_ca).await.is_err());
 }
 
+/// What may not be asked for does not come: that is no end of the stream.
+#[tokio::test]
+async fn a_denied_pull_ends_the_reader() {
+    let server = NatsServer::start_with(
+        "authorization { users: [
+            { user: admin, password: x }
+            { user: reader, password: x, permissions: {
+                publish: { deny: [\"$JS.API.CONSUMER.MSG.NEXT.>\"] } } }
+        ] }",
+    );
+    let login = |name: &str| ConnectSettings {
+        login: Login::User(name.into(), "x".into()),
+        ..ConnectSettings::new(server.url())
+    };
+    let admin = connect(&login("admin")).await.unwrap();
+    init(&admin, &subjects(), &StreamSettings::default()).await.unwrap();
+    let raw = subjects().raw();
+    admin.jetstream().publish(raw, "junk".into()).await.unwrap().await.unwrap();
+    let reader = connect(&login("reader")).await.unwrap();
+    let mut source = InputSource::open(&reader, &subjects(), 1, None).await.unwrap();
+    let read = source.next_batch(10, PATIENCE, &mut Vec::new()).await;
+    assert!(matches!(read, Err(NatsError::Denied { .. })), "{read:?}");
+}
+
 #[tokio::test]
 async fn a_denied_publish_ends_the_sink_and_readiness() {
     let server = NatsServer::start_with(

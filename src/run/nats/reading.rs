@@ -1,9 +1,8 @@
 //! The way in: batches from the input stream to the engine, and time where nothing comes.
 
-use super::{Settings, Shared, ends_with_clock};
+use super::{Batch, Settings, Shared, ends_with_clock};
 use crate::run::live::Live;
 use crate::translate::outbound;
-use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, InputSource, NatsError, Quiet};
 use connectors::subject::Subjects;
 use dataflows::market::Time;
@@ -62,7 +61,7 @@ impl Reader<'_> {
         connection: &Connection,
         subjects: &Subjects,
         source: &mut InputSource,
-        engine: Sender<Vec<Inbound>>,
+        engine: Sender<Batch>,
     ) -> Result<(), NatsError> {
         let clock = Clock::new(connection, subjects);
         let mut live = Live::on_stderr();
@@ -72,6 +71,7 @@ impl Reader<'_> {
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
+            let came_ns = source.last_came_ns();
             let now = Instant::now();
             if let Some(recorded) = source.recorded() {
                 let _ = self.shared.recorded.set(recorded);
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 } else {
                     silence.heard = now;
                 }
-                if engine.send(batch).await.is_err() {
+                if engine.send(Batch { records: batch, came_ns }).await.is_err() {
                     return Ok(());
                 }
             }

@@ -1,7 +1,7 @@
 //! The engine's thread: batches in, what they bring forth and snapshots out.
 
 use super::writer::{Outgoing, not_kept};
-use super::{Settings, Shared, ends_with_clock};
+use super::{Batch, Settings, Shared, ends_with_clock};
 use crate::failure::{Failure, Kind};
 use crate::run::forked::Forked;
 use crate::run::live::live_line;
@@ -66,7 +66,7 @@ impl<'a> Work<'a> {
     /// and not brought about is left to the next one.
     pub(super) fn run(
         mut self,
-        mut batches: Receiver<Vec<Inbound>>,
+        mut batches: Receiver<Batch>,
         writer: &Sender<Outgoing>,
     ) -> Summary {
         let mut shown = Instant::now();
@@ -74,10 +74,10 @@ impl<'a> Work<'a> {
         let mut heard = self.take(Vec::new(), writer);
         self.shared.sequence.store(self.position.sequence, Ordering::Release);
         while heard && let Some(batch) = self.next(&mut batches, writer) {
-            let last = batch.last().map_or(0, |inbound| inbound.sequence);
-            self.position.clocked = ends_with_clock(&batch);
-            self.position.sequence = last;
-            heard = self.take(batch, writer);
+            let last = batch.records.last().map_or(0, |inbound| inbound.sequence);
+            self.position.clocked = ends_with_clock(&batch.records);
+            (self.position.sequence, self.position.came_ns) = (last, batch.came_ns);
+            heard = self.take(batch.records, writer);
             if !heard {
                 break;
             }
@@ -108,11 +108,7 @@ impl<'a> Work<'a> {
 
     /// The next batch; while none comes, what came last gets its snapshot when that is due. None once
     /// the run is to stop.
-    fn next(
-        &mut self,
-        batches: &mut Receiver<Vec<Inbound>>,
-        writer: &Sender<Outgoing>,
-    ) -> Option<Vec<Inbound>> {
+    fn next(&mut self, batches: &mut Receiver<Batch>, writer: &Sender<Outgoing>) -> Option<Batch> {
         let stopping = &self.shared.stopping;
         while self.pace.is_some() && !self.is_kept() && !stopping.load(Ordering::Acquire) {
             let next = async { tokio::time::timeout(QUIET_WAIT, batches.recv()).await };

@@ -4,6 +4,7 @@ use super::town::{CITY, Town, kept, published, signal};
 use crate::support::iceshop;
 use connectors::subject::Subjects;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Receipts are not less than decisions: what was published and is gone is said, and comes back.
 #[test]
@@ -170,6 +171,46 @@ fn an_input_stream_that_is_deleted_ends_the_run_aloud() {
     assert!(town.said().contains("ICESHOP_TEST_TOWN_IN does not exist"), "{}", town.said());
     let (code, said) = town.fail(&[]);
     assert!(code == Some(3) && said.contains("stream is absent"), "{said}");
+}
+
+/// The server is back with what it had a while ago, and the records came again before the engine did.
+#[test]
+fn an_input_stream_that_has_gone_back_and_was_filled_anew_is_told() {
+    let mut town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let text = std::fs::read_to_string(town.events()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let (before, after) = lines.split_at(lines.len() / 2);
+    let last = &lines[lines.len() - 1..];
+    let publish = |town: &Town, lines: &[&str]| {
+        let part = town.folder.path().join("part.jsonl");
+        std::fs::write(&part, lines.join("\n")).unwrap();
+        town.succeed(&["publish", part.to_str().unwrap()]);
+    };
+    publish(&town, before);
+    // A server that is killed may lose what it has only just acknowledged.
+    std::thread::sleep(Duration::from_secs(1));
+    town.server.kill();
+    let backup = town.server.backup();
+    town.server.resume();
+    publish(&town, after);
+    town.finish();
+    town.server.kill();
+    town.server.bring_back(&backup);
+    town.server.resume();
+    // As long as it was, the engine's clock record included.
+    publish(&town, &[after, last].concat());
+    let (code, said) = town.fail(&[]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("ICESHOP_TEST_TOWN_IN has gone back and was filled anew"), "{said}");
+    assert!(said.contains("--on-stream-regress rebuild"), "{said}");
+    let (code, said) = town.fail(&["--on-stream-regress", "rebuild"]);
+    assert!(code == Some(0) && said.contains("are forgotten"), "{said}");
+    // It has a record more, which decides nothing.
+    assert_eq!(town.messages(Subjects::out_stream), town.expected.lines().count() as u64);
+    let mut receipts = town.receipts();
+    receipts.sort_unstable();
+    assert_eq!(receipts, (1..=town.messages(Subjects::in_stream)).collect::<Vec<_>>());
 }
 
 /// A log that is closed for ever takes no clock record: its last tick stays open, and a run that is to

@@ -73,10 +73,13 @@ impl Flight {
         while let Some((sequence, message)) = reader.next_until(last).await? {
             let found = message.headers.as_ref().map_or("", id_of_headers);
             let index = usize::try_from(sequence - self.first).unwrap_or(usize::MAX);
-            let expected = self.pending.get(index).map_or("nothing", |it| id_of(&it.message));
-            if found != expected {
+            let own = self.pending.get(index).map(|it| &it.message);
+            let expected = own.map_or("nothing", id_of);
+            let same = own.is_some_and(|own| own.payload == message.payload);
+            if found != expected || !same {
+                let found =
+                    if found == expected { format!("another {found}") } else { named(found) };
                 let (stream, expected) = (stream.to_owned(), expected.to_owned());
-                let found = named(found);
                 return Err(NatsError::Foreign { stream, sequence, expected, found });
             }
             held = index + 1;
@@ -98,6 +101,9 @@ impl Flight {
             return Err(NatsError::Replaced { stream, made: instant(created), wanted });
         }
         let (from, last) = (state.first_sequence.max(behind + 1), state.last_sequence);
+        if last < behind {
+            return Err(NatsError::StreamShort { stream, wanted: behind, last });
+        }
         if from <= last && state.messages > 0 {
             let start = Start::Sequence(from);
             let mut reader = Reader::open(self.connection.clone(), stream, start).await?;
