@@ -3,7 +3,8 @@
 //! Nothing here is checked beyond its syntax; each command says what its flags mean.
 
 use crate::commands::Command;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,10 +39,25 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads the command line; ends the process if that cannot be. Flags that go without NATS count for
+    /// more than an environment that names its server.
+    pub fn read() -> Self {
+        match Self::try_parse() {
+            Err(error) if error.kind() == ErrorKind::ArgumentConflict => {
+                let unasked = |nats: Arg| nats.env(None::<&str>);
+                let command =
+                    Self::command().mut_subcommand("run", |run| run.mut_arg("nats", unasked));
+                Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+            }
+            read => read.unwrap_or_else(|error| error.exit()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     /// The example lines of a command's help, and of those below it; every command has some.
     fn examples(command: &clap::Command, found: &mut Vec<String>) {

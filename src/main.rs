@@ -1,6 +1,5 @@
 //! The process: parse, tracing, dispatch, exit code; everything else is in the library.
 
-use clap::Parser;
 use iceshop::cli::Cli;
 use iceshop::failure::{Failure, Kind, OrFail};
 use std::io::IsTerminal;
@@ -10,7 +9,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match trace(&cli.log).and_then(|()| cli.command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

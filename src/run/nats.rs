@@ -51,6 +51,8 @@ const BATCHES_AHEAD: usize = 8;
 
 /// How long a run may take to end when it is told to.
 const LAST_WAIT: Duration = Duration::from_secs(20);
+/// How long a start may take to show what is kept already.
+const SHOWN_WAIT: Duration = Duration::from_secs(2);
 /// The exit code of a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
@@ -181,7 +183,15 @@ async fn begin(
     };
     begun.await.expect("a panic has ended the process")?;
     let durable = match snapshots.as_ref().and_then(|snapshots| snapshots.durable.as_deref()) {
-        Some(name) => Some(Durable::open(&connection, &subjects, name).await?),
+        Some(name) => {
+            let durable = Durable::open(&connection, &subjects, name).await.map_err(advised)?;
+            // One that is new shows what is kept already; with much of that, by and by.
+            if sequence > 0 {
+                let shown = tokio::time::timeout(SHOWN_WAIT, durable.acknowledge(sequence)).await;
+                shown.unwrap_or(Ok(())).map_err(advised)?;
+            }
+            Some(durable)
+        }
         None => None,
     };
     let kept = Kept::at(snapshots.map(|snapshots| snapshots.folder), durable, shared.clone());

@@ -237,6 +237,10 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
              again then, or delete that stream and make it anew with iceshop nats init; if somebody else \
              wrote one of that id, end the other writer and delete it first"
         }
+        NatsError::Request { reason, .. } if reason.contains("can not be updated") => {
+            "a consumer of that name is another one: give --durable another name, or delete it (nats \
+             consumer rm)"
+        }
         NatsError::Foreign { .. } => {
             "only the city's one engine may write there: delete that message"
         }

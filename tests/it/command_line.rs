@@ -417,3 +417,17 @@ fn a_bench_measures_every_record_and_decides_the_same() {
     let page = succeed(&["bench", "--intents", "50", "--stores", "9", "--seconds", "0.2"]);
     assert!(page.contains("| offered/s | decided/s | p50 ms |"), "{page}");
 }
+
+/// Where NATS is may stand in the environment; a run on files asks for none.
+#[test]
+fn files_count_for_more_than_an_environment_with_nats() {
+    let nats = "nats://127.0.0.1:1";
+    let run = |args: &[&str]| iceshop(args).env("ICESHOP_NATS", nats).output().unwrap();
+    let from_file = run(&["run", "--input", "/nowhere"]);
+    let said = String::from_utf8_lossy(&from_file.stderr).into_owned();
+    assert!(from_file.status.code() == Some(5) && said.contains("/nowhere"), "{said}");
+    let both = run(&["run", "--input", "/nowhere", "--nats", nats]);
+    assert_eq!(both.status.code(), Some(2));
+    let alone = run(&["run", "--city", "demo"]);
+    assert_eq!(alone.status.code(), Some(4), "{}", String::from_utf8_lossy(&alone.stderr));
+}
