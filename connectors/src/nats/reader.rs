@@ -9,26 +9,21 @@
 //! stream that was there at first: another one of the same name is an error, and so is the same one that
 //! has lost its end (its server is back with an older disk) and was filled anew.
 
+mod attach;
+
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::stream::Info;
 use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::order::{Came, Order};
-use super::{Connection, NatsError, instant, instant_of};
-
-/// How often the broker says that an idle consumer still lives.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// How long one pull request may stay open.
-const PULL_EXPIRES: Duration = Duration::from_secs(30);
-
-/// The most messages that the broker sends without being asked again.
-const PULL_MESSAGES: usize = 4_096;
+use super::{Connection, NatsError};
+use attach::{Attached, attach};
+pub(super) use attach::{came_ns, first_from};
 
 /// How often an idle reader looks whether the connection was made anew.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -41,9 +36,6 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// After how many failed attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
-
-/// When the broker may forget a consumer that nobody pulls from.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// A message that was handed on.
 #[derive(Debug, Clone, Copy)]
@@ -62,17 +54,6 @@ pub enum Start {
     First,
     /// Behind the last one.
     New,
-}
-
-/// A consumer that was just made.
-struct Attached {
-    messages: pull::Stream,
-    /// The sequence that it begins at.
-    first: u64,
-    /// Whether it has nothing to hand out.
-    caught_up: bool,
-    /// The connection's count of connects before it was made.
-    connects: u64,
 }
 
 /// Reads one stream.
@@ -314,93 +295,5 @@ impl Drop for Reader {
         if let Some(task) = &self.attaching {
             task.abort();
         }
-    }
-}
-
-/// Makes a consumer that begins where the order goes on, of the stream that was made then and still has
-/// its last message, if it has one in that place.
-async fn attach(
-    connection: Connection,
-    stream: String,
-    made: i128,
-    order: Order,
-    last: Option<Last>,
-) -> Result<Attached, NatsError> {
-    let (connects, wanted) = (connection.connects(), order.next());
-    let Info { state, created, .. } = connection.stream_info(&stream).await?;
-    if created.unix_timestamp_nanos() != made {
-        return Err(NatsError::Replaced { stream, made: instant(created), wanted });
-    }
-    if state.first_sequence > wanted {
-        return Err(NatsError::StreamCut { stream, wanted, first: state.first_sequence });
-    }
-    if state.last_sequence + 1 < wanted {
-        let (wanted, last) = (wanted - 1, state.last_sequence);
-        return Err(NatsError::StreamShort { stream, wanted, last });
-    }
-    if let Some(Last { sequence, at_ns: then }) = last
-        && let Some(now) = came_ns(&connection, &stream, sequence).await?
-        && now != then
-    {
-        let [then, now] = [then, now].map(instant_of);
-        return Err(NatsError::Refilled { stream, sequence, then, now });
-    }
-    let first = match order.torn() {
-        true => first_from(&connection, &stream, wanted).await?.unwrap_or(state.last_sequence + 1),
-        false => wanted,
-    };
-    let config = pull::Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: first },
-        ack_policy: AckPolicy::None,
-        inactive_threshold: INACTIVE_THRESHOLD,
-        memory_storage: true,
-        num_replicas: 1,
-        ..pull::Config::default()
-    };
-    let made = connection.jetstream().create_consumer_on_stream(config, stream.as_str()).await;
-    let consumer =
-        made.map_err(|error| connection.request_failed("make a consumer", &stream, &error))?;
-    let messages = consumer
-        .stream()
-        .max_messages_per_batch(PULL_MESSAGES)
-        .heartbeat(HEARTBEAT)
-        .expires(PULL_EXPIRES)
-        .messages()
-        .await
-        .map_err(|error| connection.request_failed("pull messages", &stream, &error))?;
-    Ok(Attached { messages, first, caught_up: consumer.cached_info().num_pending == 0, connects })
-}
-
-/// When the broker got that message, in nanoseconds of Unix time; none if the stream does not have it.
-pub(super) async fn came_ns(
-    connection: &Connection,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<i128>, NatsError> {
-    let failed = |error: &dyn std::error::Error| {
-        connection.request_failed("ask when a message came", stream, error)
-    };
-    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
-    match handle.get_raw_message(sequence).await {
-        Ok(message) => Ok(Some(message.time.unix_timestamp_nanos())),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
-}
-
-/// The first sequence that the stream still has, from `wanted` on; none if there is none.
-pub(super) async fn first_from(
-    connection: &Connection,
-    stream: &str,
-    wanted: u64,
-) -> Result<Option<u64>, NatsError> {
-    let failed = |error: &dyn std::error::Error| {
-        connection.request_failed("ask what it still has", stream, error)
-    };
-    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
-    match handle.get_first_raw_message_by_subject(">", wanted).await {
-        Ok(message) => Ok(Some(message.sequence)),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(failed(&error)),
     }
 }
