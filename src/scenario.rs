@@ -9,6 +9,7 @@
 
 mod crowd;
 mod dice;
+mod opening;
 mod records;
 mod supply;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! What only the state can tell (an unknown store, an old version) is judged in `state.rs`.
 
 use super::instant::Instant;
+use super::receipts::Subject;
 use connectors::wire;
 use dataflows::market::hours::Hours;
 use dataflows::market::{
@@ -14,6 +15,17 @@ use dataflows::market::{
 
 /// Milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
+
+/// One record that the protocol allows.
+#[derive(Debug)]
+pub(super) struct Fact {
+    /// Its line.
+    pub(super) sequence: u64,
+    /// What its receipt says of it, if there are receipts.
+    pub(super) subject: Option<Box<Subject>>,
+    /// What it says.
+    pub(super) event: Event,
+}
 
 /// The fact that a record of that time states.
 ///

@@ -5,7 +5,7 @@
 //!
 //! Invariant: ticks only rise; records that are refused belong to no tick.
 
-use super::facts;
+use super::facts::{self, Fact};
 use super::outcome::Outcomes;
 use super::receipts::{Receipts, Subject};
 use super::waiting::{Known, Waiting};
@@ -20,17 +20,6 @@ use std::collections::VecDeque;
 
 /// How many records are read at once.
 const BATCH: usize = 4096;
-
-/// One record that the protocol allows.
-#[derive(Debug)]
-pub(super) struct Fact {
-    /// Its line.
-    pub(super) sequence: u64,
-    /// What its receipt says of it, if there are receipts.
-    pub(super) subject: Option<Box<Subject>>,
-    /// What it says.
-    pub(super) event: Event,
-}
 
 /// A reader of the log.
 pub(super) struct Log<'a> {

@@ -5,7 +5,7 @@
 //! What is known follows from the log alone, tick by tick: so whoever reads the same log sees the
 //! same records wait, whatever was decided.
 
-use super::log::Fact;
+use super::facts::Fact;
 use dataflows::market::limits::MAX_WAITING;
 use dataflows::market::{Event, OfferKey, StoreId, Tick};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -3,8 +3,8 @@
 //! Invariant: what is given out is ordered by time, and within one instant by its making; a
 //! change comes after what it changes.
 
-use super::crowd::Opening;
 use super::dice::{Dice, Weights, zipf};
+use super::opening::{MINUTE_MS, Opening};
 use super::supply::{self, Supply};
 use super::town::{Spot, Town};
 use super::wish::{Want, Wish};
@@ -12,9 +12,6 @@ use super::{City, Dated, Stay};
 use connectors::wire::{self, Record};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Milliseconds in a minute.
-pub(super) const MINUTE_MS: i64 = 60_000;
 /// How much is wanted in each hour of the day: a little breakfast, lunch, and evening.
 const DEMAND: [u64; 24] =
     [5, 3, 2, 1, 1, 2, 4, 9, 14, 12, 12, 19, 28, 24, 14, 12, 14, 21, 30, 32, 25, 16, 10, 7];
