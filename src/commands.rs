@@ -87,7 +87,7 @@ impl Command {
                 false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("the logs differ"))),
             },
             Command::Nats(args) => nats::run(args),
-            Command::Check(args) => match check::run(args).map_err(failed)? {
+            Command::Check(args) => match check::run(args)? {
                 true => Ok(()),
                 false => Err(Failure::new(Kind::Violation, anyhow::anyhow!("a rule is violated"))),
             },
@@ -114,8 +114,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// [`Kind::ReaderGone`] when nobody reads it any more, [`Kind::Data`] when it cannot be written.
 pub fn say(line: &str) -> Result<(), Failure> {
+    put(&[line.as_bytes(), b"\n"].concat())
+}
+
+/// Writes bytes to stdout.
+///
+/// # Errors
+/// Those of [`say`].
+fn put(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    let written = stdout.write_all(bytes);
     match written.and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Kind::ReaderGone, error))

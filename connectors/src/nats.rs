@@ -11,6 +11,7 @@
 //!
 //! What nats-server 2.9.10 offers suffices.
 
+mod ahead;
 mod clock;
 mod connect;
 mod durable;
@@ -178,14 +179,29 @@ pub enum NatsError {
         /// Where it belongs now.
         number: u64,
     },
-    /// A decision that was made once more is not what it was.
-    #[error("stream {stream} holds {id} at {sequence} with other content than is decided now")]
+    /// Something came of a message that the input stream does not have.
+    #[error(
+        "stream {stream} tells of message {sequence} of {input}, which does not have it or got it later: it \
+         has gone back"
+    )]
+    Ahead {
+        /// Its name.
+        stream: String,
+        /// The message.
+        sequence: u64,
+        /// The input stream.
+        input: String,
+    },
+    /// What was made once more is not what it was.
+    #[error(
+        "stream {stream} holds {id} at {sequence} with other content than is made of the log now"
+    )]
     Differs {
         /// Its name.
         stream: String,
         /// Where.
         sequence: u64,
-        /// The decision.
+        /// The message.
         id: String,
     },
     /// A message was refused, and would be again.

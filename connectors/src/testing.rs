@@ -94,6 +94,16 @@ impl NatsServer {
         replace(backup.path(), self.store());
     }
 
+    /// Brings one stream of a killed server back to what it was then, and leaves the others as they are.
+    ///
+    /// # Panics
+    /// If it runs, or cannot be copied.
+    pub fn bring_back_one(&self, backup: &TempDir, stream: &str) {
+        assert!(self.process.is_none(), "a store at rest");
+        let of = |folder: &Path| folder.join("jetstream/$G/streams").join(stream);
+        copy(&of(backup.path()), &of(self.store()));
+    }
+
     /// Gives a running server other lines in its configuration, which it takes in without a restart.
     ///
     /// # Panics
@@ -163,11 +173,15 @@ impl Drop for NatsServer {
 
 /// Makes the streams of one folder those of another.
 fn replace(from: &Path, to: &Path) {
-    let streams = "jetstream";
-    if to.join(streams).exists() {
-        std::fs::remove_dir_all(to.join(streams)).expect("a folder can be removed");
+    copy(&from.join("jetstream"), &to.join("jetstream"));
+}
+
+/// Makes one folder a copy of another.
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        std::fs::remove_dir_all(to).expect("a folder can be removed");
     }
-    let copied = Command::new("cp").arg("-a").args([from.join(streams), to.join(streams)]).status();
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(copied.expect("cp can be run").success(), "streams can be copied");
 }
 

@@ -2,7 +2,9 @@
 //! the engine.
 
 use super::progress::reading;
-use crate::check::check;
+use super::{failed, say};
+use crate::check::{Report, check};
+use crate::failure::Failure;
 use crate::params_args::ParamArgs;
 use anyhow::Context;
 use connectors::file::{FileSource, Lines};
@@ -44,7 +46,13 @@ pub struct Args {
 ///
 /// # Errors
 /// A parameter is out of range, or a file cannot be read.
-pub fn run(args: &Args) -> anyhow::Result<bool> {
+pub fn run(args: &Args) -> Result<bool, Failure> {
+    let report = report(args).map_err(failed)?;
+    say(&report.to_string())?;
+    Ok(report.violation.is_none())
+}
+
+fn report(args: &Args) -> anyhow::Result<Report> {
     let params = args.params.params().context("cannot use the engine parameters")?;
     let events = FileSource::open(&args.events)?;
     let decisions = Lines::open(&args.decisions)?;
@@ -52,7 +60,5 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     let bar = reading(events.progress());
     let report = check(&params, events, decisions, receipts);
     bar.finish_and_clear();
-    let report = report?;
-    println!("{report}");
-    Ok(report.violation.is_none())
+    report
 }

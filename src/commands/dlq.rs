@@ -1,13 +1,12 @@
 //! `iceshop dlq`: a city's dead letters, listed, shown, and sent again.
 
 use super::nats::{NatsArgs, block_on};
-use super::say;
+use super::{put, say};
 use crate::failure::{Failure, Kind, OrFail};
 use bytes::Bytes;
 use connectors::codec::json;
 use connectors::nats::{Connection, Letter, Letters, NatsError, send_again};
 use connectors::subject::Subjects;
-use std::io::Write;
 use std::time::Duration;
 
 /// How long a quiet means that there are no more letters.
@@ -102,8 +101,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Action::Ls { from, .. } => list(&connection, &subjects, *from).await,
             Action::Show { number, .. } => {
                 let letter = letter(&connection, &subjects, *number).await?;
-                let written = std::io::stdout().lock().write_all(&letter.bytes);
-                written.or_fail(Kind::Data, || "cannot write the letter".into())
+                put(&letter.bytes)
             }
             Action::Replay { number, with, .. } => {
                 let letter = letter(&connection, &subjects, *number).await?;

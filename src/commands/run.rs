@@ -121,7 +121,7 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub in_flight: u32,
     /// Keep snapshots in this folder, and go on after the newest one that is there
-    #[arg(long, value_name = "FOLDER", requires = "nats")]
+    #[arg(long, value_name = "FOLDER", requires = "nats", conflicts_with = "input")]
     pub snapshots: Option<PathBuf>,
     /// How often a snapshot is made.
     #[command(flatten)]

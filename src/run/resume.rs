@@ -179,8 +179,14 @@ pub(super) async fn begin(
                 Err(Failure::new(Kind::Data, error))
             }
             OnRegress::Fail => {
-                let advice = "if that is meant to be, start with --on-stream-regress rebuild, \
-                              which forgets the snapshots and begins at the stream's first record";
+                // Outputs that are older than a stream made anew are refused before.
+                let anew = snapshot.position.stream_made != stream.made;
+                let advice = if anew {
+                    "if that is meant to be, start with --on-stream-regress rebuild, which forgets the \
+                     snapshots and begins at the stream's first record"
+                } else {
+                    &another_log(subjects)
+                };
                 let error = anyhow::anyhow!("{regress}; {advice}");
                 Err(Failure::new(Kind::Data, error))
             }
@@ -211,6 +217,7 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         {
             &another_log(subjects)
         }
+        NatsError::Ahead { .. } => &another_log(subjects),
         NatsError::NoStream { stream } if *stream == out => {
             "then start with an empty folder of snapshots: all decisions \
              are made and published again"
@@ -231,6 +238,10 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
              before. If somebody else wrote there, the place is lost: end the other writer, delete the \
              stream (to delete the message leaves a decision out), make it anew with iceshop nats init, \
              and start with an empty folder of snapshots"
+        }
+        NatsError::Differs { .. } => {
+            "it was told by another version, or by somebody else: delete that stream, make it anew with \
+             iceshop nats init, and start with an empty folder of snapshots, which tells all of it again"
         }
         NatsError::Remembered { .. } => {
             "what comes again is taken once its duplicate window is over (iceshop nats check shows it): start \

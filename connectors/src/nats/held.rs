@@ -6,9 +6,10 @@
 
 use async_nats::jetstream::Message;
 
+use super::ahead::Input;
 use super::flight::{id_of_headers, named};
 use super::reader::{Reader, Start};
-use super::{Connection, NatsError};
+use super::{Connection, IN_SEQUENCE_HEADER, NatsError};
 
 /// What is held, from the first decision that is made again on.
 pub(super) struct Held {
@@ -26,11 +27,13 @@ impl Held {
     ///
     /// # Errors
     /// The stream is missing, or OUT holds fewer: [`NatsError::StreamShort`]; its last message is no
-    /// decision ([`NatsError::Foreign`]), or was deleted while others are there ([`NatsError::Emptied`]).
+    /// decision ([`NatsError::Foreign`]), or was deleted while others are there ([`NatsError::Emptied`]), or
+    /// comes of what the input stream does not have ([`NatsError::Ahead`]).
     pub(super) async fn open(
         connection: &Connection,
         stream: &str,
         decided: u64,
+        input: &Input,
     ) -> Result<Held, NatsError> {
         let state = connection.stream_info(stream).await?.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
@@ -41,7 +44,7 @@ impl Held {
         let reader = if from > last || state.messages == 0 {
             None
         } else {
-            no_stranger(connection, stream, last).await?;
+            no_stranger(connection, stream, last, input).await?;
             let start = Start::Sequence(from);
             Some(Reader::open(connection.clone(), stream.into(), start).await?)
         };
@@ -98,8 +101,14 @@ impl Held {
     }
 }
 
-/// Whether the last message is an engine's: with nothing to decide nobody would compare it.
-async fn no_stranger(connection: &Connection, stream: &str, last: u64) -> Result<(), NatsError> {
+/// Whether the last message is an engine's, and comes of what the input stream has: with nothing to decide
+/// nobody would compare it.
+async fn no_stranger(
+    connection: &Connection,
+    stream: &str,
+    last: u64,
+    input: &Input,
+) -> Result<(), NatsError> {
     let start = Start::Sequence(last);
     let mut reader = Reader::open(connection.clone(), stream.into(), start).await?;
     let (stream, sequence, expected) = (stream.to_owned(), last, "a decision".to_owned());
@@ -110,5 +119,13 @@ async fn no_stranger(connection: &Connection, stream: &str, last: u64) -> Result
     if found.is_empty() {
         return Err(NatsError::Foreign { stream, sequence, expected, found: named(found) });
     }
-    Ok(())
+    let of = message.headers.as_ref().and_then(|headers| headers.get(IN_SEQUENCE_HEADER));
+    let of = of.and_then(|text| text.as_str().parse().ok());
+    match (of, message.info()) {
+        (Some(of), Ok(info)) => {
+            let said = (of, info.published.unix_timestamp_nanos());
+            input.has_had(connection, &stream, said).await
+        }
+        _ => Ok(()),
+    }
 }

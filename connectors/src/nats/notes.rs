@@ -4,11 +4,13 @@
 //! the broker was away. What a stream has got since it was looked at last is read when it is opened:
 //! an engine that decides that part of the log again does not repeat it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use async_nats::jetstream::Message;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::ahead::Input;
 use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers, named};
 use super::reader::{Reader, Start};
 use super::{Connection, NatsError};
@@ -28,26 +30,27 @@ pub struct Noted {
 /// The notes of one stream.
 pub(super) struct Notes {
     flight: Flight,
-    /// What the stream holds already and has not been pushed yet.
-    told: BTreeSet<Place>,
+    stream: String,
+    /// What the stream holds already and has not been pushed yet: where, and a digest of it.
+    told: BTreeMap<Place, (u64, u64)>,
     /// The last sequence in front of all of that.
     before: u64,
 }
 
 impl Notes {
     /// Notes behind all that the stream holds; whatever came up to sequence `noted` is not pushed
-    /// again. What is older than the input stream, made at `made` (nanoseconds of Unix time), is
-    /// about another one; `is_about` tells whether a message is a note about that place.
+    /// again. What is older than the input stream is about another one; `is_about` tells whether a message is a note about that place.
     ///
     /// # Errors
-    /// The stream is missing, cannot be read, holds less than was noted ([`NatsError::StreamShort`]), or
-    /// something that no engine wrote ([`NatsError::Foreign`]).
+    /// The stream is missing, cannot be read, holds less than was noted ([`NatsError::StreamShort`]),
+    /// something that no engine wrote ([`NatsError::Foreign`]), or something about what the input stream does
+    /// not have ([`NatsError::Ahead`]).
     pub(super) async fn open(
         connection: &Connection,
         settings: FlightSettings,
         stream: String,
         noted: u64,
-        made: i128,
+        input: &Input,
         is_about: fn(&Message, Place) -> bool,
     ) -> Result<Notes, NatsError> {
         let state = connection.stream_info(&stream).await?.state;
@@ -57,23 +60,29 @@ impl Notes {
         }
         let from = (noted + 1).max(first);
         let told = if from > last || state.messages == 0 {
-            BTreeSet::new()
+            BTreeMap::new()
         } else {
-            places(connection, &stream, (from, last), made, is_about).await?
+            places(connection, &stream, (from, last), input, is_about).await?
         };
-        let flight = Flight::fixed(connection, settings, (stream, false), last + 1).await?;
-        Ok(Notes { flight, told, before: from - 1 })
+        let fixed = (stream.clone(), false);
+        let flight = Flight::fixed(connection, settings, fixed, last + 1).await?;
+        Ok(Notes { flight, stream, told, before: from - 1 })
     }
 
     /// Publishes what is about that place, unless the stream holds it.
     ///
     /// # Errors
-    /// An earlier message was refused for good.
+    /// The stream holds something else about it ([`NatsError::Differs`]); an earlier message was refused for
+    /// good.
     pub(super) async fn push(&mut self, place: Place, note: Outgoing) -> Result<(), NatsError> {
-        if self.told.remove(&place) {
-            return Ok(());
+        match self.told.remove(&place) {
+            None => self.flight.push(note).await,
+            Some((_, told)) if told == digest(&note.payload) => Ok(()),
+            Some((sequence, _)) => {
+                let (stream, id) = (self.stream.clone(), place_id(place));
+                Err(NatsError::Differs { stream, sequence, id })
+            }
         }
-        self.flight.push(note).await
     }
 
     /// Returns when all of them are acknowledged.
@@ -96,26 +105,36 @@ async fn places(
     connection: &Connection,
     stream: &str,
     (from, last): (u64, u64),
-    made: i128,
+    input: &Input,
     is_about: fn(&Message, Place) -> bool,
-) -> Result<BTreeSet<Place>, NatsError> {
+) -> Result<BTreeMap<Place, (u64, u64)>, NatsError> {
     let start = Start::Sequence(from);
     let mut reader = Reader::open(connection.clone(), stream.to_owned(), start).await?;
-    let mut told = BTreeSet::new();
+    let (mut told, mut newest) = (BTreeMap::new(), (0, 0));
     while let Some((sequence, message)) = reader.next_until(last).await? {
         let id = message.headers.as_ref().map_or("", id_of_headers);
-        let of_this =
-            message.info().is_ok_and(|info| info.published.unix_timestamp_nanos() >= made);
-        if of_this {
+        let said_ns = message.info().map_or(0, |info| info.published.unix_timestamp_nanos());
+        if said_ns >= input.made_ns {
             let foreign = || {
                 let (stream, expected) = (stream.to_owned(), "what is about a record".into());
                 NatsError::Foreign { stream, sequence, expected, found: named(id) }
             };
             let place = place(id).filter(|place| is_about(&message, *place));
-            told.insert(place.ok_or_else(foreign)?);
+            let place = place.ok_or_else(foreign)?;
+            newest = newest.max((place.0, said_ns));
+            told.insert(place, (sequence, digest(&message.payload)));
         }
     }
+    if newest.0 > 0 {
+        input.has_had(connection, stream, newest).await?;
+    }
     Ok(told)
+}
+
+/// What tells a note from another one about the same place.
+fn digest(payload: &[u8]) -> u64 {
+    let digest = Sha256::digest(payload);
+    digest[..8].iter().fold(0, |sum, byte| sum << 8 | *byte as u64)
 }
 
 /// Whether a message is a receipt of the record in that place.

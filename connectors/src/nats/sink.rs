@@ -12,6 +12,7 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
+use super::ahead::Input;
 use super::flight::{Flight, FlightSettings, Outgoing};
 use super::held::Held;
 use super::notes::{Noted, Notes, is_letter, is_receipt, place_id};
@@ -59,15 +60,14 @@ impl Sink {
         settings: FlightSettings,
     ) -> Result<Sink, NatsError> {
         let out_stream = subjects.out_stream();
-        let held = Held::open(connection, &out_stream, decided).await?;
+        let input = Input::of(connection, subjects.in_stream()).await?;
+        let held = Held::open(connection, &out_stream, decided, &input).await?;
         let first = held.last() + 1;
         let out = (out_stream.clone(), true);
         let decisions = Flight::fixed(connection, settings, out, first).await?;
         let (receipt_stream, dlq_stream) = (subjects.receipt_stream(), subjects.dlq_stream());
-        let made =
-            connection.stream_info(&subjects.in_stream()).await?.created.unix_timestamp_nanos();
         let notes = async |stream: &str, noted: u64, is_about| {
-            Notes::open(connection, settings, stream.to_owned(), noted, made, is_about).await
+            Notes::open(connection, settings, stream.to_owned(), noted, &input, is_about).await
         };
         let receipts = notes(&receipt_stream, noted.receipts, is_receipt).await?;
         let letters = notes(&dlq_stream, noted.letters, is_letter).await?;

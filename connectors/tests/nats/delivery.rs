@@ -7,13 +7,23 @@ use connectors::inbound::DeadLetter;
 use connectors::nats::*;
 use connectors::wire::Receipt;
 
-use crate::support::{City, PATIENCE, assert_out, city, city_with, decision};
+use crate::support::{
+    City, PATIENCE, assert_out, city, city_with, decision, publish, wait_for_server,
+};
+
+/// How many records a city has of which something is said.
+const RECORDS: usize = 1_000;
 
 async fn sink(city: &City, decided: u64) -> Result<Sink, NatsError> {
     sink_after(city, decided, Noted::default()).await
 }
 
+/// An engine has said what it said of records: they are there before the first one begins.
 async fn sink_after(city: &City, decided: u64, noted: Noted) -> Result<Sink, NatsError> {
+    let input = StreamState::of(&city.connection, &city.subjects.in_stream()).await.unwrap();
+    if input.last == 0 {
+        publish(city, &"junk\n".repeat(RECORDS), &PublishSettings::default()).await;
+    }
     let settings = FlightSettings::default();
     Sink::open(&city.connection, &city.subjects, decided, noted, settings).await
 }
@@ -184,6 +194,58 @@ async fn receipts_and_letters_go_behind_a_place_that_is_lost() {
     }
 }
 
+/// The input stream has lost its end, and what was said of that stands: whatever comes in its place is
+/// something else.
+#[tokio::test]
+async fn what_is_said_of_records_that_are_gone_is_told() {
+    for outputs in ["receipts", "letters", "decisions"] {
+        for refilled in [false, true] {
+            let mut city = city().await;
+            publish(&city, &"junk\n".repeat(10), &PublishSettings::default()).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            city.server.kill();
+            let backup = city.server.backup();
+            city.server.resume();
+            wait_for_server(&city).await;
+            publish(&city, &"junk\n".repeat(10), &PublishSettings::default()).await;
+            let mut first = sink(&city, 0).await.unwrap();
+            match outputs {
+                "receipts" => first.receipt(&receipt(15)).await.unwrap(),
+                "letters" => first.dead_letter(&letter(15)).await.unwrap(),
+                _ => first.decision(&decision(15)).await.unwrap(),
+            }
+            first.flush().await.unwrap();
+            // So long as it is there, all is well.
+            sink(&city, 0).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            city.server.kill();
+            city.server.bring_back_one(&backup, &city.subjects.in_stream());
+            city.server.resume();
+            wait_for_server(&city).await;
+            if refilled {
+                publish(&city, &"other\n".repeat(10), &PublishSettings::default()).await;
+            }
+            let error = sink(&city, 0).await.map(|_| ()).unwrap_err();
+            assert!(matches!(error, NatsError::Ahead { sequence: 15, .. }), "{outputs}: {error}");
+        }
+    }
+}
+
+/// A receipt that is made again is compared with the one that is there.
+#[tokio::test]
+async fn a_receipt_that_says_something_else_is_told() {
+    let city = city().await;
+    let mut first = sink(&city, 0).await.unwrap();
+    first.receipt(&receipt(1)).await.unwrap();
+    first.receipt(&receipt(2)).await.unwrap();
+    first.flush().await.unwrap();
+    let mut again = sink(&city, 0).await.unwrap();
+    again.receipt(&receipt(1)).await.unwrap();
+    let other = Receipt { outcome: "invalid".into(), ..receipt(2) };
+    let error = again.receipt(&other).await.unwrap_err();
+    assert!(matches!(error, NatsError::Differs { sequence: 2, .. }), "{error}");
+}
+
 /// A message of somebody else hides none of the engine's by having its id.
 #[tokio::test]
 async fn what_is_no_receipt_is_none_whatever_its_id() {
@@ -239,6 +301,17 @@ async fn dead_letters_keep_every_byte() {
         ("Iceshop-Subject", "iceshop.test-city.in.raw"),
     ] {
         assert_eq!(found.headers.get(name).map(|it| it.as_str()), Some(value), "{name}");
+    }
+}
+
+fn letter(sequence: u64) -> DeadLetter {
+    DeadLetter {
+        reason: "malformed",
+        sequence,
+        index: None,
+        subject: Some("iceshop.test-city.in.raw".into()),
+        bytes: Bytes::from_static(b"junk"),
+        length: 4,
     }
 }
 

@@ -8,7 +8,7 @@ use connectors::inbound::{Fault, Inbound, Stamp};
 use connectors::nats::*;
 use futures_util::StreamExt;
 
-use crate::support::{City, PATIENCE, city, publish, read};
+use crate::support::{City, PATIENCE, city, publish, read, wait_for_server};
 
 /// `count` good lines and some others.
 fn text(count: usize) -> String {
@@ -178,20 +178,6 @@ async fn publishers_that_meet_put_each_message_once() {
     ids.sort_by(|a, b| a.0.cmp(&b.0));
     let all = |prefix: &str| (1..=2_000).map(|n| (prefix.to_string(), n)).collect::<Vec<_>>();
     assert!(ids == [all("fast"), all("slow")].concat());
-}
-
-/// Returns when the server answers again.
-async fn wait_for_server(city: &City) {
-    let since = std::time::Instant::now();
-    let short = Duration::from_millis(200);
-    loop {
-        // A request that is lost with the old connection would wait for its own, longer, timeout.
-        let asked = city.connection.jetstream().get_stream(city.subjects.in_stream());
-        if let Ok(Ok(_)) = tokio::time::timeout(short, asked).await {
-            return;
-        }
-        assert!(since.elapsed() < PATIENCE, "the server does not come back");
-    }
 }
 
 /// Deletes every consumer of the input stream.

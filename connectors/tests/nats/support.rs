@@ -106,3 +106,17 @@ pub(crate) async fn assert_out(city: &City, count: u64) {
     }
     assert!(tap.is_caught_up());
 }
+
+/// Returns when the server answers again.
+pub(crate) async fn wait_for_server(city: &City) {
+    let since = std::time::Instant::now();
+    let short = Duration::from_millis(200);
+    loop {
+        // A request that is lost with the old connection would wait for its own, longer, timeout.
+        let asked = city.connection.jetstream().get_stream(city.subjects.in_stream());
+        if let Ok(Ok(_)) = tokio::time::timeout(short, asked).await {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "the server does not come back");
+    }
+}
