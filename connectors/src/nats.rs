@@ -5,13 +5,12 @@
 //! | [`InputSource`] | every message from a sequence on, once, in stream order |
 //! | [`Sink`] | OUT holds exactly the decisions in order; receipts and dead letters once each |
 //! | [`Durable`] | none: it shows how far the engine is |
-//! | [`publish_file`] | every line at least once; if `exclusive`, exactly once and in order |
+//! | [`publish_file`] | every line once and in order; if `exclusive`, nothing of others between them |
 //! | [`Letters`] | every dead letter in order |
 //! | [`Tap`] | every decision in order |
 //!
 //! What nats-server 2.9.10 offers suffices.
 
-mod ahead;
 mod clock;
 mod connect;
 mod durable;
@@ -24,8 +23,11 @@ mod publisher;
 mod reader;
 mod sink;
 mod source;
+mod state;
 mod streams;
 mod tap;
+
+use sha2::{Digest, Sha256};
 
 use crate::codec::DecodeError;
 use crate::file::FileError;
@@ -40,7 +42,8 @@ pub use order::{Came, Order};
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;
 pub use sink::Sink;
-pub use source::{InputSource, Progress, StreamState, is_recorded};
+pub use source::{InputSource, Progress, is_recorded};
+pub use state::StreamState;
 pub use streams::{Row, StreamSettings, check, check_input, init};
 pub use tap::{Announced, Tap};
 
@@ -263,6 +266,11 @@ fn instant(at: async_nats::datetime::DateTime) -> String {
 fn instant_of(at_ns: i128) -> String {
     let known = jiff::Timestamp::from_nanosecond(at_ns);
     known.map_or_else(|_| at_ns.to_string(), |known| known.to_string())
+}
+
+/// The first eight bytes of a digest.
+fn eight_bytes(digest: Sha256) -> u64 {
+    digest.finalize()[..8].iter().fold(0, |sum, byte| sum << 8 | *byte as u64)
 }
 
 /// Text as a header's value: a line end would end the header.

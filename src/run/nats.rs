@@ -94,7 +94,6 @@ struct Shared {
 }
 
 /// What the engine takes at a time.
-#[derive(Default)]
 struct Batch {
     records: Vec<Inbound>,
     /// When the broker got the last of their messages, in nanoseconds of Unix time.

@@ -12,6 +12,7 @@ use super::{City, Dated, Stay};
 use connectors::wire::{self, Record};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
+
 /// How much is wanted in each hour of the day: a little breakfast, lunch, and evening.
 const DEMAND: [u64; 24] =
     [5, 3, 2, 1, 1, 2, 4, 9, 14, 12, 12, 19, 28, 24, 14, 12, 14, 21, 30, 32, 25, 16, 10, 7];

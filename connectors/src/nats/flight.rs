@@ -30,7 +30,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
-use super::source::StreamState;
+use super::state::StreamState;
 use super::{Connection, NatsError};
 
 /// How long an acknowledgement may take before the message is published again.
@@ -125,6 +125,14 @@ enum Order {
     },
 }
 
+impl Order {
+    /// Into which stream.
+    fn stream(&self) -> &str {
+        let (Order::Fixed { stream, .. } | Order::Shared { stream, .. }) = self;
+        stream
+    }
+}
+
 /// Messages on their way.
 pub(super) struct Flight {
     connection: Connection,
@@ -182,8 +190,7 @@ impl Flight {
         assert!(settings.in_flight > 0, "in_flight 0 would never publish");
         let inbox = connection.client().new_inbox();
         let acks = connection.client().subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            let (Order::Fixed { stream, .. } | Order::Shared { stream, .. }) = &order;
-            connection.request_failed("subscribe to acknowledgements", stream, &error)
+            connection.request_failed("subscribe to acknowledgements", order.stream(), &error)
         })?;
         Ok(Flight {
             connection: connection.clone(),

@@ -6,9 +6,9 @@
 
 use async_nats::jetstream::Message;
 
-use super::ahead::Input;
 use super::flight::{id_of_headers, named};
 use super::reader::{Reader, Start};
+use super::state::StreamState;
 use super::{Connection, IN_SEQUENCE_HEADER, NatsError};
 
 /// What is held, from the first decision that is made again on.
@@ -33,7 +33,7 @@ impl Held {
         connection: &Connection,
         stream: &str,
         decided: u64,
-        input: &Input,
+        input: &StreamState,
     ) -> Result<Held, NatsError> {
         let state = connection.stream_info(stream).await?.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
@@ -107,7 +107,7 @@ async fn no_stranger(
     connection: &Connection,
     stream: &str,
     last: u64,
-    input: &Input,
+    input: &StreamState,
 ) -> Result<(), NatsError> {
     let start = Start::Sequence(last);
     let mut reader = Reader::open(connection.clone(), stream.into(), start).await?;

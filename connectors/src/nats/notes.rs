@@ -1,7 +1,6 @@
 //! Receipts or dead letters on their way into a stream that nobody else writes.
 //!
-//! **Delivery** each once. Note number `n` only ever becomes sequence `n` ([`Flight`]), however long
-//! the broker was away. What a stream has got since it was looked at last is read when it is opened:
+//! **Delivery** each once and in order, however long the broker was away ([`Flight`]). What a stream has got since it was looked at last is read when it is opened:
 //! an engine that decides that part of the log again does not repeat it.
 
 use std::collections::BTreeMap;
@@ -10,10 +9,10 @@ use async_nats::jetstream::Message;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ahead::Input;
 use super::flight::{Flight, FlightSettings, Outgoing, id_of_headers, named};
 use super::reader::{Reader, Start};
-use super::{Connection, NatsError};
+use super::state::StreamState;
+use super::{Connection, NatsError, eight_bytes};
 
 /// What a note is about: a record's sequence, and its place in a batch body.
 pub(super) type Place = (u64, Option<u32>);
@@ -39,7 +38,8 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Notes behind all that the stream holds; whatever came up to sequence `noted` is not pushed
-    /// again. What is older than the input stream is about another one; `is_about` tells whether a message is a note about that place.
+    /// again. What is older than the input stream is about another one; `is_about` tells whether a message
+    /// is a note about that place.
     ///
     /// # Errors
     /// The stream is missing, cannot be read, holds less than was noted ([`NatsError::StreamShort`]),
@@ -50,7 +50,7 @@ impl Notes {
         settings: FlightSettings,
         stream: String,
         noted: u64,
-        input: &Input,
+        input: &StreamState,
         is_about: fn(&Message, Place) -> bool,
     ) -> Result<Notes, NatsError> {
         let state = connection.stream_info(&stream).await?.state;
@@ -105,7 +105,7 @@ async fn places(
     connection: &Connection,
     stream: &str,
     (from, last): (u64, u64),
-    input: &Input,
+    input: &StreamState,
     is_about: fn(&Message, Place) -> bool,
 ) -> Result<BTreeMap<Place, (u64, u64)>, NatsError> {
     let start = Start::Sequence(from);
@@ -133,8 +133,7 @@ async fn places(
 
 /// What tells a note from another one about the same place.
 fn digest(payload: &[u8]) -> u64 {
-    let digest = Sha256::digest(payload);
-    digest[..8].iter().fold(0, |sum, byte| sum << 8 | *byte as u64)
+    eight_bytes(Sha256::new_with_prefix(payload))
 }
 
 /// Whether a message is a receipt of the record in that place.

@@ -17,8 +17,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::flight::{Flight, FlightSettings, Outgoing};
-use super::source::StreamState;
-use super::{AT_HEADER, Connection, HEADER_ROOM_BYTES, NatsError, TRUNCATED_HEADER, header_text};
+use super::state::StreamState;
+use super::{
+    AT_HEADER, Connection, HEADER_ROOM_BYTES, NatsError, TRUNCATED_HEADER, eight_bytes, header_text,
+};
 use crate::codec::batch::COUNT_HEADER;
 use crate::codec::{MAX_BATCH_BYTES, MAX_BODY_BYTES, json};
 use crate::file::{FileError, Lines, TextLine};
@@ -158,8 +160,7 @@ fn digest(prepared: &Prepared) -> String {
         digest.update(part);
     }
     digest.update(&prepared.body);
-    let first = digest.finalize()[..8].iter().fold(0u64, |sum, byte| sum << 8 | *byte as u64);
-    format!(":{first:016x}")
+    format!(":{:016x}", eight_bytes(digest))
 }
 
 /// A message with its headers.

@@ -12,10 +12,10 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::ahead::Input;
 use super::flight::{Flight, FlightSettings, Outgoing};
 use super::held::Held;
 use super::notes::{Noted, Notes, is_letter, is_receipt, place_id};
+use super::state::StreamState;
 use super::{
     Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
     header_text,
@@ -60,7 +60,7 @@ impl Sink {
         settings: FlightSettings,
     ) -> Result<Sink, NatsError> {
         let out_stream = subjects.out_stream();
-        let input = Input::of(connection, subjects.in_stream()).await?;
+        let input = StreamState::of(connection, &subjects.in_stream()).await?;
         let held = Held::open(connection, &out_stream, decided, &input).await?;
         let first = held.last() + 1;
         let out = (out_stream.clone(), true);

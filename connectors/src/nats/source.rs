@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::reader::{Reader, Start, came_ns};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER, instant};
+use super::reader::{Reader, Start, first_from};
+use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
 use crate::codec::batch::{COUNT_HEADER, Item, read_body};
 use crate::codec::{Format, MAX_BATCH_BYTES, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
@@ -33,69 +32,6 @@ pub struct Progress {
     pub last_sequence: u64,
     /// Whether the broker had nothing more.
     pub caught_up: bool,
-}
-
-/// What the broker says of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamState {
-    /// Its name.
-    pub stream: String,
-    /// When it was made, in RFC 3339.
-    pub made: String,
-    /// The same, in nanoseconds of Unix time.
-    pub made_ns: i128,
-    /// The first message that it holds; one more than the last if it holds none.
-    pub first: u64,
-    /// The last message that it has had.
-    pub last: u64,
-    /// How many messages it holds.
-    pub messages: u64,
-    /// When the first message that it holds came, in nanoseconds of Unix time; none if it holds none.
-    pub first_ns: Option<i128>,
-}
-
-impl StreamState {
-    /// The state of that stream.
-    ///
-    /// # Errors
-    /// The stream is missing, or the server does not answer.
-    pub async fn of(connection: &Connection, stream: &str) -> Result<StreamState, NatsError> {
-        let info = connection.stream_info(stream).await?;
-        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        let messages = info.state.messages;
-        let empty = messages == 0;
-        let first = if empty { last + 1 } else { first };
-        let first_ns = (!empty).then(|| info.state.first_timestamp.unix_timestamp_nanos());
-        let (made, made_ns) = (instant(info.created), info.created.unix_timestamp_nanos());
-        Ok(StreamState {
-            stream: stream.to_owned(),
-            made,
-            made_ns,
-            first,
-            last,
-            messages,
-            first_ns,
-        })
-    }
-
-    /// When it got that message, in nanoseconds of Unix time; none if it does not have it.
-    ///
-    /// # Errors
-    /// The server does not answer.
-    pub async fn came_ns(
-        &self,
-        connection: &Connection,
-        sequence: u64,
-    ) -> Result<Option<i128>, NatsError> {
-        came_ns(connection, &self.stream, sequence).await
-    }
-
-    /// Whether it is older than the other stream, and had messages before that was made. One that is
-    /// older and has lost what it held counts as such.
-    pub fn had_before(&self, other: &StreamState) -> bool {
-        let first_ns = self.first_ns.unwrap_or(i128::MIN);
-        self.made_ns.max(first_ns) < other.made_ns && self.last > 0
-    }
 }
 
 impl InputSource {
@@ -231,17 +167,9 @@ pub async fn is_recorded(
 ) -> Result<Option<bool>, NatsError> {
     let stream = &subjects.in_stream();
     let state = connection.stream_info(stream).await?.state;
-    let failed =
-        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
-    let handle = connection.jetstream().get_stream_no_info(stream).await;
-    let handle = handle.map_err(|error| failed(&error))?;
     let (mut items, mut next) = (Vec::new(), state.first_sequence.max(1));
     while next <= state.last_sequence {
-        let found = match handle.get_first_raw_message_by_subject(">", next).await {
-            Ok(found) => found,
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
-            Err(error) => return Err(failed(&error)),
-        };
+        let Some(found) = first_from(connection, stream, next).await? else { return Ok(None) };
         let headers = Some(&found.headers);
         items.clear();
         read_message(headers, &found.payload, &mut items);

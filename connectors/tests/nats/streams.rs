@@ -177,25 +177,31 @@ async fn tls_asks_for_both_certificates() {
     assert!(connect(&without_ca).await.is_err());
 }
 
+/// A server with a city's streams, somebody who may do all, and somebody who may not publish on that
+/// subject.
+async fn denied(subject: &str) -> (NatsServer, Connection, Connection) {
+    let server = NatsServer::start_with(&format!(
+        "authorization {{ users: [
+            {{ user: admin, password: x }}
+            {{ user: other, password: x, permissions: {{ publish: {{ deny: [\"{subject}\"] }} }} }}
+        ] }}",
+    ));
+    let login = async |name: &str| {
+        let login = Login::User(name.into(), "x".into());
+        let settings = ConnectSettings { login, ..ConnectSettings::new(server.url()) };
+        connect(&settings).await.unwrap()
+    };
+    let (admin, other) = (login("admin").await, login("other").await);
+    init(&admin, &subjects(), &StreamSettings::default()).await.unwrap();
+    (server, admin, other)
+}
+
 /// What may not be asked for does not come: that is no end of the stream.
 #[tokio::test]
 async fn a_denied_pull_ends_the_reader() {
-    let server = NatsServer::start_with(
-        "authorization { users: [
-            { user: admin, password: x }
-            { user: reader, password: x, permissions: {
-                publish: { deny: [\"$JS.API.CONSUMER.MSG.NEXT.>\"] } } }
-        ] }",
-    );
-    let login = |name: &str| ConnectSettings {
-        login: Login::User(name.into(), "x".into()),
-        ..ConnectSettings::new(server.url())
-    };
-    let admin = connect(&login("admin")).await.unwrap();
-    init(&admin, &subjects(), &StreamSettings::default()).await.unwrap();
+    let (_server, admin, reader) = denied("$JS.API.CONSUMER.MSG.NEXT.>").await;
     let raw = subjects().raw();
     admin.jetstream().publish(raw, "junk".into()).await.unwrap().await.unwrap();
-    let reader = connect(&login("reader")).await.unwrap();
     let mut source = InputSource::open(&reader, &subjects(), 1, None).await.unwrap();
     let read = source.next_batch(10, PATIENCE, &mut Vec::new()).await;
     assert!(matches!(read, Err(NatsError::Denied { .. })), "{read:?}");
@@ -203,20 +209,7 @@ async fn a_denied_pull_ends_the_reader() {
 
 #[tokio::test]
 async fn a_denied_publish_ends_the_sink_and_readiness() {
-    let server = NatsServer::start_with(
-        "authorization { users: [
-            { user: admin, password: x }
-            { user: engine, password: x, permissions: {
-                publish: { deny: [\"iceshop.*.receipt.>\"] } } }
-        ] }",
-    );
-    let login = |name: &str| ConnectSettings {
-        login: Login::User(name.into(), "x".into()),
-        ..ConnectSettings::new(server.url())
-    };
-    let admin = connect(&login("admin")).await.unwrap();
-    init(&admin, &subjects(), &StreamSettings::default()).await.unwrap();
-    let engine = connect(&login("engine")).await.unwrap();
+    let (_server, _admin, engine) = denied("iceshop.*.receipt.>").await;
     let mut sink = Sink::open(&engine, &subjects(), 0, Noted::default(), FlightSettings::default())
         .await
         .unwrap();

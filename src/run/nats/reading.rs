@@ -71,7 +71,6 @@ impl Reader<'_> {
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
-            let came_ns = source.last_came_ns();
             let now = Instant::now();
             if let Some(recorded) = source.recorded() {
                 let _ = self.shared.recorded.set(recorded);
@@ -83,7 +82,8 @@ impl Reader<'_> {
                 } else {
                     silence.heard = now;
                 }
-                if engine.send(Batch { records: batch, came_ns }).await.is_err() {
+                let batch = Batch { records: batch, came_ns: source.last_came_ns() };
+                if engine.send(batch).await.is_err() {
                     return Ok(());
                 }
             }

@@ -206,7 +206,12 @@ impl Town {
         assert_eq!(self.messages(Subjects::out_stream), lines);
         let tapped = self.succeed(&["tap", "--all", "--json", "--count", &lines.to_string()]);
         assert!(tapped == self.expected, "the decisions differ from the file's");
-        // A receipt for every record, the clock that ends the last tick among them.
+        self.has_all_receipts();
+    }
+
+    /// A receipt for every record, the clock that ends the last tick among them.
+    #[track_caller]
+    pub(super) fn has_all_receipts(&self) {
         let mut receipts = self.receipts();
         receipts.sort_unstable();
         assert_eq!(receipts, (1..=self.messages(Subjects::in_stream)).collect::<Vec<_>>());

@@ -7,7 +7,7 @@ use async_nats::connection::State;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::NatsError;
-use super::{Flight, NOBODY, Order};
+use super::{Flight, NOBODY};
 use futures_util::StreamExt;
 
 /// How long a flight in trouble waits for acknowledgements that are still on the way.
@@ -36,8 +36,8 @@ impl Flight {
                 return Err(NatsError::Refused { subject, reason: trouble });
             }
             if FULL.contains(&trouble.as_str()) && self.attempts >= MAX_MISSING {
-                let (Order::Fixed { stream, .. } | Order::Shared { stream, .. }) = &self.order;
-                return Err(NatsError::Full { stream: stream.clone(), reason: trouble });
+                let stream = self.order.stream().to_owned();
+                return Err(NatsError::Full { stream, reason: trouble });
             }
             if self.settings.patience.is_some_and(|it| self.progressed_at.elapsed() > it) {
                 return Err(self.stalled(trouble));

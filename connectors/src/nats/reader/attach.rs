@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{Info, RawMessageError, RawMessageErrorKind, Stream};
 
 use super::super::order::Order;
 use super::super::{Connection, NatsError, instant, instant_of};
@@ -61,7 +62,10 @@ pub(super) async fn attach(
         return Err(NatsError::Refilled { stream, sequence, then, now });
     }
     let first = match order.torn() {
-        true => first_from(&connection, &stream, wanted).await?.unwrap_or(state.last_sequence + 1),
+        true => {
+            let first = first_from(&connection, &stream, wanted).await?;
+            first.map_or(state.last_sequence + 1, |first| first.sequence)
+        }
         false => wanted,
     };
     let config = pull::Config {
@@ -92,29 +96,31 @@ pub(in super::super) async fn came_ns(
     stream: &str,
     sequence: u64,
 ) -> Result<Option<i128>, NatsError> {
-    let failed = |error: &dyn std::error::Error| {
-        connection.request_failed("ask when a message came", stream, error)
-    };
-    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
-    match handle.get_raw_message(sequence).await {
-        Ok(message) => Ok(Some(message.time.unix_timestamp_nanos())),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
+    let found = found(connection, stream, async |held| held.get_raw_message(sequence).await);
+    Ok(found.await?.map(|message| message.time.unix_timestamp_nanos()))
 }
 
-/// The first sequence that the stream still has, from `wanted` on; none if there is none.
+/// The first message that the stream still has, from `wanted` on; none if there is none.
 pub(in super::super) async fn first_from(
     connection: &Connection,
     stream: &str,
     wanted: u64,
-) -> Result<Option<u64>, NatsError> {
-    let failed = |error: &dyn std::error::Error| {
-        connection.request_failed("ask what it still has", stream, error)
-    };
-    let handle = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
-    match handle.get_first_raw_message_by_subject(">", wanted).await {
-        Ok(message) => Ok(Some(message.sequence)),
+) -> Result<Option<StreamMessage>, NatsError> {
+    let first = async |held: &Stream<()>| held.get_first_raw_message_by_subject(">", wanted).await;
+    found(connection, stream, first).await
+}
+
+/// A message of the stream, as its leader has it, if it has it.
+async fn found(
+    connection: &Connection,
+    stream: &str,
+    get: impl AsyncFnOnce(&Stream<()>) -> Result<StreamMessage, RawMessageError>,
+) -> Result<Option<StreamMessage>, NatsError> {
+    let failed =
+        |error: &dyn std::error::Error| connection.request_failed("get a message", stream, error);
+    let held = connection.jetstream().get_stream_no_info(stream).await.map_err(|e| failed(&e))?;
+    match get(&held).await {
+        Ok(message) => Ok(Some(message)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(failed(&error)),
     }
