@@ -19,7 +19,7 @@ Examples:
 
 Exit codes:
   0 done   1 a check found a violation   2 usage   3 configuration
-  4 NATS is unreachable   5 the input data cannot be used   130 told twice to stop
+  4 NATS is unreachable   5 the input data cannot be used   130 told to stop before it was done
 
 `iceshop help COMMAND` explains a command, with its own examples.";
 

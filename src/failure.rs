@@ -18,6 +18,8 @@ pub enum Kind {
     Unreachable,
     /// A file or a record cannot be used, or written.
     Data,
+    /// Somebody told it to stop before it was done.
+    Stopped,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Kind::Config => 3,
             Kind::Unreachable => 4,
             Kind::Data => 5,
+            Kind::Stopped => 130,
         }
     }
 }

@@ -68,6 +68,8 @@ pub mod commands;
 pub mod params_args;
 
 pub mod failure;
+/// Signals.
+pub mod signals;
 
 pub mod translate;
 

@@ -82,7 +82,8 @@ async fn through_nats(text: &str, count: usize) -> Result<(), NatsError> {
         let lines = Lines::new(Cursor::new(text.to_owned()), "bench")?;
         let settings = PublishSettings { batch, ..PublishSettings::default() };
         let since = Instant::now();
-        publish_file(&connection, &subjects, lines, &settings, |_| {}).await?;
+        publish_file(&connection, &subjects, lines, &settings, |_| {}, std::future::pending())
+            .await?;
         report(&format!("publisher, batch {batch}"), count, since);
         let since = Instant::now();
         let mut source = InputSource::open(&connection, &subjects, 1, None).await?;

@@ -37,7 +37,7 @@ pub use connect::{ConnectSettings, Connection, Login, MAX_RECONNECT_DELAY, conne
 pub use durable::Durable;
 pub use flight::FlightSettings;
 pub use letters::{Letter, Letters, send_again};
-pub use notes::Noted;
+pub use notes::{Noted, Place, Untold};
 pub use order::{Came, Order};
 pub use publisher::{PublishSettings, Published, publish_file};
 pub use reader::Start;

@@ -2,6 +2,7 @@
 //!
 //! Every failure panics: a test without its server must not pass.
 
+pub use async_nats::HeaderMap;
 pub use async_nats::jetstream::consumer::pull::Config;
 pub use async_nats::jetstream::stream::{Config as StreamConfig, Stream};
 

@@ -5,6 +5,7 @@ use super::progress::spinner;
 use crate::failure::{Failure, Kind, OrFail};
 use crate::readable::count;
 use crate::run::resume::note_limits;
+use crate::signals::listen;
 use connectors::file::Lines;
 use connectors::nats::{
     Connection, FlightSettings, NatsError, PublishSettings, Published, StreamSettings, check_input,
@@ -75,7 +76,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         let tell = |published: &Published| bar.set_position(published.records);
         note_unsafe(&connection, &subjects).await?;
-        let published = publish_file(&connection, &subjects, lines, &settings, tell).await;
+        let stop = async { _ = listen().await };
+        let published = publish_file(&connection, &subjects, lines, &settings, tell, stop).await;
         let published = published.map_err(advised)?;
         if known.is_none()
             && published.dated > 0
@@ -93,7 +95,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Ok::<_, Failure>(published)
     })?;
     bar.finish_and_clear();
-    eprintln!("{}", told(&published));
+    let told = told(&published);
+    if published.stopped {
+        let error =
+            anyhow::anyhow!("told to stop: {told}; the rest of {} is not published", args.file);
+        return Err(Failure::new(Kind::Stopped, error));
+    }
+    eprintln!("{told}");
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use super::resume::{self, Snapshots};
 use super::snapshot::Position;
 use super::summary::{Figures, Summary};
 use crate::failure::{Failure, Kind};
+use crate::signals::listen;
 use connectors::inbound::Inbound;
 use connectors::nats::{Connection, Durable, FlightSettings, InputSource, Sink};
 use connectors::subject::Subjects;
@@ -39,7 +40,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -53,8 +53,6 @@ const BATCHES_AHEAD: usize = 8;
 const LAST_WAIT: Duration = Duration::from_secs(20);
 /// How long a start may take to show what is kept already.
 const SHOWN_WAIT: Duration = Duration::from_secs(2);
-/// The exit code of a process that SIGINT ended.
-const INTERRUPTED: i32 = 130;
 
 /// What a run on NATS is asked for.
 #[derive(Debug, Clone)]
@@ -112,8 +110,8 @@ struct Begun {
     /// What the engine takes, and what it brings forth.
     batches: Sender<Batch>,
     produced: Receiver<Outgoing>,
-    /// The clock record that the snapshot was made after.
-    ended: Option<u64>,
+    /// The last message that the engine has had, and whether that is a clock record.
+    had: (u64, bool),
 }
 
 /// Connects, and runs the engine, with those workers, on a city's streams until it is told to stop.
@@ -159,7 +157,8 @@ async fn begin(
     let source = InputSource::open(&connection, &subjects, sequence + 1, recorded).await;
     let source = source.map_err(advised)?;
     let flight = FlightSettings { in_flight: settings.in_flight, ..FlightSettings::default() };
-    let sink = Sink::open(&connection, &subjects, decided, noted, flight).await.map_err(advised)?;
+    let mut sink =
+        Sink::open(&connection, &subjects, decided, noted, flight).await.map_err(advised)?;
     let (batches, taken) = channel(BATCHES_AHEAD);
     let (to_writer, produced) = channel(BATCHES_AHEAD);
     let shared = Arc::new(Shared::default());
@@ -170,7 +169,7 @@ async fn begin(
             match Work::begin(&settings, crew, beginning, &shared, (runtime, started)) {
                 Ok(work) => {
                     // Whoever asked may be gone: then nothing comes, and the work ends.
-                    let _ = ready.send(Ok(()));
+                    let _ = ready.send(Ok(work.waiting()));
                     Some(work.run(taken, &to_writer))
                 }
                 Err(failure) => {
@@ -180,7 +179,10 @@ async fn begin(
             }
         })
     };
-    begun.await.expect("a panic has ended the process")?;
+    let waiting = begun.await.expect("a panic has ended the process")?;
+    if noted.complete {
+        resume::note_untold(&sink.untold(sequence, &waiting));
+    }
     let durable = match snapshots.as_ref().and_then(|snapshots| snapshots.durable.as_deref()) {
         Some(name) => {
             let durable = Durable::open(&connection, &subjects, name).await.map_err(advised)?;
@@ -194,8 +196,8 @@ async fn begin(
         None => None,
     };
     let kept = Kept::at(snapshots.map(|snapshots| snapshots.folder), durable, shared.clone());
-    let ended = clocked.then_some(sequence);
-    Ok(Begun { connection, subjects, source, sink, kept, shared, engine, batches, produced, ended })
+    let had = (sequence, clocked);
+    Ok(Begun { connection, subjects, source, sink, kept, shared, engine, batches, produced, had })
 }
 
 impl Begun {
@@ -205,12 +207,12 @@ impl Begun {
         settings: &Settings,
         stop: &mut JoinHandle<()>,
     ) -> Result<Summary, Failure> {
-        let Self { connection, subjects, mut source, shared, ended, .. } = self;
+        let Self { connection, subjects, mut source, shared, had, .. } = self;
         let advised = |error| resume::advised(error, &subjects);
         let writing = write(self.sink, self.produced, settings.all_receipts, self.kept);
         let mut writer = tokio::spawn(writing);
         let mut written = None;
-        let reader = Reader { settings, shared: &shared, ended };
+        let reader = Reader { settings, shared: &shared, had };
         // Wherever the reader waits: an engine whose broker is away takes no more batches, and a writer
         // that cannot go on is not asked again by an engine that has nothing to do.
         let read = tokio::select! {
@@ -244,27 +246,4 @@ impl Begun {
 /// ended already.
 fn ends_with_clock(batch: &[Inbound]) -> bool {
     matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
-}
-
-/// Ends when the process is told to stop, by SIGINT or SIGTERM, from now on; told again, the process
-/// ends at once.
-fn listen() -> JoinHandle<()> {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    tokio::spawn(async move {
-        // Without a handler a signal ends the process, as it would anyway.
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-            return std::future::pending().await;
-        };
-        let told = async |interrupt: &mut Signal, terminate: &mut Signal| {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        told(&mut interrupt, &mut terminate).await;
-        tokio::spawn(async move {
-            told(&mut interrupt, &mut terminate).await;
-            std::process::exit(INTERRUPTED);
-        });
-    })
 }

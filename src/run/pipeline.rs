@@ -213,6 +213,11 @@ impl Pipeline {
         produce.receipts.push(receipt);
     }
 
+    /// The records that the engine has not judged yet, by sequence and index.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, Option<u32>)> {
+        self.open.iter().map(|((sequence, _), open)| (*sequence, open.index))
+    }
+
     /// The newest time seen on a good record.
     pub fn newest(&self) -> Option<Time> {
         self.translator.newest()

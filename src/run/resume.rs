@@ -3,7 +3,7 @@
 use super::pace::Pace;
 use super::snapshot::{Folder, Position, Snapshot};
 use crate::failure::{Failure, Kind, OrFail};
-use connectors::nats::{Connection, NatsError, Noted, Row, StreamSettings, StreamState};
+use connectors::nats::{Connection, NatsError, Noted, Row, StreamSettings, StreamState, Untold};
 use connectors::subject::Subjects;
 use dataflows::market::Params;
 use std::fs::File;
@@ -126,6 +126,17 @@ pub(super) fn note_gone(outputs: &[StreamState], subjects: &Subjects, decided: u
     }
 }
 
+/// Says on standard error what the streams of receipts and dead letters got since the snapshot about
+/// records that were done with then.
+pub(super) fn note_untold(untold: &[Untold]) {
+    for Untold { stream, messages, first } in untold {
+        eprintln!(
+            "note       stream {stream} holds {messages} messages about records that had theirs before the snapshot, \
+             the first one at {first}: if no engine without this snapshot told them, somebody else wrote there"
+        );
+    }
+}
+
 /// The streams that hold what the input stream brings forth.
 fn outputs(subjects: &Subjects) -> [String; 3] {
     [subjects.out_stream(), subjects.receipt_stream(), subjects.dlq_stream()]
@@ -240,7 +251,8 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
              and start with an empty folder of snapshots"
         }
         NatsError::Differs { .. } => {
-            "it was told by another version, or by somebody else: delete that stream, make it anew with \
+            "it was told by another version, or by somebody else, or records were deleted from the input \
+             stream since (then a snapshot from before helps): delete that stream, make it anew with \
              iceshop nats init, and start with an empty folder of snapshots, which tells all of it again"
         }
         NatsError::Remembered { .. } => {
@@ -253,7 +265,8 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
              consumer rm)"
         }
         NatsError::Foreign { .. } => {
-            "only the city's one engine may write there: delete that message"
+            "only the city's one engine may write there: delete that message (where it has a record's id, that \
+             is taken again once the stream's duplicate window is over: iceshop nats check shows it)"
         }
         _ => return error.into(),
     };

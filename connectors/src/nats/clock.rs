@@ -39,15 +39,15 @@ impl Clock {
     /// The broker does not take it.
     pub async fn tick(&self, last_sequence: u64) -> Result<bool, NatsError> {
         let message = self.message().expected_last_sequence(last_sequence);
-        self.publish(message).await.map(|sequence| sequence.is_some())
+        self.publish(message).await
     }
 
     /// Appends a clock record at `instant` (RFC 3339) to a recorded stream unless something has come
-    /// behind `last_sequence`; its sequence.
+    /// behind `last_sequence`; whether it did.
     ///
     /// # Errors
     /// The broker does not take it.
-    pub async fn at(&self, instant: &str, last_sequence: u64) -> Result<Option<u64>, NatsError> {
+    pub async fn at(&self, instant: &str, last_sequence: u64) -> Result<bool, NatsError> {
         let message = self.message().header(AT_HEADER, instant);
         self.publish(message.expected_last_sequence(last_sequence)).await
     }
@@ -57,8 +57,8 @@ impl Clock {
         PublishMessage::build().payload(CLOCK_BODY.into()).expected_stream(&self.stream)
     }
 
-    /// Publishes one message; its sequence, or none if the stream does not end where expected.
-    async fn publish(&self, message: PublishMessage) -> Result<Option<u64>, NatsError> {
+    /// Publishes one message; false if the stream does not end where expected.
+    async fn publish(&self, message: PublishMessage) -> Result<bool, NatsError> {
         let jetstream = self.connection.jetstream();
         let sent = jetstream.send_publish(self.subject.clone(), message).await;
         let acked = match sent {
@@ -66,8 +66,8 @@ impl Clock {
             Err(error) => Err(error),
         };
         match acked {
-            Ok(ack) => Ok(Some(ack.sequence)),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
             Err(error) => {
                 Err(self.connection.request_failed("publish a clock", &self.stream, &error))
             }

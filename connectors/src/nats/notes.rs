@@ -3,7 +3,7 @@
 //! **Delivery** each once and in order, however long the broker was away ([`Flight`]). What a stream has got since it was looked at last is read when it is opened:
 //! an engine that decides that part of the log again does not repeat it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::Message;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::state::StreamState;
 use super::{Connection, NatsError, eight_bytes};
 
 /// What a note is about: a record's sequence, and its place in a batch body.
-pub(super) type Place = (u64, Option<u32>);
+pub type Place = (u64, Option<u32>);
 
 /// How far the streams of receipts and dead letters were: their last sequences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,20 @@ pub struct Noted {
     pub receipts: u64,
     /// Of dead letters.
     pub letters: u64,
+    /// Whether all that the streams held at first had been told again: what is behind those sequences is
+    /// then about what waited, or came later.
+    pub complete: bool,
+}
+
+/// What a stream of receipts or dead letters got about records that were done with before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// The stream.
+    pub stream: String,
+    /// How many messages.
+    pub messages: usize,
+    /// The first one's sequence.
+    pub first: u64,
 }
 
 /// The notes of one stream.
@@ -75,14 +89,52 @@ impl Notes {
     /// The stream holds something else about it ([`NatsError::Differs`]); an earlier message was refused for
     /// good.
     pub(super) async fn push(&mut self, place: Place, note: Outgoing) -> Result<(), NatsError> {
+        match self.has_told(place, &note.payload)? {
+            true => Ok(()),
+            false => self.flight.push(note).await,
+        }
+    }
+
+    /// Whether the stream holds what is about that place, and it has not been pushed yet.
+    ///
+    /// # Errors
+    /// It holds something else about it ([`NatsError::Differs`]).
+    pub(super) fn has_told(&mut self, place: Place, payload: &[u8]) -> Result<bool, NatsError> {
         match self.told.remove(&place) {
-            None => self.flight.push(note).await,
-            Some((_, told)) if told == digest(&note.payload) => Ok(()),
+            None => Ok(false),
+            Some((_, told)) if told == digest(payload) => Ok(true),
             Some((sequence, _)) => {
                 let (stream, id) = (self.stream.clone(), place_id(place));
                 Err(NatsError::Differs { stream, sequence, id })
             }
         }
+    }
+
+    /// Whether all that the stream held at first has been pushed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Refuses what the stream holds about a place that nothing is to be told about.
+    ///
+    /// # Errors
+    /// [`NatsError::Foreign`].
+    pub(super) fn refuse_about(&self, place: Place) -> Result<(), NatsError> {
+        let Some(&(sequence, _)) = self.told.get(&place) else { return Ok(()) };
+        let (stream, expected) =
+            (self.stream.clone(), "the letter of a record that cannot be read".into());
+        Err(NatsError::Foreign { stream, sequence, expected, found: named(&place_id(place)) })
+    }
+
+    /// Lets go of what is about places up to that sequence that do not wait: it will not be told again.
+    /// How much that is, and the first of it.
+    pub(super) fn forget(&mut self, last: u64, waiting: &BTreeSet<Place>) -> Option<Untold> {
+        let untold = |place: &Place| place.0 <= last && !waiting.contains(place);
+        let gone = self.told.extract_if(.., |place, _| untold(place));
+        let mut gone: Vec<u64> = gone.map(|(_, (sequence, _))| sequence).collect();
+        gone.sort_unstable();
+        let first = *gone.first()?;
+        Some(Untold { stream: self.stream.clone(), messages: gone.len(), first })
     }
 
     /// Returns when all of them are acknowledged.

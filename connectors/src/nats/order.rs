@@ -47,6 +47,11 @@ impl Order {
         self.holes
     }
 
+    /// The stream does not end where its messages did: it is to be asked what it still has.
+    pub fn tear(&mut self) {
+        self.torn = true;
+    }
+
     /// A new consumer begins at `first`. That is [`Order::next`], or, where the stream was asked, the
     /// first message that it has from there on; how many are lost before it.
     pub fn renew(&mut self, first: u64) -> u64 {

@@ -78,6 +78,8 @@ pub struct Published {
     pub dated: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
+    /// Whether it was told to stop before the file's end.
+    pub stopped: bool,
 }
 
 /// One message as the reading thread makes it.
@@ -92,7 +94,8 @@ struct Prepared {
     body: Bytes,
 }
 
-/// Publishes every line of a file, and tells `progress` now and then how far it has come.
+/// Publishes every line of a file, or those before `stop` ends, and tells `progress` now and then how far
+/// it has come. What it returns is in the stream.
 ///
 /// # Errors
 /// The file cannot be read, or the broker refuses a message for good.
@@ -102,6 +105,7 @@ pub async fn publish_file(
     lines: Lines,
     settings: &PublishSettings,
     mut progress: impl FnMut(&Published),
+    stop: impl Future<Output = ()>,
 ) -> Result<Published, NatsError> {
     assert!(settings.batch > 0, "a message holds at least one record");
     let stream = subjects.in_stream();
@@ -123,11 +127,26 @@ pub async fn publish_file(
     let prefix = settings.message_ids.clone().unwrap_or_else(own);
     let started = Instant::now();
     let mut published = Published::default();
-    while let Some(chunk) = chunks.recv().await {
+    let mut stop = std::pin::pin!(stop);
+    'file: loop {
+        let chunk = tokio::select! {
+            biased;
+            () = &mut stop => None,
+            chunk = chunks.recv() => Some(chunk),
+        };
+        published.stopped = chunk.is_none();
+        let Some(chunk) = chunk.flatten() else { break };
         for prepared in chunk? {
             if let Some(rate) = settings.rate_per_s {
                 let due = Duration::from_secs_f64(published.records as f64 / f64::from(rate));
-                sleep_until(started + due).await;
+                tokio::select! {
+                    biased;
+                    () = &mut stop => published.stopped = true,
+                    () = sleep_until(started + due) => {}
+                }
+                if published.stopped {
+                    break 'file;
+                }
             }
             published.records += prepared.records;
             published.raw += prepared.raw;

@@ -138,6 +138,14 @@ impl Reader {
         self.last.map(|last| last.at_ns)
     }
 
+    /// The stream ends behind the last message, and nothing comes: asks it what it still has.
+    pub(super) fn look_again(&mut self) {
+        self.order.tear();
+        if self.messages.is_some() {
+            self.detach("the stream ends later");
+        }
+    }
+
     /// The next message and its sequence; none if there is none before the deadline.
     ///
     /// # Errors

@@ -9,12 +9,14 @@
 //! [`Sink::receipt`] and [`Sink::dead_letter`] run to their end: a dropped one may lose its message.
 //! [`Sink::flush`] may be dropped.
 
+use std::collections::BTreeSet;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
 use super::flight::{Flight, FlightSettings, Outgoing};
 use super::held::Held;
-use super::notes::{Noted, Notes, is_letter, is_receipt, place_id};
+use super::notes::{Noted, Notes, Place, Untold, is_letter, is_receipt, place_id};
 use super::state::StreamState;
 use super::{
     Connection, EXPIRES_HEADER, HEADER_ROOM_BYTES, IN_SEQUENCE_HEADER, NatsError, TRUNCATED_HEADER,
@@ -88,6 +90,13 @@ impl Sink {
         })
     }
 
+    /// What receipts and dead letters have come, behind those that were noted, about records up to
+    /// `sequence` that do not wait for their receipt: no engine that goes on from there tells it.
+    pub fn untold(&mut self, sequence: u64, waiting: &BTreeSet<Place>) -> Vec<Untold> {
+        let receipts = self.receipts.forget(sequence, waiting);
+        receipts.into_iter().chain(self.letters.forget(sequence, &BTreeSet::new())).collect()
+    }
+
     /// How many decisions were pushed or had been made before.
     pub fn decided(&self) -> u64 {
         self.decided
@@ -125,18 +134,35 @@ impl Sink {
         self.decisions.push(Outgoing { subject, headers, payload }).await
     }
 
-    /// Publishes a receipt.
+    /// Publishes a receipt; the dead letter of its record, if it has one, was given before.
     ///
     /// # Errors
-    /// An earlier message was refused for good.
+    /// The stream holds another one ([`NatsError::Differs`]), or a dead letter of a record that is none
+    /// ([`NatsError::Foreign`]); an earlier message was refused for good.
     pub async fn receipt(&mut self, receipt: &Receipt) -> Result<(), NatsError> {
+        let place = (receipt.sequence, receipt.index);
+        self.letters.refuse_about(place)?;
         self.buffer.clear();
         json::write_receipt(&mut self.buffer, receipt);
-        let place = (receipt.sequence, receipt.index);
         let headers = self.headers(&place_id(place), &self.receipt_stream);
         let subject = self.subjects.receipt(&receipt.outcome);
         let payload = Bytes::copy_from_slice(&self.buffer);
         self.receipts.push(place, Outgoing { subject, headers, payload }).await
+    }
+
+    /// Takes notice of a receipt that is not to be published.
+    ///
+    /// # Errors
+    /// Those of [`Sink::receipt`].
+    pub fn unpublished(&mut self, receipt: &Receipt) -> Result<(), NatsError> {
+        let place = (receipt.sequence, receipt.index);
+        self.letters.refuse_about(place)?;
+        if self.receipts.is_complete() {
+            return Ok(());
+        }
+        self.buffer.clear();
+        json::write_receipt(&mut self.buffer, receipt);
+        self.receipts.has_told(place, &self.buffer).map(|_| ())
     }
 
     /// Publishes a dead letter, byte for byte; only what the broker would refuse as too long is cut
@@ -176,7 +202,8 @@ impl Sink {
 
     /// How far receipts and dead letters are, as far as they are acknowledged.
     pub fn noted(&self) -> Noted {
-        Noted { receipts: self.receipts.last(), letters: self.letters.last() }
+        let complete = self.receipts.is_complete() && self.letters.is_complete();
+        Noted { receipts: self.receipts.last(), letters: self.letters.last(), complete }
     }
 
     /// The headers that every JSON message has.

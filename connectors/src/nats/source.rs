@@ -28,7 +28,7 @@ pub struct InputSource {
 /// Where a source stands after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Every message up to this sequence has been handed on.
+    /// Every message up to this sequence has been handed on, or is deleted.
     pub last_sequence: u64,
     /// Whether the broker had nothing more.
     pub caught_up: bool,
@@ -71,6 +71,11 @@ impl InputSource {
     /// the first.
     pub fn last_came_ns(&self) -> Option<i128> {
         self.reader.last_came_ns()
+    }
+
+    /// The stream ends behind what was handed on, and nothing comes: looks whether that was deleted.
+    pub fn look_again(&mut self) {
+        self.reader.look_again();
     }
 
     /// Appends records to `out` until there are `limit` (fewer if they are long) or no more are here; waits for the first

@@ -4,5 +4,6 @@
 
 mod delivery;
 mod input;
+mod notes;
 mod streams;
 mod support;

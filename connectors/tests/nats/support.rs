@@ -40,7 +40,9 @@ pub(crate) async fn city_with(settings: &StreamSettings) -> City {
 pub(crate) async fn publish(city: &City, text: &str, settings: &PublishSettings) -> Published {
     let lines = Lines::new(Cursor::new(text.to_owned()), "test").unwrap();
     let (connection, subjects) = (&city.connection, &city.subjects);
-    publish_file(connection, subjects, lines, settings, |_| {}).await.unwrap()
+    publish_file(connection, subjects, lines, settings, |_| {}, std::future::pending())
+        .await
+        .unwrap()
 }
 
 /// Reads until `count` records are there.
@@ -119,4 +121,29 @@ pub(crate) async fn wait_for_server(city: &City) {
         }
         assert!(since.elapsed() < PATIENCE, "the server does not come back");
     }
+}
+
+/// How many records a city has of which something is said.
+const RECORDS: usize = 1_000;
+
+pub(crate) async fn sink(city: &City, decided: u64) -> Result<Sink, NatsError> {
+    sink_after(city, decided, Noted::default()).await
+}
+
+/// An engine has said what it said of records: they are there before the first one begins.
+pub(crate) async fn sink_after(city: &City, decided: u64, noted: Noted) -> Result<Sink, NatsError> {
+    let input = StreamState::of(&city.connection, &city.subjects.in_stream()).await.unwrap();
+    if input.last == 0 {
+        publish(city, &"junk\n".repeat(RECORDS), &PublishSettings::default()).await;
+    }
+    let settings = FlightSettings::default();
+    Sink::open(&city.connection, &city.subjects, decided, noted, settings).await
+}
+
+/// Puts a message of somebody else into a stream, and takes it out again.
+pub(crate) async fn put_and_taken(city: &City, stream: String, subject: String) {
+    let jetstream = city.connection.jetstream();
+    let sent = jetstream.publish(subject, "{}".into()).await.unwrap().await.unwrap();
+    let stream = jetstream.get_stream(stream).await.unwrap();
+    assert!(stream.delete_message(sent.sequence).await.unwrap());
 }

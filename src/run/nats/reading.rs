@@ -3,6 +3,7 @@
 use super::{Batch, Settings, Shared, ends_with_clock};
 use crate::run::live::Live;
 use crate::translate::outbound;
+use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, InputSource, NatsError, Quiet};
 use connectors::subject::Subjects;
 use dataflows::market::Time;
@@ -24,8 +25,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     pub(super) shared: &'a Shared,
-    /// The clock record that a snapshot was made after.
-    pub(super) ended: Option<u64>,
+    /// The last message that the engine has had, and whether that is a clock record.
+    pub(super) had: (u64, bool),
 }
 
 /// How long nothing has come.
@@ -34,13 +35,34 @@ struct Silence {
     quiet: Quiet,
     /// When a record came last that was no clock.
     heard: Instant,
-    /// The clock record that ended a recorded stream's last tick.
-    ended: Option<u64>,
+    /// The last message that was handed on.
+    last: u64,
+    /// Whether that is a clock record: then a recorded stream's last tick is over.
+    clocked: bool,
+    /// Behind which message no clock record could be put: something else is there, or was.
+    taken: Option<u64>,
     /// Since when the broker takes no clock record, and why.
     refused: Option<(Instant, String)>,
 }
 
 impl Silence {
+    /// Nothing has come since `last`.
+    fn since((last, clocked): (u64, bool)) -> Self {
+        let (quiet, heard) = (Quiet::new(Instant::now()), Instant::now());
+        Self { quiet, heard, last, clocked, taken: None, refused: None }
+    }
+
+    /// A batch has come.
+    fn broken(&mut self, batch: &[Inbound]) {
+        let now = Instant::now();
+        self.quiet.heard(now);
+        self.last = batch.last().map_or(self.last, |last| last.sequence);
+        self.clocked = ends_with_clock(batch);
+        if !self.clocked {
+            self.heard = now;
+        }
+    }
+
     /// The broker took no clock record; whether that has been so for long.
     fn refused(&mut self, reason: String) -> bool {
         let known = self.refused.take().filter(|(_, before)| *before == reason);
@@ -65,23 +87,15 @@ impl Reader<'_> {
     ) -> Result<(), NatsError> {
         let clock = Clock::new(connection, subjects);
         let mut live = Live::on_stderr();
-        let now = Instant::now();
-        let mut silence =
-            Silence { quiet: Quiet::new(now), heard: now, ended: self.ended, refused: None };
+        let mut silence = Silence::since(self.had);
         loop {
             let mut batch = Vec::new();
             let progress = source.next_batch(self.settings.batch, WAIT, &mut batch).await?;
-            let now = Instant::now();
             if let Some(recorded) = source.recorded() {
                 let _ = self.shared.recorded.set(recorded);
             }
             if !batch.is_empty() {
-                silence.quiet.heard(now);
-                if ends_with_clock(&batch) {
-                    silence.ended = Some(progress.last_sequence);
-                } else {
-                    silence.heard = now;
-                }
+                silence.broken(&batch);
                 let batch = Batch { records: batch, came_ns: source.last_came_ns() };
                 if engine.send(batch).await.is_err() {
                     return Ok(());
@@ -90,7 +104,7 @@ impl Reader<'_> {
             if live.is_due() {
                 live.show(self.shared.line.lock().expect("only text").clone());
             }
-            let done = self.shared.sequence.load(Ordering::Acquire) == progress.last_sequence;
+            let done = self.shared.sequence.load(Ordering::Acquire) == silence.last;
             if !progress.caught_up || !done {
                 continue;
             }
@@ -111,10 +125,12 @@ impl Reader<'_> {
                     tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 }
-                told => told?,
+                // Twice: what came meanwhile would have been handed on.
+                Ok(false) if silence.taken.replace(last) == Some(last) => source.look_again(),
+                told => _ = told?,
             }
             silence.refused = None;
-            let complete = recorded != Some(true) || silence.ended == Some(last);
+            let complete = recorded != Some(true) || silence.clocked;
             if complete && self.is_idle(&silence) {
                 return Ok(());
             }
@@ -126,31 +142,27 @@ impl Reader<'_> {
         self.settings.stop_when_idle.is_some_and(|idle| silence.heard.elapsed() >= idle)
     }
 
-    /// Tells the time where it is due, behind the last message.
+    /// Tells the time where it is due, behind the last message; false if the stream does not end there.
     async fn tell_time(
         &self,
         clock: &Clock,
         recorded: Option<bool>,
         last: u64,
         silence: &mut Silence,
-    ) -> Result<(), NatsError> {
+    ) -> Result<bool, NatsError> {
         let now = Instant::now();
         match recorded {
-            Some(true)
-                if silence.ended != Some(last) && silence.heard.elapsed() >= RECORDED_QUIET =>
-            {
-                // One whose answer is lost is not put there twice; it comes as a batch.
-                let came = clock.at(&self.next_tick(), last).await?;
-                silence.ended = came.or(silence.ended);
+            // One whose answer is lost is not put there twice; it comes as a batch.
+            Some(true) if !silence.clocked && silence.heard.elapsed() >= RECORDED_QUIET => {
+                clock.at(&self.next_tick(), last).await
             }
             Some(false) if silence.quiet.is_due(now) => {
                 silence.quiet.heard(now);
-                clock.tick(last).await?;
+                clock.tick(last).await
             }
             // Before a record has told, there is no time to tell: a recorded one may follow.
-            _ => {}
+            _ => Ok(true),
         }
-        Ok(())
     }
 
     /// When the tick after the last begins.

@@ -12,7 +12,9 @@ use crate::run::snapshot::Position;
 use crate::run::summary::Summary;
 use crate::translate::Dating;
 use connectors::inbound::Inbound;
+use connectors::nats::Place;
 use dataflows::flow::{Crew, Standings};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -60,6 +62,11 @@ impl<'a> Work<'a> {
         shared.last_tick_ms.store(pipeline.last_tick().0, Ordering::Release);
         let (position, kept) = (beginning.position, (Instant::now(), sequence));
         Ok(Self { pipeline, position, pace, kept, runtime, shared, started })
+    }
+
+    /// What waits for its receipt.
+    pub(super) fn waiting(&self) -> BTreeSet<Place> {
+        self.pipeline.waiting().collect()
     }
 
     /// A batch at a time, until nobody sends any more or the run is told to stop: then what was read

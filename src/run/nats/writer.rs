@@ -63,13 +63,16 @@ async fn publish(sink: &mut Sink, produce: &Produce, all_receipts: bool) -> Resu
     for decision in &produce.decisions {
         sink.decision(decision).await?;
     }
+    // Before receipts: those tell of which records there is none.
+    for letter in &produce.dead_letters {
+        sink.dead_letter(letter).await?;
+    }
     for receipt in &produce.receipts {
         if all_receipts || receipt.outcome != "applied" {
             sink.receipt(receipt).await?;
+        } else {
+            sink.unpublished(receipt)?;
         }
-    }
-    for letter in &produce.dead_letters {
-        sink.dead_letter(letter).await?;
     }
     Ok(())
 }

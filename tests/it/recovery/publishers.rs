@@ -209,3 +209,18 @@ fn the_same_hour_twice_is_decided_once() {
     assert!(town.messages(Subjects::in_stream) >= 2 * town.records);
     town.is_whole();
 }
+
+/// Told to stop, a publisher says how much is in the stream, and that it is not all.
+#[test]
+fn a_publisher_that_is_told_to_stop_says_how_far_it_is() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let publisher = publisher(&town, &town.server.url(), &["--rate", "100"]);
+    received(&town, 20);
+    signal(&publisher, "-TERM");
+    let (code, said) = ended(publisher);
+    assert_eq!(code, Some(130), "{said}");
+    let there = town.messages(Subjects::in_stream);
+    assert!(there < town.records, "{said}");
+    assert!(said.contains(&format!("told to stop: published {there} records")), "{said}");
+}

@@ -211,6 +211,78 @@ fn an_input_stream_that_has_gone_back_and_was_filled_anew_is_told() {
     town.has_all_receipts();
 }
 
+/// The end of the log is deleted, read or not: it is the log as it is then that is decided, and ends.
+#[test]
+fn an_input_stream_without_its_last_messages_is_decided_to_its_end() {
+    for (with_snapshots, read) in [(true, false), (false, false), (true, true)] {
+        let town = Town::build();
+        if read {
+            town.finish();
+        }
+        town.ask(Subjects::in_stream, async |stream| {
+            let last = stream.cached_info().state.last_sequence;
+            for sequence in [last - 1, last] {
+                assert!(stream.delete_message(sequence).await.unwrap());
+            }
+        });
+        let said = town.finish();
+        assert_eq!(said.contains("2 missing in the stream"), !read, "{said}");
+        // With one clock record: the end of the last tick.
+        let left = town.records - 1;
+        let receipts = if read { left + 2 } else { left };
+        assert_eq!(town.messages(Subjects::in_stream), left, "{said}");
+        assert_eq!(town.receipts().len() as u64, receipts);
+        if !with_snapshots {
+            std::fs::remove_dir_all(town.snapshots()).unwrap();
+        }
+        // Nothing more to do, whatever it knows of before.
+        town.finish();
+        assert_eq!(town.messages(Subjects::in_stream), left, "it has its clock record");
+        assert_eq!(town.receipts().len() as u64, receipts);
+    }
+}
+
+/// A receipt of somebody else for a record that gets none: it is compared all the same.
+#[test]
+fn a_forged_receipt_is_told_where_none_would_be_published() {
+    let town = Town::build();
+    let forge = |about: u64| {
+        town.at_broker(async |connection, _| {
+            let mut headers = connectors::testing::HeaderMap::new();
+            headers.insert("Nats-Msg-Id", about.to_string());
+            let body = format!(r#"{{"v":1,"sequence":{about},"outcome":"invalid"}}"#);
+            let subject = format!("iceshop.{CITY}.receipt.invalid");
+            let jetstream = connection.jetstream();
+            let sent = jetstream.publish_with_headers(subject, headers, body.into()).await;
+            sent.unwrap().await.unwrap().sequence
+        })
+    };
+    let plain = || {
+        let snapshots = town.snapshots();
+        let url = town.server.url();
+        let args = ["run", "--nats", &url, "--city", CITY, "--stop-when-idle", "1"];
+        let output = crate::support::output(
+            &[&args[..], &["--snapshots", snapshots.to_str().unwrap()]].concat(),
+        );
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let place = forge(5);
+    let (code, said) = plain();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("somebody else"), "{said}");
+    town.ask(Subjects::receipt_stream, async |stream| {
+        assert!(stream.delete_message(place).await.unwrap());
+    });
+    let (code, said) = plain();
+    assert_eq!(code, Some(0), "{said}");
+    // Of one that was done with before: it is told.
+    let place = forge(6);
+    let (code, said) = plain();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("the first one at {place}: if no engine")), "{said}");
+    town.finish();
+}
+
 /// A log that is closed for ever takes no clock record: its last tick stays open, and a run that is to
 /// stop when idle does so all the same.
 #[test]
