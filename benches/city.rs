@@ -83,11 +83,11 @@ fn stopped(mut pipeline: Pipeline, workers: usize) -> Pipeline {
     let saving = pipeline.save(&Forked).expect("a process can be copied");
     let save = timed.elapsed();
     let (city, stream_made) = (String::new(), String::new());
-    let (recorded, noted, clocked) = (None, Noted::default(), false);
+    let (recorded, noted, ended) = (None, Noted::default(), false);
     let (sequence, decided) = (1, 0);
     let came_ns = None;
     let position =
-        Position { city, stream_made, recorded, sequence, came_ns, decided, noted, clocked };
+        Position { city, stream_made, recorded, sequence, came_ns, decided, noted, ended };
     let timed = Instant::now();
     let bytes = path.write(&position, saving).expect("the disk has room");
     let write = timed.elapsed();

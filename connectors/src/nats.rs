@@ -51,6 +51,9 @@ pub use tap::{Announced, Tap};
 /// stream a recorded one, whose times are these headers.
 pub const AT_HEADER: &str = "Iceshop-At";
 
+/// The header of the clock record by which an engine ends the last tick of a recorded stream.
+pub const END_HEADER: &str = "Iceshop-Clock";
+
 /// The header of a line or a dead letter that was too long to be published whole: how many bytes it
 /// has.
 pub const TRUNCATED_HEADER: &str = "Iceshop-Truncated";

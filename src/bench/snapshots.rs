@@ -120,7 +120,7 @@ impl Keeper {
             came_ns: None,
             decided: 0,
             noted: Noted::default(),
-            clocked: false,
+            ended: false,
         };
         self.writing = Some(std::thread::spawn(move || {
             let began = Instant::now();

@@ -80,6 +80,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let published = publish_file(&connection, &subjects, lines, &settings, tell, stop).await;
         let published = published.map_err(advised)?;
         if known.is_none()
+            && !published.stopped
             && published.dated > 0
             && is_recorded(&connection, &subjects).await? == Some(false)
         {
@@ -97,8 +98,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let told = told(&published);
     if published.stopped {
+        let unknown = match published.unknown {
+            0 => String::new(),
+            some => format!(
+                " (of the last {} messages nobody knows whether they are there: the server does not answer)",
+                count(some)
+            ),
+        };
+        let file = &args.file;
         let error =
-            anyhow::anyhow!("told to stop: {told}; the rest of {} is not published", args.file);
+            anyhow::anyhow!("told to stop: {told}{unknown}; the rest of {file} is not published");
         return Err(Failure::new(Kind::Stopped, error));
     }
     eprintln!("{told}");

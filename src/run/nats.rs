@@ -96,6 +96,8 @@ struct Batch {
     records: Vec<Inbound>,
     /// When the broker got the last of their messages, in nanoseconds of Unix time.
     came_ns: Option<i128>,
+    /// Whether that ended a recorded stream's last tick.
+    ended: bool,
 }
 
 /// A run that has begun: its engine goes on where the one before it was.
@@ -110,7 +112,7 @@ struct Begun {
     /// What the engine takes, and what it brings forth.
     batches: Sender<Batch>,
     produced: Receiver<Outgoing>,
-    /// The last message that the engine has had, and whether that is a clock record.
+    /// The last message that the engine has had, and whether that ended the last tick.
     had: (u64, bool),
 }
 
@@ -152,7 +154,7 @@ async fn begin(
     let outputs = resume::refuse_unsafe(&connection, &subjects).await?;
     let beginning =
         resume::begin(&connection, &subjects, &settings.params, snapshots.as_mut()).await?;
-    let Position { sequence, decided, recorded, clocked, noted, .. } = beginning.position;
+    let Position { sequence, decided, recorded, ended, noted, .. } = beginning.position;
     resume::note_gone(&outputs, &subjects, decided);
     let source = InputSource::open(&connection, &subjects, sequence + 1, recorded).await;
     let source = source.map_err(advised)?;
@@ -196,7 +198,7 @@ async fn begin(
         None => None,
     };
     let kept = Kept::at(snapshots.map(|snapshots| snapshots.folder), durable, shared.clone());
-    let had = (sequence, clocked);
+    let had = (sequence, ended);
     Ok(Begun { connection, subjects, source, sink, kept, shared, engine, batches, produced, had })
 }
 
@@ -242,8 +244,7 @@ impl Begun {
     }
 }
 
-/// Whether the last record of a batch is a clock: a recorded stream that ends so has its last tick
-/// ended already.
+/// Whether the last record of a batch is a clock, which is no news.
 fn ends_with_clock(batch: &[Inbound]) -> bool {
     matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
 }

@@ -172,7 +172,7 @@ pub(super) async fn begin(
         came_ns: None,
         decided: 0,
         noted: Noted::default(),
-        clocked: false,
+        ended: false,
     };
     let nothing = Beginning { position, snapshot: None };
     let Some(snapshots) = snapshots else { return Ok(nothing) };

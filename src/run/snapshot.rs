@@ -52,8 +52,8 @@ pub struct Position {
     pub decided: u64,
     /// How many receipts and dead letters had been published; more of them may be of before.
     pub noted: Noted,
-    /// Whether the last message was a clock record: a recorded stream needs no other then.
-    pub clocked: bool,
+    /// Whether the last message ended a recorded stream's last tick: it needs no other then.
+    pub ended: bool,
 }
 
 /// A run's state after a message.

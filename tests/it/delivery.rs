@@ -69,6 +69,28 @@ fn a_city_through_nats_is_the_city_from_its_file() {
     assert!(tapped == expected);
 }
 
+/// A clock record of the file's own does not end its last tick, whether others are in that or not.
+#[test]
+fn a_file_that_ends_with_a_clock_is_decided_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let records = std::fs::read_to_string(&events).unwrap();
+    let last: Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+    let last = last["at"].as_str().unwrap();
+    for at in [last, "2026-06-12T14:00:00Z"] {
+        assert!(last <= at);
+        std::fs::write(&events, format!("{records}{{\"at\":\"{at}\",\"kind\":\"clock\"}}\n"))
+            .unwrap();
+        let expected = succeed(&["run", "--input", &events]);
+        let server = NatsServer::start();
+        on(&server, &["nats", "init"]);
+        on(&server, &["publish", &events]);
+        let summary = on(&server, &["run", "--stop-when-idle", "1", "--summary", "-"]);
+        every_record_is_accounted_for(&summary, records.lines().count() + 1);
+        assert!(on(&server, &["tap", "--all", "--json", "--idle", "1"]) == expected);
+    }
+}
+
 /// The clock that ended the last tick among them, though its own tick does not end.
 fn every_record_is_accounted_for(summary: &str, records: usize) {
     let summary: Value = serde_json::from_str(summary).unwrap();

@@ -69,7 +69,7 @@ impl Process {
                     came_ns: None,
                     decided: 0,
                     noted: Noted::default(),
-                    clocked: false,
+                    ended: false,
                 };
                 (pipeline, position)
             }

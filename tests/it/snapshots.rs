@@ -36,7 +36,7 @@ fn snapshot(pipeline: &mut Pipeline, sequence: u64, decided: u64) -> Snapshot {
         came_ns: None,
         decided,
         noted: Noted::default(),
-        clocked: false,
+        ended: false,
     };
     Snapshot { position, saved: saved(pipeline) }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 
-use super::{AT_HEADER, Connection, NatsError};
+use super::{AT_HEADER, Connection, END_HEADER, NatsError};
 use crate::subject::Subjects;
 
 /// How long a live stream may be quiet before time is told.
@@ -48,7 +48,7 @@ impl Clock {
     /// # Errors
     /// The broker does not take it.
     pub async fn at(&self, instant: &str, last_sequence: u64) -> Result<bool, NatsError> {
-        let message = self.message().header(AT_HEADER, instant);
+        let message = self.message().header(AT_HEADER, instant).header(END_HEADER, "end");
         self.publish(message.expected_last_sequence(last_sequence)).await
     }
 
@@ -68,6 +68,15 @@ impl Clock {
         match acked {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            // Nobody has refused it: the broker is away, or slow.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe
+                ) && self.connection.denial().is_none() =>
+            {
+                Err(self.connection.away(&error))
+            }
             Err(error) => {
                 Err(self.connection.request_failed("publish a clock", &self.stream, &error))
             }

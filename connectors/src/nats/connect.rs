@@ -215,6 +215,11 @@ impl Connection {
         }
     }
 
+    /// The error of a broker that does not answer.
+    pub(super) fn away(&self, error: &dyn std::error::Error) -> NatsError {
+        NatsError::Unreachable { url: self.url.clone(), reason: error.to_string() }
+    }
+
     /// The error of a request; a denial counts for more than the timeout that it shows as.
     pub(super) fn request_failed(
         &self,

@@ -209,12 +209,11 @@ impl Flight {
         })
     }
 
-    /// Publishes a message as soon as fewer than `in_flight`, and not too many bytes, are outstanding.
+    /// Returns when so many bytes may be outstanding, too: what is pushed then is outstanding at once.
     ///
     /// # Errors
     /// An earlier message was refused for good.
-    pub(super) async fn push(&mut self, message: Outgoing) -> Result<(), NatsError> {
-        let bytes = message.payload.len();
+    pub(super) async fn make_room(&mut self, bytes: usize) -> Result<(), NatsError> {
         while self.pending.len() >= self.settings.in_flight
             || !self.pending.is_empty() && self.pending_bytes + bytes > MAX_IN_FLIGHT_BYTES
         {
@@ -224,6 +223,16 @@ impl Flight {
         while !self.pending.is_empty() && self.connection.connects() != self.connects {
             self.recover("the connection was made anew".into()).await?;
         }
+        Ok(())
+    }
+
+    /// Publishes a message as soon as fewer than `in_flight`, and not too many bytes, are outstanding.
+    ///
+    /// # Errors
+    /// An earlier message was refused for good.
+    pub(super) async fn push(&mut self, message: Outgoing) -> Result<(), NatsError> {
+        let bytes = message.payload.len();
+        self.make_room(bytes).await?;
         self.pending_bytes += bytes;
         if self.pending.is_empty() {
             self.progressed_at = Instant::now();
@@ -257,6 +266,11 @@ impl Flight {
             Order::Fixed { .. } => 0,
             Order::Shared { had, .. } => had,
         }
+    }
+
+    /// How many are not acknowledged.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.pending.iter().filter(|it| !it.acknowledged).count() as u64
     }
 
     /// The number of the first message that is not acknowledged.

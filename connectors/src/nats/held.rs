@@ -13,6 +13,7 @@ use super::{Connection, IN_SEQUENCE_HEADER, NatsError};
 
 /// What is held, from the first decision that is made again on.
 pub(super) struct Held {
+    connection: Connection,
     stream: String,
     /// None once all of it has been compared.
     reader: Option<Reader>,
@@ -48,7 +49,8 @@ impl Held {
             let start = Start::Sequence(from);
             Some(Reader::open(connection.clone(), stream.into(), start).await?)
         };
-        Ok(Held { stream: stream.into(), reader, last, ahead: None })
+        let connection = connection.clone();
+        Ok(Held { connection, stream: stream.into(), reader, last, ahead: None })
     }
 
     /// How many decisions OUT held at first.
@@ -92,12 +94,19 @@ impl Held {
         if let Some(ahead) = self.ahead.take() {
             return Ok(Some(ahead));
         }
-        let Some(reader) = &mut self.reader else { return Ok(None) };
-        let found = reader.next_held().await?;
-        if found.is_none() {
-            self.reader = None;
+        while let Some(reader) = &mut self.reader {
+            match reader.next_held().await {
+                Ok(Some(found)) => return Ok(Some(found)),
+                // It was purged since; what is left can be compared.
+                Err(NatsError::StreamCut { first, .. }) if first <= self.last => {
+                    let (connection, start) = (self.connection.clone(), Start::Sequence(first));
+                    self.reader = Some(Reader::open(connection, self.stream.clone(), start).await?);
+                }
+                Ok(None) | Err(NatsError::StreamCut { .. }) => self.reader = None,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(found)
+        Ok(None)
     }
 }
 

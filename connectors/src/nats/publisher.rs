@@ -14,23 +14,27 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::flight::{Flight, FlightSettings, Outgoing};
+use super::reader::RETRY_DELAY;
 use super::state::StreamState;
 use super::{
     AT_HEADER, Connection, HEADER_ROOM_BYTES, NatsError, TRUNCATED_HEADER, eight_bytes, header_text,
 };
 use crate::codec::batch::COUNT_HEADER;
-use crate::codec::{MAX_BATCH_BYTES, MAX_BODY_BYTES, json};
+use crate::codec::{MAX_BODY_BYTES, json};
 use crate::file::{FileError, Lines, TextLine};
 use crate::subject::Subjects;
 
-/// How many messages the reading thread hands over at once.
-const CHUNK_MESSAGES: usize = 128;
+/// How many messages may wait to be published.
+const MAX_WAITING: usize = 128;
 
-/// How many chunks may wait to be published.
-const MAX_WAITING_CHUNKS: usize = 8;
+/// How long a publisher that is told to stop waits for what is on its way.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the server may be away behind the last acknowledgement.
+const AWAY_WAIT: Duration = Duration::from_secs(60);
 
 /// How to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub struct Published {
     pub bytes: u64,
     /// Whether it was told to stop before the file's end.
     pub stopped: bool,
+    /// Then: messages, the last ones, of which the server has not said whether the stream has them.
+    pub unknown: u64,
 }
 
 /// One message as the reading thread makes it.
@@ -95,7 +101,7 @@ struct Prepared {
 }
 
 /// Publishes every line of a file, or those before `stop` ends, and tells `progress` now and then how far
-/// it has come. What it returns is in the stream.
+/// it has come. What it returns is in the stream, but for what is unknown.
 ///
 /// # Errors
 /// The file cannot be read, or the broker refuses a message for good.
@@ -117,7 +123,7 @@ pub async fn publish_file(
     } else {
         Flight::shared(connection, settings.flight, &before).await?
     };
-    let (sender, mut chunks) = mpsc::channel(MAX_WAITING_CHUNKS);
+    let (sender, mut messages) = mpsc::channel(MAX_WAITING);
     let (subjects, batch) = (subjects.clone(), settings.batch);
     let longest = connection.client().max_payload().saturating_sub(HEADER_ROOM_BYTES);
     // Its own thread: a file, or a person at standard input, may keep its reader waiting.
@@ -127,47 +133,73 @@ pub async fn publish_file(
     let prefix = settings.message_ids.clone().unwrap_or_else(own);
     let started = Instant::now();
     let mut published = Published::default();
-    let mut stop = std::pin::pin!(stop);
-    'file: loop {
-        let chunk = tokio::select! {
-            biased;
-            () = &mut stop => None,
-            chunk = chunks.recv() => Some(chunk),
-        };
-        published.stopped = chunk.is_none();
-        let Some(chunk) = chunk.flatten() else { break };
-        for prepared in chunk? {
+    let mut publish = async |published: &mut Published| {
+        while let Some(prepared) = messages.recv().await {
+            let prepared = prepared?;
             if let Some(rate) = settings.rate_per_s {
                 let due = Duration::from_secs_f64(published.records as f64 / f64::from(rate));
-                tokio::select! {
-                    biased;
-                    () = &mut stop => published.stopped = true,
-                    () = sleep_until(started + due) => {}
-                }
-                if published.stopped {
-                    break 'file;
-                }
+                sleep_until(started + due).await;
             }
-            published.records += prepared.records;
-            published.raw += prepared.raw;
-            published.messages += 1;
-            published.dated += u64::from(prepared.at.is_some());
-            published.bytes += prepared.body.len() as u64;
-            let mut id = format!("{prefix}:{}", published.messages);
+            let mut id = format!("{prefix}:{}", published.messages + 1);
             if settings.message_ids.is_some() {
                 id.push_str(&digest(&prepared));
             }
-            flight.push(outgoing(prepared, &stream, &id)).await?;
+            let message = prepared.message(&stream, &id);
+            // Where it cannot be handed over it is not counted, though this may be stopped meanwhile.
+            flight.make_room(message.payload.len()).await?;
+            published.count(&prepared);
+            flight.push(message).await?;
+            progress(published);
         }
-        progress(&published);
+        flight.flush().await
+    };
+    tokio::select! {
+        biased;
+        () = stop => published.stopped = true,
+        done = publish(&mut published) => done?,
     }
-    flight.flush().await?;
+    if published.stopped {
+        timeout(LAST_WAIT, flight.flush()).await.unwrap_or(Ok(()))?;
+        published.unknown = flight.outstanding();
+    }
     published.had_before = flight.had_before();
-    let StreamState { made, made_ns, last, .. } = StreamState::of(connection, &stream).await?;
-    if made_ns != before.made_ns {
-        return Err(NatsError::Replaced { stream, made, wanted: last + 1 });
-    }
+    still_the_same(connection, &before, published.stopped).await?;
     Ok(published)
+}
+
+/// Whether the stream is the one that it was at first.
+async fn still_the_same(
+    connection: &Connection,
+    before: &StreamState,
+    stopped: bool,
+) -> Result<(), NatsError> {
+    let asked = Instant::now();
+    let stream = before.stream.clone();
+    loop {
+        match StreamState::of(connection, &stream).await {
+            Ok(StreamState { made, made_ns, last, .. }) if made_ns != before.made_ns => {
+                return Err(NatsError::Replaced { stream, made, wanted: last + 1 });
+            }
+            Ok(_) => return Ok(()),
+            Err(_) if stopped => return Ok(()),
+            // All is acknowledged, and the server has gone since: it comes back.
+            Err(NatsError::Request { .. }) if asked.elapsed() < AWAY_WAIT => {
+                sleep(RETRY_DELAY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Published {
+    /// One more message.
+    fn count(&mut self, prepared: &Prepared) {
+        self.records += prepared.records;
+        self.raw += prepared.raw;
+        self.messages += 1;
+        self.dated += u64::from(prepared.at.is_some());
+        self.bytes += prepared.body.len() as u64;
+    }
 }
 
 /// What tells a message from another one under the same prefix and number: `:` and 16 digits.
@@ -182,57 +214,50 @@ fn digest(prepared: &Prepared) -> String {
     format!(":{:016x}", eight_bytes(digest))
 }
 
-/// A message with its headers.
-fn outgoing(prepared: Prepared, stream: &str, id: &str) -> Outgoing {
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Expected-Stream", stream);
-    if let Some(at) = &prepared.at {
-        headers.insert(AT_HEADER, header_text(at));
+impl Prepared {
+    /// With its headers.
+    fn message(&self, stream: &str, id: &str) -> Outgoing {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Stream", stream);
+        if let Some(at) = &self.at {
+            headers.insert(AT_HEADER, header_text(at));
+        }
+        if let Some(count) = self.count {
+            headers.insert(COUNT_HEADER, count.to_string());
+        }
+        if let Some(length) = self.truncated {
+            headers.insert(TRUNCATED_HEADER, length.to_string());
+        }
+        headers.insert("Nats-Msg-Id", header_text(id));
+        Outgoing { subject: self.subject.clone(), headers, payload: self.body.clone() }
     }
-    if let Some(count) = prepared.count {
-        headers.insert(COUNT_HEADER, count.to_string());
-    }
-    if let Some(length) = prepared.truncated {
-        headers.insert(TRUNCATED_HEADER, length.to_string());
-    }
-    headers.insert("Nats-Msg-Id", header_text(id));
-    Outgoing { subject: prepared.subject, headers, payload: prepared.body }
 }
 
-/// Reads all lines and sends their messages in chunks, until the end or until nobody listens.
+/// Reads all lines and sends their messages, until the end or until nobody listens.
 fn prepare(
     mut lines: Lines,
     subjects: &Subjects,
     batch: usize,
     longest: usize,
-    sender: &mpsc::Sender<Result<Vec<Prepared>, FileError>>,
+    sender: &mpsc::Sender<Result<Prepared, FileError>>,
 ) {
-    let mut packer = Packer { subjects, batch, longest, open: None, chunk: Vec::new() };
+    let mut packer = Packer { subjects, batch, longest, open: None, ready: Vec::new() };
     loop {
-        let at_end = match lines.next_line() {
+        let (error, more) = match lines.next_line() {
             Ok(Some(line)) => {
                 packer.add(line);
-                false
+                (None, true)
             }
-            Ok(None) => {
-                packer.close();
-                true
-            }
-            Err(error) => {
-                packer.close();
-                // If nobody listens, nobody wants to know.
-                let _ = sender.blocking_send(Ok(packer.chunk));
-                let _ = sender.blocking_send(Err(error));
-                return;
-            }
+            Ok(None) => (None, false),
+            Err(error) => (Some(error), false),
         };
-        let bytes: usize = packer.chunk.iter().map(|prepared| prepared.body.len()).sum();
-        let full = packer.chunk.len() >= CHUNK_MESSAGES || bytes >= MAX_BATCH_BYTES;
-        if at_end || full {
-            let chunk = std::mem::take(&mut packer.chunk);
-            if sender.blocking_send(Ok(chunk)).is_err() || at_end {
-                return;
-            }
+        if !more {
+            packer.close();
+        }
+        let mut messages = packer.ready.drain(..).map(Ok).chain(error.map(Err));
+        // If nobody listens, nobody wants to know.
+        if !messages.all(|message| sender.blocking_send(message).is_ok()) || !more {
+            return;
         }
     }
 }
@@ -245,7 +270,7 @@ struct Packer<'a> {
     longest: usize,
     /// The batch body that is being filled, and its time.
     open: Option<(Vec<u8>, Prepared)>,
-    chunk: Vec<Prepared>,
+    ready: Vec<Prepared>,
 }
 
 impl Packer<'_> {
@@ -253,9 +278,9 @@ impl Packer<'_> {
     fn add(&mut self, line: TextLine<'_>) {
         if line.is_too_long() {
             self.close();
-            self.chunk.push(self.single(line));
+            self.ready.push(self.single(line));
         } else if self.batch == 1 {
-            self.chunk.push(self.single(line));
+            self.ready.push(self.single(line));
         } else {
             self.add_to_batch(line);
         }
@@ -316,7 +341,7 @@ impl Packer<'_> {
         if let Some((body, mut prepared)) = self.open.take() {
             prepared.count = Some(prepared.records);
             prepared.body = Bytes::from(body);
-            self.chunk.push(prepared);
+            self.ready.push(prepared);
         }
     }
 }

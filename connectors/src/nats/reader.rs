@@ -31,8 +31,12 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a reader waits before it looks whether the stream is at its end.
 const END_WAIT: Duration = Duration::from_secs(1);
 
+/// How long nothing may come of what the broker still had before the stream is asked for it: it may
+/// have been deleted meanwhile.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The wait after a failed attempt to make a consumer.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// After how many failed attempts in a row a missing stream counts as deleted.
 const MAX_MISSING: u32 = 20;
@@ -72,6 +76,8 @@ pub(super) struct Reader {
     attaching: Option<JoinHandle<Result<Attached, NatsError>>>,
     /// The connection's count of connects when `messages` was made.
     connects: u64,
+    /// Since when a caller has waited in vain for what the broker still had.
+    silent: Option<Instant>,
     /// Failed attempts in a row.
     failures: u32,
     /// No attempt before this.
@@ -107,6 +113,7 @@ impl Reader {
             caught_up: attached.caught_up,
             attaching: None,
             connects: attached.connects,
+            silent: None,
             failures: 0,
             retry_at: Instant::now(),
         })
@@ -176,6 +183,7 @@ impl Reader {
                     if let Some(what) = self.connection.denial() {
                         return Err(NatsError::Denied { what });
                     }
+                    self.doubt();
                     if slice == deadline {
                         return Ok(None);
                     }
@@ -236,7 +244,7 @@ impl Reader {
         };
         match self.order.came(sequence) {
             Came::Next => {
-                self.caught_up = pending == 0;
+                (self.caught_up, self.silent) = (pending == 0, None);
                 self.last = Some(Last { sequence, at_ns: at.unix_timestamp_nanos() });
                 Some((sequence, message))
             }
@@ -248,6 +256,16 @@ impl Reader {
         }
     }
 
+    /// Nothing has come. Where there should be more, and for long, the stream is asked what it has.
+    fn doubt(&mut self) {
+        let since = *self.silent.get_or_insert_with(Instant::now);
+        if self.caught_up {
+            self.silent = None;
+        } else if since.elapsed() >= SILENCE {
+            self.look_again();
+        }
+    }
+
     /// Lets the consumer go.
     fn detach(&mut self, reason: &str) {
         tracing::info!(
@@ -256,7 +274,7 @@ impl Reader {
             reason,
             "making the consumer anew"
         );
-        self.messages = None;
+        (self.messages, self.silent) = (None, None);
     }
 
     /// Makes a consumer; false if there is none before the deadline.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::reader::{Reader, Start, first_from};
-use super::{AT_HEADER, Connection, NatsError, TRUNCATED_HEADER};
+use super::{AT_HEADER, Connection, END_HEADER, NatsError, TRUNCATED_HEADER};
 use crate::codec::batch::{COUNT_HEADER, Item, read_body};
 use crate::codec::{Format, MAX_BATCH_BYTES, too_long};
 use crate::inbound::{Inbound, Raw, Stamp};
@@ -22,6 +22,8 @@ pub struct InputSource {
     reader: Reader,
     /// Whether times come from headers; unknown until a message tells.
     recorded: Option<bool>,
+    /// Whether the last message ended the last tick.
+    ended: bool,
     items: Vec<Item>,
 }
 
@@ -54,12 +56,18 @@ impl InputSource {
         };
         let start = Start::Sequence(sequence);
         let reader = Reader::open(connection.clone(), stream, start).await?;
-        Ok(InputSource { reader, recorded, items: Vec::new() })
+        Ok(InputSource { reader, recorded, ended: false, items: Vec::new() })
     }
 
     /// Whether the stream is a recorded one; none while no message tells.
     pub fn recorded(&self) -> Option<bool> {
         self.recorded
+    }
+
+    /// Whether the last message that was handed on is the clock record by which an engine ended the last
+    /// tick of a recorded stream.
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// How many messages had been deleted from the stream before they could be read.
@@ -108,6 +116,7 @@ impl InputSource {
     fn expand(&mut self, sequence: u64, message: &Message, out: &mut Vec<Inbound>) {
         let headers = message.headers.as_ref();
         let header_at = header(headers, AT_HEADER);
+        self.ended = header(headers, END_HEADER).is_some();
         self.items.clear();
         read_message(headers, &message.payload, &mut self.items);
         self.recorded = self.recorded.or_else(|| tells_recorded(headers, &self.items));

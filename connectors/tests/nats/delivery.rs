@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use connectors::nats::*;
 
-use crate::support::{PATIENCE, assert_out, city, city_with, decision, put_and_taken, sink};
+use crate::support::{
+    PATIENCE, assert_out, city, city_with, decision, publish, put_and_taken, sink,
+};
 
 #[tokio::test]
 async fn decisions_arrive_in_order_with_their_headers() {
@@ -135,6 +137,36 @@ async fn a_place_that_somebody_took_and_left_is_no_decision() {
         assert!(matches!(error, NatsError::Emptied { sequence: 2, .. }), "{error}");
     }
     assert_out(&city, 1).await;
+}
+
+/// Nor are decisions waited for that are purged while they are made once more.
+#[tokio::test]
+async fn what_is_purged_meanwhile_is_not_compared() {
+    for kept in [0, 1_000] {
+        let city = city().await;
+        publish(&city, &"junk\n".repeat(9_100), &PublishSettings::default()).await;
+        let mut first = sink(&city, 0).await.unwrap();
+        for n in 1..=9_000 {
+            first.decision(&decision(n)).await.unwrap();
+        }
+        first.flush().await.unwrap();
+        let mut again = sink(&city, 0).await.unwrap();
+        for n in 1..=10 {
+            again.decision(&decision(n)).await.unwrap();
+        }
+        let out = city.connection.jetstream().get_stream(city.subjects.out_stream()).await.unwrap();
+        out.purge().keep(kept).await.unwrap();
+        let rest = async {
+            for n in 11..=9_100 {
+                again.decision(&decision(n)).await.unwrap();
+            }
+            again.flush().await.unwrap();
+        };
+        tokio::time::timeout(PATIENCE, rest).await.unwrap();
+        let stream = city.connection.jetstream().get_stream(city.subjects.out_stream()).await;
+        let state = stream.unwrap().cached_info().state.clone();
+        assert_eq!((state.messages, state.last_sequence), (kept + 100, 9_100));
+    }
 }
 
 /// What OUT holds is compared, message by message, with what is decided once more.

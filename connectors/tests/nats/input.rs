@@ -276,6 +276,46 @@ async fn deleted_messages_are_holes() {
     assert_eq!(source.holes(), 4);
 }
 
+/// What the broker still had when it was asked last is not waited for when it is gone.
+#[tokio::test]
+async fn what_is_deleted_before_it_is_handed_out_is_not_waited_for() {
+    let city = city().await;
+    let records = "junk\n".repeat(9_000);
+    publish(&city, &records, &PublishSettings::default()).await;
+    let stream = city.connection.jetstream().get_stream(city.subjects.in_stream()).await.unwrap();
+    let mut source = open(&city, 1).await;
+    let first = read(&mut source, 10).await.len();
+    stream.delete_message(9_000).await.unwrap();
+    stream.delete_message(8_998).await.unwrap();
+    read(&mut source, 8_998 - first).await;
+    let since = std::time::Instant::now();
+    let at_end = Progress { last_sequence: 9_000, caught_up: true };
+    loop {
+        let now = source.next_batch(9, Duration::from_millis(100), &mut Vec::new()).await.unwrap();
+        if now == at_end {
+            break;
+        }
+        // At the end of what there is: whoever knows that there was more asks.
+        if now.caught_up {
+            source.look_again();
+        }
+        assert!(since.elapsed() < PATIENCE);
+    }
+    assert_eq!(source.holes(), 2);
+    // Nor is all of it, if it is purged: that is an error.
+    publish(&city, &records, &PublishSettings::default()).await;
+    read(&mut source, 10).await;
+    stream.purge().await.unwrap();
+    let mut out = Vec::new();
+    let error = loop {
+        match source.next_batch(1_000, Duration::from_millis(100), &mut out).await {
+            Ok(_) => assert!(since.elapsed() < 2 * PATIENCE, "{} records", out.len()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, NatsError::StreamCut { first: 18_001, .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_clock_is_appended_only_to_a_quiet_stream() {
     let city = city().await;

@@ -25,7 +25,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     pub(super) shared: &'a Shared,
-    /// The last message that the engine has had, and whether that is a clock record.
+    /// The last message that the engine has had, and whether that ended the last tick.
     pub(super) had: (u64, bool),
 }
 
@@ -37,8 +37,8 @@ struct Silence {
     heard: Instant,
     /// The last message that was handed on.
     last: u64,
-    /// Whether that is a clock record: then a recorded stream's last tick is over.
-    clocked: bool,
+    /// Whether that ended a recorded stream's last tick.
+    ended: bool,
     /// Behind which message no clock record could be put: something else is there, or was.
     taken: Option<u64>,
     /// Since when the broker takes no clock record, and why.
@@ -47,18 +47,18 @@ struct Silence {
 
 impl Silence {
     /// Nothing has come since `last`.
-    fn since((last, clocked): (u64, bool)) -> Self {
+    fn since((last, ended): (u64, bool)) -> Self {
         let (quiet, heard) = (Quiet::new(Instant::now()), Instant::now());
-        Self { quiet, heard, last, clocked, taken: None, refused: None }
+        Self { quiet, heard, last, ended, taken: None, refused: None }
     }
 
     /// A batch has come.
-    fn broken(&mut self, batch: &[Inbound]) {
+    fn broken(&mut self, batch: &[Inbound], ended: bool) {
         let now = Instant::now();
         self.quiet.heard(now);
         self.last = batch.last().map_or(self.last, |last| last.sequence);
-        self.clocked = ends_with_clock(batch);
-        if !self.clocked {
+        self.ended = ended;
+        if !ends_with_clock(batch) {
             self.heard = now;
         }
     }
@@ -95,8 +95,9 @@ impl Reader<'_> {
                 let _ = self.shared.recorded.set(recorded);
             }
             if !batch.is_empty() {
-                silence.broken(&batch);
-                let batch = Batch { records: batch, came_ns: source.last_came_ns() };
+                let (came_ns, ended) = (source.last_came_ns(), source.is_ended());
+                silence.broken(&batch, ended);
+                let batch = Batch { records: batch, came_ns, ended };
                 if engine.send(batch).await.is_err() {
                     return Ok(());
                 }
@@ -127,10 +128,12 @@ impl Reader<'_> {
                 }
                 // Twice: what came meanwhile would have been handed on.
                 Ok(false) if silence.taken.replace(last) == Some(last) => source.look_again(),
+                // Whoever is away comes back.
+                Err(NatsError::Unreachable { .. }) => continue,
                 told => _ = told?,
             }
             silence.refused = None;
-            let complete = recorded != Some(true) || silence.clocked;
+            let complete = recorded != Some(true) || silence.ended;
             if complete && self.is_idle(&silence) {
                 return Ok(());
             }
@@ -153,7 +156,7 @@ impl Reader<'_> {
         let now = Instant::now();
         match recorded {
             // One whose answer is lost is not put there twice; it comes as a batch.
-            Some(true) if !silence.clocked && silence.heard.elapsed() >= RECORDED_QUIET => {
+            Some(true) if !silence.ended && silence.heard.elapsed() >= RECORDED_QUIET => {
                 clock.at(&self.next_tick(), last).await
             }
             Some(false) if silence.quiet.is_due(now) => {

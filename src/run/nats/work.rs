@@ -1,7 +1,7 @@
 //! The engine's thread: batches in, what they bring forth and snapshots out.
 
 use super::writer::{Outgoing, not_kept};
-use super::{Batch, Settings, Shared, ends_with_clock};
+use super::{Batch, Settings, Shared};
 use crate::failure::{Failure, Kind};
 use crate::run::forked::Forked;
 use crate::run::live::live_line;
@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
         self.shared.sequence.store(self.position.sequence, Ordering::Release);
         while heard && let Some(batch) = self.next(&mut batches, writer) {
             let last = batch.records.last().map_or(0, |inbound| inbound.sequence);
-            self.position.clocked = ends_with_clock(&batch.records);
+            self.position.ended = batch.ended;
             (self.position.sequence, self.position.came_ns) = (last, batch.came_ns);
             heard = self.take(batch.records, writer);
             if !heard {

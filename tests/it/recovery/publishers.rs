@@ -224,3 +224,36 @@ fn a_publisher_that_is_told_to_stop_says_how_far_it_is() {
     assert!(there < town.records, "{said}");
     assert!(said.contains(&format!("told to stop: published {there} records")), "{said}");
 }
+
+/// Though the server does not answer any more, and then it says of how many it does not know.
+#[test]
+fn a_publisher_that_is_told_to_stop_does_not_wait_for_its_server() {
+    let mut town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let publisher = publisher(&town, &town.server.url(), &["--rate", "200"]);
+    received(&town, 20);
+    town.server.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    signal(&publisher, "-TERM");
+    let (code, said) = ended(publisher);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("told to stop: published ") && said.contains("nobody knows"), "{said}");
+}
+
+/// What comes through a pipe is sent when it comes.
+#[test]
+fn a_publisher_does_not_wait_for_the_end_of_its_pipe() {
+    let town = Town::empty();
+    town.succeed(&["nats", "init"]);
+    let url = town.server.url();
+    let args = ["publish", "-", "--nats", &url, "--city", CITY];
+    let mut publisher = iceshop(&args).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut pipe = publisher.stdin.take().unwrap();
+    let text = std::fs::read_to_string(town.events()).unwrap();
+    for (n, line) in (1..=3).zip(text.split_inclusive('\n')) {
+        pipe.write_all(line.as_bytes()).unwrap();
+        received(&town, n);
+    }
+    drop(pipe);
+    assert!(publisher.wait().unwrap().success());
+}
