@@ -167,9 +167,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         } else if worth < floor {
             None
         } else {
-            let paying = items.iter().enumerate().filter(|(_, item)| item.pays(price));
-            let mut order: Vec<(i64, usize)> = paying.map(|(n, i)| (i.at(price), n)).collect();
-            order.sort_unstable_by(by_worth(items));
+            let order = in_order(items, price);
             let Frame { units, cells, .. } = frame;
             let limits = Limits { least, most: frame.max_group, units, cells };
             let units_of = |n: usize| items[n].units as i64;
@@ -195,6 +193,20 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
         }
     }
     best.map(|best| Group { cells: all_cells, ..best })
+}
+
+/// All who can pay, in the order of [`by_worth`], which looks up more than sorting takes.
+fn in_order(items: &[Item], price: i64) -> Vec<(i64, usize)> {
+    let mut order = Vec::with_capacity(items.len());
+    for bound in [true, false] {
+        let from = order.len();
+        let all = items.iter().enumerate();
+        let paying = all.filter(|(_, item)| item.bound_here == bound && item.pays(price));
+        order.extend(paying.map(|(n, item)| (item.at(price), n)));
+        order[from..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    }
+    debug_assert!(order.is_sorted_by(|a, b| by_worth(items)(a, b).is_lt()));
+    order
 }
 
 /// Who must be in it first, then the greater worth, then the earlier position.
