@@ -134,9 +134,14 @@ impl Classes {
                 buyers += counts[n];
                 worth += sums[n][counts[n]];
             }
-            if units <= room && buyers <= most {
+            let fits = units <= room && buyers <= most;
+            if fits {
                 let least = need.saturating_sub(buyers);
-                let fit = (room - units).checked_div(main.0).map_or(usize::MAX, |fit| fit as usize);
+                let fit = match main.0 {
+                    0 => usize::MAX,
+                    1 => (room - units) as usize,
+                    each => ((room - units) / each) as usize,
+                };
                 let greatest = main.1.len().min(most - buyers).min(fit);
                 if least <= greatest {
                     let count = wanted.clamp(least, greatest);
@@ -148,8 +153,12 @@ impl Classes {
                     }
                 }
             }
-            // The next combination.
-            let Some(n) = (0..smaller.len()).find(|n| counts[*n] < smaller[*n].1.len()) else {
+            // The next combination; where this one is too much, so is more of what it begins with.
+            let all = 0..smaller.len();
+            let from =
+                if fits { Some(0) } else { all.clone().find(|n| counts[*n] > 0).map(|n| n + 1) };
+            let from = from.unwrap_or(smaller.len());
+            let Some(n) = all.skip(from).find(|n| counts[*n] < smaller[*n].1.len()) else {
                 break;
             };
             counts[..n].fill(0);
