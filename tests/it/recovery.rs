@@ -2,6 +2,7 @@
 //! puts there, byte for byte.
 
 mod cluster;
+mod permissions;
 mod publishers;
 mod taken_away;
 mod town;
@@ -328,48 +329,6 @@ fn a_decision_stream_that_is_deleted_ends_the_run_aloud() {
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("start with an empty folder of snapshots"), "{said}");
     std::fs::remove_dir_all(town.snapshots()).unwrap();
-    town.finish();
-    town.is_whole();
-}
-
-/// A server in which the engine has a user of its own, and what it may not publish.
-fn users(denied: &str) -> String {
-    format!(
-        "authorization {{ users: [
-            {{ user: admin, password: x }}
-            {{ user: engine, password: x, permissions: {{ publish: {{ deny: [{denied}] }} }} }}
-        ] }}"
-    )
-}
-
-#[test]
-fn a_permission_that_is_withdrawn_ends_the_run_with_the_servers_words() {
-    let mut town = Town::empty();
-    town.server = NatsServer::start_with(&users("\"nothing\""));
-    town.user = Some("admin");
-    town.succeed(&["nats", "init"]);
-    town.succeed(&["publish", town.events().to_str().unwrap()]);
-    let run = |town: &mut Town| {
-        town.user = Some("engine");
-        let engine = town.start();
-        town.user = Some("admin");
-        engine
-    };
-    let mut engine = run(&mut town);
-    published(&town, 30);
-    kept(&town);
-    town.server.reconfigure(&users("\"iceshop.*.out.>\""));
-    let status = engine.wait().unwrap();
-    let said = town.said();
-    assert_eq!(status.code(), Some(3), "{said}");
-    assert!(said.contains("nats denies") && said.contains("iceshop.test-town.out."), "{said}");
-    // Allowed again, it goes on where it was.
-    town.server.reconfigure(&users("\"nothing\""));
-    let mut engine = run(&mut town);
-    published(&town, town.expected.lines().count() as u64);
-    signal(&engine, "-TERM");
-    assert!(engine.wait().unwrap().success(), "{}", town.said());
-    assert!(town.said().contains("going on after it"), "{}", town.said());
     town.finish();
     town.is_whole();
 }

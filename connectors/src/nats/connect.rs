@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::stream::Info;
 use async_nats::jetstream::{self, Context, ErrorCode, context::GetStreamErrorKind};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 
 use super::NatsError;
 
@@ -150,6 +150,12 @@ fn note(event: &Event, denied: &Mutex<Option<String>>) {
         }
         Event::ServerError(ServerError::Other(what))
             if what.to_ascii_lowercase().contains("permissions violation") =>
+        {
+            keep(denied, what.clone());
+        }
+        // What the server says to somebody who comes again shows as the client's own error.
+        Event::ClientError(ClientError::Other(what))
+            if what.to_ascii_lowercase().contains("authorization violation") =>
         {
             keep(denied, what.clone());
         }
