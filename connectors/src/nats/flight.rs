@@ -17,6 +17,7 @@
 //! No task of its own: acknowledgements are read while the caller pushes or flushes. A dropped
 //! flush loses nothing, the next call goes on; a dropped push may lose the message it was given.
 
+mod ack;
 mod place;
 mod trouble;
 
@@ -27,11 +28,11 @@ use async_nats::client::PublishErrorKind;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::state::StreamState;
 use super::{Connection, NatsError};
+use ack::Ack;
 
 /// How long an acknowledgement may take before the message is published again.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -80,27 +81,6 @@ pub(super) struct Outgoing {
 struct Pending {
     message: Outgoing,
     acknowledged: bool,
-}
-
-/// What an acknowledgement says.
-#[derive(Deserialize)]
-struct Ack {
-    #[serde(default)]
-    seq: u64,
-    /// Whether the stream had a message of that id already.
-    #[serde(default)]
-    duplicate: bool,
-    error: Option<AckError>,
-}
-
-/// Why the broker did not take a message.
-#[derive(Deserialize)]
-struct AckError {
-    code: u64,
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
 }
 
 /// In which order messages come into a stream.
@@ -219,9 +199,13 @@ impl Flight {
         {
             self.settle().await?;
         }
-        // What was lost with a connection goes before what is new, as far as that is known by now.
+        self.note_ready().await?;
+        // What was lost goes before what is new, as far as that is known by now.
         while !self.pending.is_empty() && self.connection.connects() != self.connects {
             self.recover("the connection was made anew".into()).await?;
+        }
+        if !self.pending.is_empty() && self.waiting_since.elapsed() > ACK_WAIT {
+            self.recover("no acknowledgement".into()).await?;
         }
         Ok(())
     }
@@ -241,6 +225,11 @@ impl Flight {
         }
         self.pending.push_back(Pending { message, acknowledged: false });
         self.send(self.pending.len() - 1).await?;
+        self.note_ready().await
+    }
+
+    /// Takes note of the acknowledgements that are here.
+    async fn note_ready(&mut self) -> Result<(), NatsError> {
         while let Some(Some(ack)) = self.acks.next().now_or_never() {
             if let Some(trouble) = self.note(&ack)? {
                 self.recover(trouble).await?;
