@@ -66,23 +66,35 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let bar = spinner("{spinner} {human_pos} records, {per_sec}");
     let published = block_on(async {
-        let (connection, subjects) = args.connect.connect("iceshop publish").await?;
+        let mut stop = listen();
+        let begin = async {
+            let (connection, subjects) = args.connect.connect("iceshop publish").await?;
+            let known = is_recorded(&connection, &subjects).await?;
+            note_unsafe(&connection, &subjects).await?;
+            Ok::<_, Failure>((connection, subjects, known))
+        };
+        let (connection, subjects, known) = tokio::select! {
+            begun = begin => begun?,
+            _ = &mut stop => {
+                let error = anyhow::anyhow!("told to stop: nothing is published yet");
+                return Err(Failure::new(Kind::Stopped, error));
+            }
+        };
         let stream = subjects.in_stream();
-        let known = is_recorded(&connection, &subjects).await?;
         if known == Some(false) {
             eprintln!(
                 "note       stream {stream} is a live one (its first record carries no time): {LIVE}"
             );
         }
         let tell = |published: &Published| bar.set_position(published.records);
-        note_unsafe(&connection, &subjects).await?;
-        let stop = async { _ = listen().await };
+        let stop = async { _ = stop.await };
         let published = publish_file(&connection, &subjects, lines, &settings, tell, stop).await;
         let published = published.map_err(advised)?;
         if known.is_none()
             && !published.stopped
             && published.dated > 0
-            && is_recorded(&connection, &subjects).await? == Some(false)
+            // All is there, whether the server says so once more or not.
+            && matches!(is_recorded(&connection, &subjects).await, Ok(Some(false)))
         {
             eprintln!(
                 "note       the first record of {} carries no time (`at`), which makes stream {stream} a \

@@ -5,7 +5,9 @@ use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
 use connectors::testing::NatsServer;
 use serde_json::Value;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const CITY: &str = "test-town";
@@ -89,6 +91,44 @@ fn a_file_that_ends_with_a_clock_is_decided_to_its_end() {
         every_record_is_accounted_for(&summary, records.lines().count() + 1);
         assert!(on(&server, &["tap", "--all", "--json", "--idle", "1"]) == expected);
     }
+}
+
+/// A publisher that tells the time does not pause: the engine puts no clock record between its own.
+#[test]
+fn a_file_that_tells_the_time_slowly_is_decided_as_any_other() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let events = generate(folder.path());
+    let records = std::fs::read_to_string(&events).unwrap();
+    let (before, after) = records.split_at(records.len() / 2);
+    let (before, rest) = before.rsplit_once('\n').unwrap();
+    let last: Value = serde_json::from_str(before.lines().last().unwrap()).unwrap();
+    let clock = format!("{{\"at\":{},\"kind\":\"clock\"}}\n", last["at"]);
+    let (before, after) = (format!("{before}\n"), format!("{rest}{after}"));
+    std::fs::write(&events, format!("{before}{}{after}", clock.repeat(4))).unwrap();
+    let expected = succeed(&["run", "--input", &events]);
+    on(&server, &["nats", "init"]);
+    let reach = ["--nats", &server.url(), "--city", CITY];
+    let mut engine =
+        iceshop(&[&["run"][..], &reach].concat()).stderr(Stdio::null()).spawn().unwrap();
+    let mut publisher = iceshop(&[&["publish", "-", "--exclusive"][..], &reach].concat())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pipe = publisher.stdin.take().unwrap();
+    pipe.write_all(before.as_bytes()).unwrap();
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(1_200));
+        pipe.write_all(clock.as_bytes()).unwrap();
+    }
+    pipe.write_all(after.as_bytes()).unwrap();
+    drop(pipe);
+    assert_eq!(publisher.wait().unwrap().code(), Some(0), "nobody else writes");
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    on(&server, &["run", "--stop-when-idle", "1"]);
+    assert!(on(&server, &["tap", "--all", "--json", "--idle", "1"]) == expected);
 }
 
 /// The clock that ended the last tick among them, though its own tick does not end.

@@ -53,12 +53,14 @@ impl Silence {
     }
 
     /// A batch has come.
-    fn broken(&mut self, batch: &[Inbound], ended: bool) {
+    fn broken(&mut self, batch: &[Inbound], ended: bool, recorded: Option<bool>) {
         let now = Instant::now();
         self.quiet.heard(now);
         self.last = batch.last().map_or(self.last, |last| last.sequence);
         self.ended = ended;
-        if !ends_with_clock(batch) {
+        // An engine's own clock records are no news; those of a recorded stream are known by their header.
+        let news = if recorded == Some(true) { !ended } else { !ends_with_clock(batch) };
+        if news {
             self.heard = now;
         }
     }
@@ -96,7 +98,7 @@ impl Reader<'_> {
             }
             if !batch.is_empty() {
                 let (came_ns, ended) = (source.last_came_ns(), source.is_ended());
-                silence.broken(&batch, ended);
+                silence.broken(&batch, ended, source.recorded());
                 let batch = Batch { records: batch, came_ns, ended };
                 if engine.send(batch).await.is_err() {
                     return Ok(());
