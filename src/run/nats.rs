@@ -31,7 +31,6 @@ use crate::signals::listen;
 use connectors::inbound::Inbound;
 use connectors::nats::{Connection, Durable, FlightSettings, InputSource, Sink};
 use connectors::subject::Subjects;
-use connectors::wire::Record;
 use dataflows::flow::Crew;
 use dataflows::market::Params;
 use reading::Reader;
@@ -242,9 +241,4 @@ impl Begun {
         let snapshots = shared.kept.load(Ordering::Acquire);
         Ok(Summary { snapshots, holes: source.holes(), ..summary })
     }
-}
-
-/// Whether the last record of a batch is a clock, which is no news.
-fn ends_with_clock(batch: &[Inbound]) -> bool {
-    matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
 }

@@ -154,11 +154,10 @@ impl Classes {
                 }
             }
             // The next combination; where this one is too much, so is more of what it begins with.
-            let all = 0..smaller.len();
-            let from =
-                if fits { Some(0) } else { all.clone().find(|n| counts[*n] > 0).map(|n| n + 1) };
-            let from = from.unwrap_or(smaller.len());
-            let Some(n) = all.skip(from).find(|n| counts[*n] < smaller[*n].1.len()) else {
+            let all = smaller.len();
+            let begins = || (0..all).find(|n| counts[*n] > 0);
+            let from = if fits { 0 } else { begins().map_or(all, |first| first + 1) };
+            let Some(n) = (from..all).find(|n| counts[*n] < smaller[*n].1.len()) else {
                 break;
             };
             counts[..n].fill(0);

@@ -1,11 +1,12 @@
 //! The way in: batches from the input stream to the engine, and time where nothing comes.
 
-use super::{Batch, Settings, Shared, ends_with_clock};
+use super::{Batch, Settings, Shared};
 use crate::run::live::Live;
 use crate::translate::outbound;
 use connectors::inbound::Inbound;
 use connectors::nats::{Clock, Connection, InputSource, NatsError, Quiet};
 use connectors::subject::Subjects;
+use connectors::wire::Record;
 use dataflows::market::Time;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ pub(super) struct Reader<'a> {
 struct Silence {
     /// Since when neither records nor clocks have.
     quiet: Quiet,
-    /// When a record came last that was no clock.
+    /// When a record came last that was no engine's clock.
     heard: Instant,
     /// The last message that was handed on.
     last: u64,
@@ -176,4 +177,9 @@ impl Reader<'_> {
         let params = &self.settings.params;
         outbound::utc(params.start(params.tick(Time(last)).next()))
     }
+}
+
+/// Whether the last record of a batch is a clock, which is no news.
+fn ends_with_clock(batch: &[Inbound]) -> bool {
+    matches!(batch.last().map(|last| &last.record), Some(Ok(Record::Clock(_))))
 }

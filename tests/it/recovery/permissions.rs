@@ -17,13 +17,19 @@ fn users_with(other: &str) -> String {
     format!("authorization {{ users: [ {{ user: admin, password: x }}, {other} ] }}")
 }
 
-#[test]
-fn a_permission_that_is_withdrawn_ends_the_run_with_the_servers_words() {
+/// A town on such a server, in which both may do all.
+fn town_of_users() -> Town {
     let mut town = Town::empty();
     town.server = NatsServer::start_with(&users("\"nothing\""));
     town.user = Some("admin");
     town.succeed(&["nats", "init"]);
     town.succeed(&["publish", town.events().to_str().unwrap()]);
+    town
+}
+
+#[test]
+fn a_permission_that_is_withdrawn_ends_the_run_with_the_servers_words() {
+    let mut town = town_of_users();
     let run = |town: &mut Town| {
         town.user = Some("engine");
         let engine = town.start();
@@ -52,11 +58,7 @@ fn a_permission_that_is_withdrawn_ends_the_run_with_the_servers_words() {
 /// Whoever may not even come again waits for nothing.
 #[test]
 fn a_user_who_is_removed_ends_what_runs_with_the_servers_words() {
-    let mut town = Town::empty();
-    town.server = NatsServer::start_with(&users("\"nothing\""));
-    town.user = Some("admin");
-    town.succeed(&["nats", "init"]);
-    town.succeed(&["publish", town.events().to_str().unwrap()]);
+    let mut town = town_of_users();
     town.user = Some("engine");
     let mut engine = town.start();
     let url = town.server.url();
