@@ -71,7 +71,8 @@ pub struct Settings {
 pub fn run(settings: &Settings, crew: Crew, tell: &mut dyn FnMut(&str)) -> Result<Report, Failure> {
     let mut workload = Workload::open(&settings.kind)?;
     let tick_ms = tick_ms(&settings.kind, settings.rates[0]);
-    let params = Params { tick_ms, ..settings.params.clone() };
+    let upkeep_steps = settings.params.upkeep_steps * TICK_MS as u64 / tick_ms as u64;
+    let params = Params { tick_ms, upkeep_steps, ..settings.params.clone() };
     let (workers, standings) = (settings.workers, Standings::default());
     let mut rig = Rig::new(Pipeline::new(params.clone(), crew, Dating::Required, standings));
     let load = load(&mut workload, &mut rig)?;

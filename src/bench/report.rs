@@ -29,6 +29,8 @@ pub struct Setting {
     pub processes: usize,
     /// A tick of logical time, in milliseconds.
     pub tick_ms: i64,
+    /// Steps of upkeep in a millisecond of logical time, at most.
+    pub upkeep_steps: u64,
 }
 
 /// What stood before anything was measured.
@@ -179,6 +181,7 @@ impl Report {
                 workers: settings.workers,
                 processes: settings.processes,
                 tick_ms: params.tick_ms,
+                upkeep_steps: params.upkeep_steps,
             },
             load,
             sustained_per_s: good.map(|row| row.offered_per_s).fold(0.0, f64::max),
@@ -199,11 +202,11 @@ impl Report {
 
     /// A page of Markdown.
     pub fn markdown(&self) -> String {
-        let Setting { workload, machine, version, began, workers, processes, tick_ms, .. } =
-            &self.setting;
+        let Setting { workload, machine, version, began, workers, processes, .. } = &self.setting;
+        let Setting { tick_ms, upkeep_steps, .. } = &self.setting;
         let mut page = format!(
             "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {tick_ms} \
-             ms of logical time\n\n",
+             ms of logical time, at most {upkeep_steps} steps of upkeep in each of them\n\n",
             match (*workers, *processes) {
                 (1, 1) => "one worker".into(),
                 (workers, 1) => format!("{workers} workers"),

@@ -28,8 +28,8 @@ Examples:
 
 Open loop: record n of a rate is due n / rate after its start, ready or not, and its latency runs
 from then until the decisions of its tick are in the sink: a stall counts for every record that it
-kept waiting. Time is scaled: a tick lasts 10 ms by the clock at the first rate, so give a rate of
-its own run where its ticks matter. The page of figures is Markdown, on standard output.";
+kept waiting. Time is scaled: at the first rate a tick lasts 10 ms by the clock, and a millisecond
+by the clock has the usual steps of upkeep, so give a rate a run of its own where these matter. The page of figures is Markdown, on standard output.";
 
 /// What `iceshop bench` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -94,7 +94,8 @@ pub struct Args {
     /// Draw latencies, throughput and gap into this file, as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<String>,
-    /// The engine's parameters, but for the tick, which the first rate decides.
+    /// The engine's parameters, but for the tick, which the first rate decides; steps of upkeep are those of a
+    /// millisecond by the clock.
     #[command(flatten)]
     pub params: ParamArgs,
 }

@@ -35,10 +35,6 @@ const PLANNED_WITHIN_MS: u64 = 5_000;
 const URGENT_MS: u64 = 50_000;
 const LATER_MS: u64 = 90_000;
 
-/// Steps that all markets together may take in a millisecond of logical time, shared out by live
-/// intents: about what half a core can do while it passes.
-const STEPS_A_MS: u64 = 15_000;
-
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
 
@@ -148,12 +144,17 @@ impl Shard {
         };
         let (since, minute) = (course.since, course.since.minute());
         let passed = (at.0 - since.0).max(0) as u64;
-        let own = self.market.intents_len() as u128;
+        let (own, a_ms) = (self.market.intents_len() as u128, self.market.upkeep_steps());
+        // All markets' steps are shared out by live intents.
         let steps_in = |ms: u64| {
-            let steps = STEPS_A_MS as u128 * ms as u128 * own / live.max(1) as u128;
+            let steps = a_ms as u128 * ms as u128 * own / live.max(1) as u128;
             steps.min(u64::MAX as u128) as u64
         };
         let upkeep = upkeep(minute, steps_in(minutes_paid(minute) * 60_000));
+        if a_ms == 0 {
+            // Nothing is ever solved again; how the market stands is noted all the same.
+            course.planned = true;
+        }
         if !course.planned {
             if passed < share_of(PLANNED_WITHIN_MS, turn(product)) {
                 return false;

@@ -33,6 +33,8 @@ pub const MAX_ID_CHARS: usize = 64;
 pub const SHOWN_CHARS: usize = 80;
 /// The longest lead time, in minutes.
 pub const MAX_LEAD_MINUTES: u32 = 7 * 24 * 60;
+/// The most steps of upkeep in a millisecond.
+pub const MAX_UPKEEP_STEPS: u64 = 1_000_000_000;
 /// The most buyers of one window that declined it and are remembered; the next one is `invalid`.
 pub const MAX_DECLINED: usize = 64;
 /// The most relative stock changes remembered per offer, to know a repeated one again; beyond it

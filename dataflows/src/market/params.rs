@@ -25,6 +25,9 @@ pub struct Params {
     pub horizon_days: u32,
     /// How far one record may move time forward, in days, from the start of a tick to a tick.
     pub jump_days: u32,
+    /// How many steps of upkeep (candidates looked at) all markets together may take in a millisecond of
+    /// logical time; 0: none.
+    pub upkeep_steps: u64,
 }
 
 impl Default for Params {
@@ -39,6 +42,7 @@ impl Default for Params {
             resolution: Resolution::default(),
             horizon_days: 14,
             jump_days: 31,
+            upkeep_steps: 15_000,
         }
     }
 }
@@ -63,6 +67,8 @@ impl Params {
         check("stay_bonus_ppm", self.stay_bonus_ppm, 0, 1_000_000)?;
         check("horizon_days", self.horizon_days as i64, 1, 60)?;
         check("jump_days", self.jump_days as i64, 1, 3_660)?;
+        let upkeep_steps = i64::try_from(self.upkeep_steps).unwrap_or(i64::MAX);
+        check("upkeep_steps", upkeep_steps, 0, limits::MAX_UPKEEP_STEPS as i64)?;
         Ok(self)
     }
 

@@ -41,7 +41,8 @@ impl Market {
     /// The first that differs from what is kept.
     pub(crate) fn audit(&self) -> Result<(), String> {
         let mut value = 0;
-        let mut dual: i128 = self.by_id.values().map(|&i| self.hot[i as usize].price as i128).sum();
+        let mut dual: i128 =
+            self.intents.in_order().iter().map(|&i| self.hot[i as usize].price as i128).sum();
         for (store, &o) in &self.by_store {
             let offer = self.offer(o);
             let same = |what: &str, kept: i64, found: i64| {

@@ -7,7 +7,7 @@
 
 use super::PlacedOffer;
 use super::hot::{Home, Hot, UNPRICED};
-use super::market::{IntentNode, Market, OfferNode};
+use super::market::{Market, OfferNode};
 use super::pairs::make_room;
 use super::price::SCALE;
 use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
@@ -161,7 +161,7 @@ impl Market {
     /// Puts an intent in, or puts it anew; it keeps its window if it still fits.
     pub fn put_intent(&mut self, intent: impl Into<Arc<Intent>>) {
         let intent = intent.into();
-        let Some(&i) = self.by_id.get(&intent.id) else {
+        let Some(i) = self.intents.find(&intent.id) else {
             self.insert_intent(intent);
             return;
         };
@@ -233,7 +233,7 @@ impl Market {
 
     /// Takes an intent out.
     pub fn remove_intent(&mut self, id: &IntentId) {
-        if let Some(&i) = self.by_id.get(id) {
+        if let Some(i) = self.intents.find(id) {
             self.take_intent(i);
         }
     }
@@ -241,13 +241,10 @@ impl Market {
     fn insert_intent(&mut self, intent: Arc<Intent>) -> u32 {
         self.updates += 1;
         let i = self.free_intents.pop().unwrap_or_else(|| {
-            make_room(&mut self.intents);
             make_room(&mut self.hot);
-            self.intents.push(None);
             self.hot.push(Hot::vacant());
-            self.intents.len() as u32 - 1
+            self.intents.grow()
         });
-        self.by_id.insert(intent.id.clone(), i);
         self.fresh.insert(i);
         if let Some(pin) = &intent.promise.pin {
             let key = (pin.slot, pin.store.clone());
@@ -257,7 +254,7 @@ impl Market {
         self.longest_reach_m = self.longest_reach_m.max(intent.reach_m);
         self.hot[i as usize] = Hot::of(&intent);
         let (cell, place, reach) = (intent.cell, intent.place, intent.reach_m);
-        self.intents[i as usize] = Some(IntentNode { intent, edges: Vec::new() });
+        self.intents.put(i, intent);
         for o in self.near(cell, reach, &self.offer_cells) {
             if !place.surely_beyond(self.offer(o).placed.place, reach) {
                 self.connect(o, i);
@@ -290,8 +287,7 @@ impl Market {
         self.dual -= self.price_of(i) as i128;
         self.fresh.remove(&i);
         self.awake.remove(&i);
-        let node = self.intents[i as usize].take().expect("an index in use");
-        self.by_id.remove(&node.intent.id);
+        let node = self.intents.take(i);
         if let Some(pin) = &node.intent.promise.pin {
             let key = (pin.slot, pin.store.clone());
             let ids = self.pins.get_mut(&key).expect("noted when it came");

@@ -208,7 +208,7 @@ impl Compact {
             able = offer
                 .candidates
                 .iter()
-                .map(|c| c.quantity() as i64 <= stock && c.pays(price))
+                .map(|c| c.quantity() as i64 <= stock && market.pays(c, price))
                 .collect();
             let of = offer.candidates.iter().zip(&able).filter(|(_, able)| **able);
             most = most_buyers(of.map(|(c, _)| c.quantity() as i64), stock);

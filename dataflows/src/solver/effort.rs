@@ -13,10 +13,11 @@
 use super::Phase;
 use serde::{Deserialize, Serialize};
 
-/// Steps of background work that an update pays for.
-pub(crate) const STEPS_AN_UPDATE: u64 = 300_000;
-/// And a minute.
-pub(crate) const STEPS_A_MINUTE: u64 = 8_000_000;
+/// An update pays for as many steps of background work as all markets together may take in so many
+/// milliseconds.
+pub(crate) const MS_AN_UPDATE: u64 = 20;
+/// And so does a minute of a market's, in thirds of a millisecond.
+pub(crate) const THIRDS_A_MINUTE: u64 = 1_600;
 /// The most steps that a market saves up.
 pub(crate) const MOST_SAVED: u64 = 400_000_000;
 /// A step of search costs as much as so many of prices.

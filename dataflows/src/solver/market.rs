@@ -10,17 +10,15 @@
 use super::candidate::Candidate;
 use super::effort::Effort;
 use super::hot::Hot;
+use super::intents::{IntentNode, Intents};
 use super::part::Proof;
 use super::sums::TierSum;
 use super::upkeep::Agenda;
-use crate::market::{
-    Cell, IdOrder, Intent, IntentId, Money, Offer, Opening, Params, Position, Slot,
-};
+use crate::market::{Cell, IdOrder, IntentId, Money, Offer, Opening, Params, Position, Slot};
 use crate::market::{SlotSet, StoreId, Tier, Time};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How many slots of opening hours are worked out at a time.
 const OPEN_SLOTS_AHEAD: i32 = 72;
@@ -43,14 +41,6 @@ pub struct PlacedOffer {
     pub stock: i64,
     /// Slots with a locked window, sorted.
     pub locked: Box<[Slot]>,
-}
-
-/// An intent and the offers that could serve it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct IntentNode {
-    pub intent: Arc<Intent>,
-    /// Offers' indices, in the order of their stores' ids.
-    pub edges: Vec<u32>,
 }
 
 /// A slot of an offer in which it has a candidate.
@@ -144,10 +134,9 @@ impl OfferNode {
 pub struct Market {
     pub(crate) params: Params,
     pub(crate) offers: Vec<Option<OfferNode>>,
-    pub(crate) intents: Vec<Option<IntentNode>>,
+    pub(crate) intents: Intents,
     pub(crate) hot: Vec<Hot>,
     pub(crate) by_store: BTreeMap<StoreId, u32>,
-    pub(crate) by_id: BTreeMap<IntentId, u32>,
     /// Who accepted which window.
     pub(crate) pins: BTreeMap<(Slot, StoreId), BTreeSet<IntentId>>,
     /// Intents without a price: they came or changed since prices were last set.
@@ -206,10 +195,9 @@ impl Market {
         Self {
             params,
             offers: Vec::new(),
-            intents: Vec::new(),
+            intents: Intents::default(),
             hot: Vec::new(),
             by_store: BTreeMap::new(),
-            by_id: BTreeMap::new(),
             pins: BTreeMap::new(),
             fresh: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -242,12 +230,12 @@ impl Market {
 
     /// Whether the market holds neither offers nor intents.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty() && self.by_store.is_empty()
+        self.intents.count() == 0 && self.by_store.is_empty()
     }
 
     /// How many intents it holds.
     pub fn intents_len(&self) -> usize {
-        self.by_id.len()
+        self.intents.count()
     }
 
     /// About what its updates cost, beside that of other markets: who comes to an offer is weighed

@@ -27,6 +27,8 @@ mod plan;
 
 mod group;
 
+mod intents;
+
 mod knapsack;
 
 mod repair;
@@ -279,7 +281,9 @@ impl Market {
 
     /// The prices behind the bound.
     pub fn dual_prices(&self) -> Prices {
-        let intents = self.by_id.iter().map(|(id, &i)| (id.clone(), self.price_of(i)));
+        let intents = self.intents.in_order();
+        let id = |i: u32| self.node(i).intent.id.clone();
+        let intents = intents.into_iter().map(|i| (id(i), self.price_of(i)));
         let offers = self.by_store.iter().map(|(id, &o)| (id.clone(), self.offer(o).price));
         Prices {
             scale: SCALE,
@@ -340,13 +344,13 @@ impl Market {
     /// The first rule that it breaks.
     pub fn verify_window(&self, window: &GroupedWindow) -> Result<(), feasible::Violation> {
         let offer = self.offer(self.by_store[&window.key.store]);
-        let intent_of = |id: &IntentId| self.by_id.get(id).map(|&i| &*self.node(i).intent);
+        let intent_of = |id: &IntentId| self.intents.find(id).map(|i| &*self.node(i).intent);
         feasible::check_window(&self.params, &offer.placed, window, intent_of)?;
         let used: i64 =
             offer.windows.iter().flat_map(|w| &w.members).map(|c| c.quantity() as i64).sum();
         let homes = window.members.iter().all(|(id, _)| {
-            let home = self.hot[self.by_id[id] as usize].home;
-            home == hot::Home::In(self.by_store[&window.key.store], window.key.slot)
+            let home = self.intents.find(id).map(|i| self.hot[i as usize].home);
+            home == Some(hot::Home::In(self.by_store[&window.key.store], window.key.slot))
         });
         let broken = |what: String| feasible::Violation {
             rule: "R7",
@@ -386,7 +390,7 @@ impl Market {
             &self.params,
             &self.grouping(),
             |store| self.placed_offer(store),
-            |id| self.by_id.get(id).map(|&i| &*self.node(i).intent),
+            |id| self.intents.find(id).map(|i| &*self.node(i).intent),
         )
     }
 }

@@ -65,11 +65,24 @@ impl Market {
         let quantity = intent.quantity;
         let worth = intent.budget.min(offer.list_price()).minor();
         let base = quantity as i64 * worth - travel;
-        let accepted = pin.map_or(i64::MAX, |pin| pin.price.minor());
-        let limit = base.div_euclid(quantity as i64).min(accepted);
-        let limit = limit.clamp(-1, i32::MAX as i64) as i32;
         let hot = &self.hot[i as usize];
-        Some(Candidate::new((i, hot), (base, limit), quantity, distance_m))
+        Some(Candidate::new((i, hot), base, pin.is_some(), quantity, distance_m))
+    }
+
+    /// Whether the buyer may be in the window at that unit price: at no loss (R5), and at no more than the
+    /// price accepted (R8).
+    #[inline]
+    pub(crate) fn pays(&self, c: &Candidate, price: i64) -> bool {
+        c.affords(price) && (!c.accepted() || price <= self.limit_of(c) as i64)
+    }
+
+    /// The greatest of such prices.
+    #[inline]
+    pub(crate) fn limit_of(&self, c: &Candidate) -> i32 {
+        let pin = || self.node(c.intent).intent.promise.pin.as_ref();
+        let accepted = if c.accepted() { pin().map(|pin| pin.price.minor()) } else { None };
+        // Both are amounts of money.
+        accepted.map_or(c.dearest(), |accepted| accepted.min(c.dearest())) as i32
     }
 
     /// Windows that this intent could be in, and not in their cover or at less there, are covered

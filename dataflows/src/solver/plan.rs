@@ -75,7 +75,7 @@ impl Market {
     pub(crate) fn weight(&self, o: u32, c: &Candidate, window: &WindowNode, tier: usize) -> i64 {
         let price = self.offer(o).tiers()[tier].price.minor();
         let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
-        c.base - c.quantity() as i64 * price + extra
+        c.base() - c.quantity() as i64 * price + extra
     }
 
     /// The value of a group in the window at the tier that its size reaches.
@@ -217,9 +217,9 @@ impl Market {
                 break;
             };
             let price = offer.tiers()[tier].price.minor();
-            let poor = members.iter().position(|c| !c.pays(price));
+            let poor = members.iter().position(|c| !self.pays(c, price));
             let Some(_) = poor else { break };
-            let pays = |c: &Candidate| c.pays(price);
+            let pays = |c: &Candidate| self.pays(c, price);
             if members.iter().any(|c| !pays(c) && self.pinned(c.intent)) {
                 return Err(Broken);
             }
@@ -266,7 +266,7 @@ impl Market {
                 return (!held).then_some(window.value);
             };
             let price = self.offer(o).tiers()[tier].price.minor();
-            let stays = |c: &&Candidate| c.pays(price);
+            let stays = |c: &&Candidate| self.pays(c, price);
             let staying = rest().filter(stays).count();
             if staying == count || tiers.reached(staying) == Some(tier) {
                 if rest().any(|c| !stays(&c) && self.pinned(c.intent)) {
@@ -383,7 +383,7 @@ impl Market {
         let offer = self.offer(o);
         let tier = offer.placed.offer.tiers.reached(window.members.len() + 1)?;
         let price = offer.tiers()[tier].price.minor();
-        if !c.pays(price) {
+        if !self.pays(c, price) {
             return None;
         }
         let own = self.weight(o, c, window, tier);

@@ -60,7 +60,7 @@ impl Market {
     #[inline]
     fn worth(&self, o: u32, c: &Candidate, window: &WindowNode, price: i64) -> i64 {
         let extra = window.visit_value + self.bonus(o, c.intent, window.slot);
-        (c.base + extra) * SCALE - price - self.offer(o).price * c.quantity() as i64
+        (c.base() + extra) * SCALE - price - self.offer(o).price * c.quantity() as i64
     }
 
     /// Whether the candidate takes part in the window's term, once it has a price.
@@ -82,7 +82,7 @@ impl Market {
                 listed.push((
                     self.worth(o, c, window, price),
                     c.quantity() as i64 * SCALE,
-                    c.limit,
+                    self.limit_of(c),
                 ));
             }
         }
@@ -164,6 +164,7 @@ impl Market {
     }
 
     fn count_worth(&mut self, o: u32, n: usize, c: &Candidate, worth: i64, comes: bool) {
+        let limit = self.limit_of(c) as i64;
         let offer = self.offers[o as usize].as_mut().expect("an index in use");
         let (mut term, mut loosened) = (0, false);
         let most = offer.sizes(0).most;
@@ -176,7 +177,7 @@ impl Market {
         for (sum, step) in window.sums.iter_mut().zip(steps) {
             let price = step.price.minor();
             let sizes = Sizes { least: step.min_buyers, most };
-            if c.pays(price) {
+            if price <= limit {
                 let worth = worth - c.quantity() as i64 * price * SCALE;
                 loosened |= if comes { sum.add(worth, sizes) } else { sum.remove(worth, sizes) };
             }
@@ -200,7 +201,7 @@ impl Market {
             let price = step.price.minor();
             let sizes = Sizes { least: step.min_buyers, most };
             let mut sum = window.sums.get(tier).copied().unwrap_or(TierSum::EMPTY);
-            if c.pays(price) {
+            if self.pays(c, price) {
                 sum.add(worth - c.quantity() as i64 * price * SCALE, sizes);
             }
             with = with.max(sum.bound(sizes).unwrap_or(0));
@@ -324,12 +325,13 @@ impl Market {
             let worth = self.worth(o, &c, window, 0);
             let cap = offer.sizes(0).most;
             let tiers = offer.tiers().iter().zip(&window.sums);
-            let gains =
-                tiers.filter(|(step, _)| c.pays(step.price.minor())).filter_map(|(step, sum)| {
+            let gains = tiers.filter(|(step, _)| self.pays(&c, step.price.minor())).filter_map(
+                |(step, sum)| {
                     let sizes = Sizes { least: step.min_buyers, most: cap };
                     let worth = worth - c.quantity() as i64 * step.price.minor() * SCALE;
                     Some(sum.bound(sizes)? + sum.lift(worth, worth - own, sizes))
-                });
+                },
+            );
             if let Some(gain) = gains.max() {
                 all.push((gain, window.slot, o));
             }

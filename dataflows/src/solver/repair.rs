@@ -128,7 +128,7 @@ impl Market {
     fn pinned_here(&self, o: u32, slot: Slot) -> Vec<u32> {
         let key = (slot, self.store(o).clone());
         let ids = self.pins.get(&key).into_iter().flatten();
-        ids.filter_map(|id| self.by_id.get(id).copied())
+        ids.filter_map(|id| self.intents.find(id))
             .filter(|&i| {
                 let id = &self.node(i).intent.id;
                 self.eligible(o, i, slot) && self.candidate_at(o, id).is_ok()
@@ -165,7 +165,8 @@ impl Market {
     fn limit_at(&self, i: u32) -> i32 {
         let node = self.node(i);
         let o = node.edges[0];
-        self.candidate_at(o, &node.intent.id).map_or(-1, |at| self.offer(o).candidates[at].limit)
+        let at = self.candidate_at(o, &node.intent.id);
+        at.map_or(-1, |at| self.limit_of(&self.offer(o).candidates[at]))
     }
 
     fn release(&mut self, i: u32) {
@@ -190,7 +191,7 @@ impl Market {
                 continue;
             }
             for id in self.pins[&(slot, store)].iter().cloned().collect::<Vec<_>>() {
-                let i = self.by_id[&id];
+                let i = self.intents.find(&id).expect("who is noted is here");
                 if !self.hot[i as usize].released {
                     self.release(i);
                 }
@@ -279,11 +280,11 @@ impl Market {
             };
             let extra = window.visit_value + self.bonus(o, c.intent, slot) - cost;
             items.push(Item {
-                worth: c.base + extra,
+                worth: c.base() + extra,
                 who,
                 quantity: c.quantity(),
                 units: c.quantity(),
-                limit: c.limit,
+                limit: self.limit_of(c),
                 bound_here: self.pinned(c.intent),
             });
         }

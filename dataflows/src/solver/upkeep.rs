@@ -7,7 +7,7 @@
 //! each offer that has changed, where whatever else of the agenda is in it is done with it.
 
 use super::compact::turn::Turn;
-use super::effort::{MOST_SAVED, SEARCH_WEIGHT, STEPS_A_MINUTE, STEPS_AN_UPDATE};
+use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE};
 use super::hot::Home;
 use super::market::Market;
 use super::price::SCALE;
@@ -148,6 +148,11 @@ impl Agenda {
 }
 
 impl Market {
+    /// How many steps of upkeep all markets together may take in a millisecond.
+    pub fn upkeep_steps(&self) -> u64 {
+        self.params.upkeep_steps
+    }
+
     /// Whether anything on the agenda has not had its turn.
     pub fn has_upkeep(&self) -> bool {
         !self.agenda.waiting.is_empty()
@@ -159,8 +164,9 @@ impl Market {
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
         let Upkeep { minutes, soon, now, later, region, share, .. } = upkeep;
-        let earned = std::mem::take(&mut self.updates).saturating_mul(STEPS_AN_UPDATE);
-        let earned = earned.saturating_add(minutes.saturating_mul(STEPS_A_MINUTE));
+        let thirds = std::mem::take(&mut self.updates).saturating_mul(3 * MS_AN_UPDATE);
+        let thirds = thirds.saturating_add(minutes.saturating_mul(THIRDS_A_MINUTE));
+        let earned = thirds.saturating_mul(self.params.upkeep_steps) / 3;
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
         // What was taken beyond the market's share is paid for now, at most all of it.
         let owed = self.agenda.steps.saturating_sub(share).min(share);

@@ -169,8 +169,8 @@ impl Slots {
             Cand {
                 intent: number,
                 quantity: u16::try_from(c.quantity()).expect("a quantity in its limits"),
-                base: c.base + at.extra(k),
-                limit: c.limit,
+                base: c.base() + at.extra(k),
+                limit: market.limit_of(c),
                 distance_m: c.distance_m(),
                 bound_here: at.held && market.pinned(c.intent),
             }

@@ -41,8 +41,9 @@ impl World {
 
     /// Whose promise the market has given up.
     pub(super) fn released(&self, market: &Market) -> BTreeSet<IntentId> {
-        let all = market.by_id.iter().filter(|(_, i)| market.hot[**i as usize].released);
-        all.map(|(id, _)| id.clone()).collect()
+        let all = market.intents.in_order().into_iter();
+        let released = all.filter(|i| market.hot[*i as usize].released);
+        released.map(|i| market.node(i).intent.id.clone()).collect()
     }
 
     /// R5 and R9 of the intent in a group of `buyers` in that window; `None` if a rule forbids it.

@@ -160,7 +160,8 @@ fn accepted(market: &Market) -> BTreeMap<IntentId, (StoreId, Slot, Money)> {
     let mut all = BTreeMap::new();
     for window in market.grouping() {
         for (id, _) in &window.members {
-            if let Some(pin) = &market.node(market.by_id[id]).intent.promise.pin {
+            let i = market.intents.find(id).unwrap();
+            if let Some(pin) = &market.node(i).intent.promise.pin {
                 let seat = (window.key.store.clone(), window.key.slot, window.price);
                 assert!((&seat.0, seat.1) == (&pin.store, pin.slot), "{id} was moved");
                 assert!(seat.2 <= pin.price, "{id} pays more than accepted");
