@@ -46,6 +46,9 @@ struct OfferEntry {
     counted: i64,
 }
 
+/// Windows that a buyer declined; mostly there are none.
+type Declined = Option<Box<BTreeSet<WindowKey>>>;
+
 /// An intent as it is known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntentEntry {
@@ -55,7 +58,7 @@ pub struct IntentEntry {
     /// The market's part, which it shares with its market.
     pub intent: Arc<Intent>,
     /// Windows that the buyer declined, of whatever product was wanted then.
-    declined: BTreeSet<WindowKey>,
+    declined: Declined,
     /// The tick at which it leaves by itself.
     leaves_at: Tick,
     /// The window that holds it, once locked.
@@ -77,8 +80,6 @@ pub struct Book {
     params: Params,
     stores: BTreeMap<StoreId, StoreEntry>,
     offers: BTreeMap<OfferKey, OfferEntry>,
-    /// Offers by their part of a window's id, which must be unique.
-    names: BTreeMap<String, OfferKey>,
     intents: Entries,
     /// Intents that are gone, and may not come again with the same version or an older one.
     gone: Gone,
@@ -95,6 +96,9 @@ pub struct Book {
     edited: Vec<IntentId>,
     /// Stores and offers that were put at this tick.
     touched: BTreeSet<StoreId>,
+    /// The window in which a member was announced last.
+    #[serde(skip)]
+    told: Option<Arc<(StoreId, Slot)>>,
 }
 
 impl Book {
@@ -104,7 +108,6 @@ impl Book {
             params,
             stores: BTreeMap::new(),
             offers: BTreeMap::new(),
-            names: BTreeMap::new(),
             intents: Entries::default(),
             gone: Gone::default(),
             held: BTreeMap::new(),
@@ -115,6 +118,7 @@ impl Book {
             removed: Vec::new(),
             edited: Vec::new(),
             touched: BTreeSet::new(),
+            told: None,
         }
     }
 
@@ -196,21 +200,14 @@ impl Book {
         if !self.stores.contains_key(&key.store) {
             return Invalid::named("store", &key.store, "unknown store").into();
         }
-        let name = format!("{}_{}", key.store, key.product);
-        match self.names.get(&name) {
-            Some(other) if *other != key => {
-                let reason = format!(
-                    "its windows' ids would be those of ({}, {})",
-                    other.store, other.product
-                );
-                return Invalid::named("product", &key.product, reason).into();
-            }
-            Some(_) => {}
-            None => {
-                self.names.insert(name, key.clone());
-            }
-        }
         let old = self.offers.get(&key);
+        if old.is_none()
+            && let Some(other) = self.named(&format!("{}_{}", key.store, key.product))
+        {
+            let (store, product) = (&other.store, &other.product);
+            let reason = format!("its windows' ids would be those of ({store}, {product})");
+            return Invalid::named("product", &key.product, reason).into();
+        }
         if let Some(stale) = stale(old.map(|entry| entry.version), version) {
             return stale;
         }
@@ -268,7 +265,8 @@ impl Book {
     pub fn intent_event(&mut self, tick: Tick, id: IntentId, number: u64, put: Put) -> Outcome {
         let version = Version { number, cancels: put == Put::Cancel };
         let known = self.intents.get_mut(&id);
-        let heard = known.as_ref().map(|entry| entry.heard).or_else(|| self.gone.heard(&id));
+        let heard =
+            known.as_ref().map(|entry| entry.heard.clone()).or_else(|| self.gone.heard(&id));
         if let Some(stale) = heard.and_then(|heard| heard.judge(version)) {
             return stale;
         }
@@ -289,8 +287,8 @@ impl Book {
     }
 
     /// Takes a live intent out, if it is in; returns what its buyer had declined.
-    fn take_out(&mut self, id: &IntentId, why: Removal) -> BTreeSet<WindowKey> {
-        let Some(entry) = self.intents.remove(id) else { return BTreeSet::new() };
+    fn take_out(&mut self, id: &IntentId, why: Removal) -> Declined {
+        let entry = self.intents.remove(id)?;
         self.live -= 1;
         self.changes.intents.push((entry.intent, -1));
         self.removed.push((id.clone(), why));
@@ -308,7 +306,7 @@ impl Book {
 
     /// Remembers the versions of an intent that is gone, for one horizon: whatever was put before it
     /// has no slot later than that.
-    fn bury(&mut self, tick: Tick, id: IntentId, heard: Heard, declined: BTreeSet<WindowKey>) {
+    fn bury(&mut self, tick: Tick, id: IntentId, heard: Heard, declined: Declined) {
         let days = self.params.horizon_days as i64 * 86_400_000;
         let until = self.params.tick_from(self.params.start(tick).plus_ms(days));
         self.gone.bury(id, heard, until, declined);
@@ -343,9 +341,11 @@ impl Book {
                 intent.promise = old.intent.promise.clone();
             }
         }
-        let mut declined = old.map_or_else(BTreeSet::new, |old| old.declined);
-        declined.append(&mut self.gone.raise(&intent.id));
-        intent.promise.declined = windows_of(&declined, &intent.product);
+        let mut declined = old.and_then(|old| old.declined);
+        if let Some(mut before) = self.gone.raise(&intent.id) {
+            declined.get_or_insert_default().append(&mut before);
+        }
+        intent.promise.declined = windows_of(declined.as_deref(), &intent.product);
         self.edited.push(intent.id.clone());
         self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
         let intent = Arc::new(intent);
@@ -362,7 +362,19 @@ impl Book {
 
     /// Whether it could be the id of a window of an offer that is known.
     pub fn names_window(&self, id: &str) -> bool {
-        id.rsplit_once('_').is_some_and(|(offer, _)| self.names.contains_key(offer))
+        id.rsplit_once('_').is_some_and(|(offer, _)| self.named(offer).is_some())
+    }
+
+    /// The offer whose windows' ids begin like this: there is one at most.
+    ///
+    /// **Cost** O(log offers) for each underscore.
+    fn named(&self, name: &str) -> Option<&OfferKey> {
+        let offer = |(at, _)| {
+            let (store, product) = (StoreId::new(&name[..at]), ProductId::new(&name[at + 1..]));
+            let key = OfferKey { store: store.ok()?, product: product.ok()? };
+            self.offers.get_key_value(&key).map(|known| known.0)
+        };
+        name.match_indices('_').find_map(offer)
     }
 
     /// Time has come to `tick`: it moves on in the dataflow.
@@ -408,8 +420,11 @@ fn stale(known: Option<u64>, version: u64) -> Option<Outcome> {
 }
 
 /// The declined windows of that product, sorted.
-fn windows_of(declined: &BTreeSet<WindowKey>, product: &ProductId) -> Box<[(StoreId, Slot)]> {
-    let of_product = declined.iter().filter(|window| window.product == *product);
+fn windows_of(
+    declined: Option<&BTreeSet<WindowKey>>,
+    product: &ProductId,
+) -> Box<[(StoreId, Slot)]> {
+    let of_product = declined.into_iter().flatten().filter(|window| window.product == *product);
     let mut windows: Vec<_> = of_product.map(|w| (w.store.clone(), w.slot)).collect();
     windows.sort();
     windows.into_boxed_slice()

@@ -2,6 +2,7 @@
 
 use super::{Cell, Money, Position, ProductId, Slot, SlotSet, StoreId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::IntentId;
 
@@ -32,7 +33,8 @@ pub struct Intent {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Promise {
     /// The announced window that the intent is a member of: staying there earns the bonus (R9).
-    pub announced: Option<(StoreId, Slot)>,
+    /// Shared, where members of one window were told one after the other.
+    pub announced: Option<Arc<(StoreId, Slot)>>,
     /// The window that the buyer accepted: the only one that counts (R8).
     pub pin: Option<Box<Pin>>,
     /// Windows that the buyer declined, sorted: none of them comes again (R8).

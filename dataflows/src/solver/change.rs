@@ -193,7 +193,7 @@ impl Market {
         }
         let places: Vec<(u32, Slot)> = [&self.node(i).intent, &intent]
             .iter()
-            .filter_map(|intent| intent.promise.announced.as_ref())
+            .filter_map(|intent| intent.promise.announced.as_deref())
             .filter_map(|(store, slot)| Some((*self.by_store.get(store)?, *slot)))
             .filter(|&(o, slot)| self.offer(o).window(slot).is_some())
             .collect();

@@ -69,7 +69,8 @@ pub fn check_window<'a>(
             return Err(broken("R5", format!("intent {id} cannot take {price} at {metres} m")));
         };
         let gain = gain + offer.visit_value_at(key.slot);
-        let stays = intent.promise.announced.as_ref() == Some(&(key.store.clone(), key.slot));
+        let announced = intent.promise.announced.as_deref();
+        let stays = announced.is_some_and(|window| (&window.0, window.1) == (&key.store, key.slot));
         value += gain;
         objective += gain + if stays { params.stay_bonus(offer.list_price) } else { 0 };
     }

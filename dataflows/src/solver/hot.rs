@@ -81,7 +81,7 @@ impl Hot {
         if !answered {
             intent.slots.iter().for_each(|slot| mask |= 1 << (slot.0 - from.0));
         }
-        let announced = promise.announced.as_ref();
+        let announced = promise.announced.as_deref();
         let stays = announced.map_or(NEVER, |window| window.1);
         let stays_at = announced.map_or_else(IdOrder::default, |window| window.0.order());
         let order = intent.id.order();

@@ -20,6 +20,7 @@ use crate::market::limits::{MAX_GROUP, MAX_MONEY};
 use crate::market::*;
 use reference::World;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A generator of numbers: splitmix64.
 pub(super) struct Dice(pub(super) u64);
@@ -184,7 +185,7 @@ fn promise(dice: &mut Dice, market: &Market, id: &IntentId, old: &Promise) -> Pr
     let place = home.as_ref().map_or(anywhere, |w| (w.key.store.clone(), w.key.slot));
     let mut promise = old.clone();
     match dice.roll(0, 9) {
-        0..=4 => promise.announced = Some(place),
+        0..=4 => promise.announced = Some(Arc::new(place)),
         5..=6 => {
             let price = home.map_or_else(|| money(dice.roll(60, 100)), |w| w.price);
             let pin = Pin { store: place.0, slot: place.1, price };

@@ -196,7 +196,7 @@ impl<'a> World<'a> {
             && own >= 0;
         let visit = offer.slot_values.iter().find(|value| value.0 == window.slot);
         let visit = visit.map_or(offer.visit_value, |value| value.1).minor();
-        let stays = promise.announced.as_ref() == Some(&here);
+        let stays = promise.announced.as_deref() == Some(&here);
         let bonus = if stays { list * self.params.stay_bonus_ppm / 1_000_000 } else { 0 };
         fits.then_some(own + visit + bonus)
     }

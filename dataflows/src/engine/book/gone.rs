@@ -6,10 +6,11 @@
 //! which it is forgotten, in order; it may name others, which are skipped, but never more than twice
 //! as many and [`SLACK`].
 
+use super::Declined;
 use super::heard::Heard;
-use crate::market::{IntentId, Tick, WindowKey, limits::MAX_GONE};
+use crate::market::{IntentId, Tick, limits::MAX_GONE};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// How many names the queue may hold beyond twice those that are remembered.
 const SLACK: usize = 1_024;
@@ -22,7 +23,7 @@ struct Tombstone {
     /// The tick at which it is forgotten.
     until: Tick,
     /// What its buyer declined: it is not offered again if the intent comes back (R8).
-    declined: Box<[WindowKey]>,
+    declined: Declined,
 }
 
 /// The intents that are gone.
@@ -36,7 +37,7 @@ pub(super) struct Gone {
 impl Gone {
     /// The versions of an intent that is gone.
     pub(super) fn heard(&self, id: &IntentId) -> Option<Heard> {
-        self.tombstones.get(id).map(|gone| gone.heard)
+        self.tombstones.get(id).map(|gone| gone.heard.clone())
     }
 
     /// The intent is gone, and remembered until that tick.
@@ -44,16 +45,11 @@ impl Gone {
     /// **Contract** `until` never falls from call to call.
     ///
     /// **Cost** O(log n), amortised.
-    pub(super) fn bury(
-        &mut self,
-        id: IntentId,
-        heard: Heard,
-        until: Tick,
-        mut declined: BTreeSet<WindowKey>,
-    ) {
+    pub(super) fn bury(&mut self, id: IntentId, heard: Heard, until: Tick, mut declined: Declined) {
         debug_assert!(self.queue.back().is_none_or(|last| last.0 <= until), "time never runs back");
-        declined.append(&mut self.raise(&id));
-        let declined = declined.into_iter().collect();
+        if let Some(mut before) = self.raise(&id) {
+            declined.get_or_insert_default().append(&mut before);
+        }
         self.queue.push_back((until, id.clone()));
         self.tombstones.insert(id, Tombstone { heard, until, declined });
         while self.tombstones.len() > MAX_GONE {
@@ -66,9 +62,8 @@ impl Gone {
     }
 
     /// The intent is back, or buried again: what its buyer has declined.
-    pub(super) fn raise(&mut self, id: &IntentId) -> BTreeSet<WindowKey> {
-        let gone = self.tombstones.remove(id);
-        gone.into_iter().flat_map(|gone| gone.declined).collect()
+    pub(super) fn raise(&mut self, id: &IntentId) -> Declined {
+        self.tombstones.remove(id)?.declined
     }
 
     /// Time has come to that tick: who was remembered until then is forgotten.
@@ -103,9 +98,9 @@ mod tests {
     #[test]
     fn each_is_known_until_its_time() {
         let mut gone = Gone::default();
-        gone.bury(id(1), version(5), Tick(10), BTreeSet::new());
-        gone.bury(id(2), version(5), Tick(10), BTreeSet::new());
-        gone.bury(id(2), version(6), Tick(11), BTreeSet::new());
+        gone.bury(id(1), version(5), Tick(10), None);
+        gone.bury(id(2), version(5), Tick(10), None);
+        gone.bury(id(2), version(6), Tick(11), None);
         assert_eq!(gone.heard(&id(1)), Some(version(5)));
         gone.pass(Tick(10));
         assert_eq!(gone.heard(&id(1)), None);
@@ -118,13 +113,13 @@ mod tests {
     fn memory_is_bounded() {
         let mut gone = Gone::default();
         for n in 0..MAX_GONE + 3 {
-            gone.bury(id(n), version(1), Tick(n as u64), BTreeSet::new());
+            gone.bury(id(n), version(1), Tick(n as u64), None);
         }
         assert_eq!(gone.tombstones.len(), MAX_GONE);
         assert_eq!((0..5).filter(|n| gone.heard(&id(*n)).is_none()).count(), 3);
         let mut gone = Gone::default();
         for n in 0..10 * SLACK {
-            gone.bury(id(n % 7), version(n as u64), Tick(n as u64), BTreeSet::new());
+            gone.bury(id(n % 7), version(n as u64), Tick(n as u64), None);
             assert!(gone.queue.len() <= 14 + SLACK);
         }
         assert_eq!(gone.tombstones.len(), 7);

@@ -16,10 +16,11 @@ pub(super) struct Version {
 }
 
 /// The versions of an intent that were heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
     counts: Version,
-    refused: Option<Version>,
+    /// Hardly any was.
+    refused: Option<Box<Version>>,
 }
 
 impl Heard {
@@ -30,7 +31,7 @@ impl Heard {
 
     /// What a version is against those that were heard; `None` if it is news.
     pub(super) fn judge(&self, next: Version) -> Option<Outcome> {
-        if next < self.counts || self.refused.is_some_and(|refused| next < refused) {
+        if next < self.counts || self.refused.as_ref().is_some_and(|refused| next < **refused) {
             Some(Outcome::Superseded)
         } else {
             (next == self.counts).then_some(Outcome::Duplicate)
@@ -39,7 +40,8 @@ impl Heard {
 
     /// A version that was news is refused.
     pub(super) fn refuse(&mut self, next: Version) {
-        self.refused = self.refused.max(Some(next));
+        let refused = self.refused.get_or_insert_with(|| Box::new(next));
+        **refused = next.max(**refused);
     }
 }
 

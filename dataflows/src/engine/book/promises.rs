@@ -1,7 +1,9 @@
 //! What intents are promised: every change of it is a retraction and an insertion.
 
 use super::{Book, windows_of};
-use crate::market::{Intent, IntentId, Invalid, Money, Pin, Promise, WindowKey, limits};
+use crate::market::{
+    Intent, IntentId, Invalid, Money, Pin, Promise, Slot, StoreId, WindowKey, limits,
+};
 use std::sync::Arc;
 
 impl Book {
@@ -37,15 +39,16 @@ impl Book {
     /// When the buyer has declined as many windows as are remembered.
     pub fn decline(&mut self, id: &IntentId, window: &WindowKey) -> Result<(), Invalid> {
         let Some(entry) = self.intents.get_mut(id) else { return Ok(()) };
-        if entry.declined.len() >= limits::MAX_DECLINED {
+        let known = entry.declined.get_or_insert_default();
+        if known.len() >= limits::MAX_DECLINED {
             let reason = format!("an intent declines at most {} windows", limits::MAX_DECLINED);
             return Err(Invalid::named("answer", "decline", reason));
         }
-        entry.declined.insert(window.clone());
+        known.insert(window.clone());
         if entry.intent.product != window.product {
             return Ok(());
         }
-        let all = windows_of(&entry.declined, &window.product);
+        let all = windows_of(entry.declined.as_deref(), &window.product);
         let declined = (window.store.clone(), window.slot);
         self.promise(id, |promise| {
             promise.declined = all;
@@ -59,7 +62,7 @@ impl Book {
 
     /// The intent is a member of the window as announced (R9), or of none.
     pub fn announce(&mut self, id: &IntentId, window: Option<&WindowKey>) {
-        let announced = window.map(|w| (w.store.clone(), w.slot));
+        let announced = window.map(|window| self.share(window));
         self.promise(id, |promise| promise.announced = announced);
     }
 
@@ -69,11 +72,18 @@ impl Book {
         if self.intents.get(id).is_none_or(|entry| entry.intent.product != window.product) {
             return;
         }
-        let left = Some((window.store.clone(), window.slot));
+        let left = (window.store.clone(), window.slot);
         self.promise(id, |promise| {
-            if promise.announced == left {
-                promise.announced = None;
-            }
+            promise.announced.take_if(|announced| **announced == left);
         });
+    }
+
+    /// The window's store and slot: one copy for all members who are told one after the other.
+    fn share(&mut self, window: &WindowKey) -> Arc<(StoreId, Slot)> {
+        let same = |told: &&Arc<(StoreId, Slot)>| (&told.0, told.1) == (&window.store, window.slot);
+        if let Some(told) = self.told.as_ref().filter(same) {
+            return told.clone();
+        }
+        self.told.insert(Arc::new((window.store.clone(), window.slot))).clone()
     }
 }

@@ -51,7 +51,7 @@ impl Book {
         for id in members {
             let Some(entry) = self.intents.get_mut(id) else { continue };
             entry.locked_in = None;
-            let declined = windows_of(&entry.declined, &entry.intent.product);
+            let declined = windows_of(entry.declined.as_deref(), &entry.intent.product);
             // Whoever is in a locked window may decline others meanwhile.
             let promise = Promise { declined, ..Promise::default() };
             Arc::make_mut(&mut entry.intent).promise = promise;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::market::limits::{MAX_QUANTITY, MAX_STOCK};
 use crate::solver::Upkeep;
+use std::sync::Arc;
 
 const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 5, from_scratch: false };
 
@@ -113,7 +114,7 @@ fn bonuses_at_the_limits_are_counted() {
     market.put_offer(placed);
     for n in 0..100 {
         let mut intent = keenest(n, place, SlotSet::range(Slot(FIRST), Slot(FIRST + SLOTS)));
-        intent.promise.announced = Some((store.clone(), Slot(FIRST + (n % 2) as i32)));
+        intent.promise.announced = Some(Arc::new((store.clone(), Slot(FIRST + (n % 2) as i32))));
         put(&mut market, intent);
     }
     spend(&mut market);

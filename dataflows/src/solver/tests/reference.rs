@@ -87,7 +87,7 @@ impl World {
             && own >= 0;
         let visit =
             offer.slot_values.iter().find(|v| v.0 == slot).map_or(offer.visit_value, |v| v.1);
-        let bonus = if promise.announced.as_ref() == Some(&here) {
+        let bonus = if promise.announced.as_deref() == Some(&here) {
             offer.list_price.minor() * self.params.stay_bonus_ppm / 1_000_000
         } else {
             0
