@@ -54,8 +54,6 @@ pub struct Settings {
     pub sustained_p99: Duration,
     /// Worker threads of the dataflow, in each process.
     pub workers: usize,
-    /// Processes that share the dataflow.
-    pub processes: usize,
     /// What decisions depend on; the tick is chosen by the first rate.
     pub params: Params,
     /// Whether snapshots are kept meanwhile, and a restart is tried at the end.
@@ -64,12 +62,32 @@ pub struct Settings {
     pub began: Timestamp,
 }
 
+impl Settings {
+    /// How many records a rate offers.
+    fn records_at(&self, rate: f64) -> usize {
+        (rate * self.each.as_secs_f64()).ceil() as usize
+    }
+
+    /// What they are all made of.
+    ///
+    /// # Errors
+    /// Those of [`Workload::open`].
+    pub fn workload(&self) -> Result<Workload, Failure> {
+        Workload::open(&self.kind, self.rates.iter().map(|rate| self.records_at(*rate)).sum())
+    }
+}
+
 /// Loads, then offers at every rate in turn, to an engine with those workers.
 ///
 /// # Errors
 /// The trace cannot be read, or ends before anything was measured.
-pub fn run(settings: &Settings, crew: Crew, tell: &mut dyn FnMut(&str)) -> Result<Report, Failure> {
-    let mut workload = Workload::open(&settings.kind)?;
+pub fn run(
+    settings: &Settings,
+    mut workload: Workload,
+    crew: Crew,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Report, Failure> {
+    let processes = crew.processes();
     let tick_ms = tick_ms(&settings.kind, settings.rates[0]);
     let upkeep_steps = settings.params.upkeep_steps * TICK_MS as u64 / tick_ms as u64;
     let params = Params { tick_ms, upkeep_steps, ..settings.params.clone() };
@@ -89,7 +107,7 @@ pub fn run(settings: &Settings, crew: Crew, tell: &mut dyn FnMut(&str)) -> Resul
     };
     let (mut offered, mut all): (Vec<Offered>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     for &rate in &settings.rates {
-        let lines = workload.measured((rate * settings.each.as_secs_f64()).ceil() as usize)?;
+        let lines = workload.measured(settings.records_at(rate))?;
         if lines.is_empty() {
             break;
         }
@@ -106,7 +124,7 @@ pub fn run(settings: &Settings, crew: Crew, tell: &mut dyn FnMut(&str)) -> Resul
     }
     let engine = Summary::of(&rig.pipeline.figures(), Instant::now());
     let (digest, since) = (rig.digest(), rig.digest_since());
-    let mut report = Report::new(settings, &params, load, offered, engine, digest);
+    let mut report = Report::new((settings, processes), &params, load, offered, engine, digest);
     if let (Some(asked), Some(mut keeper)) = (&settings.snapshots, keeper) {
         keeper.end().or_fail(FailureKind::Data, || "the last snapshot".into())?;
         tell(&keeper.figures().text());

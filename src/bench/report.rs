@@ -161,7 +161,7 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(
-        settings: &Settings,
+        (settings, processes): (&Settings, usize),
         params: &Params,
         load: Load,
         offered: Vec<Offered>,
@@ -179,7 +179,7 @@ impl Report {
                 began: settings.began.to_string(),
                 sustained_p99_ms,
                 workers: settings.workers,
-                processes: settings.processes,
+                processes,
                 tick_ms: params.tick_ms,
                 upkeep_steps: params.upkeep_steps,
             },
@@ -206,7 +206,7 @@ impl Report {
         let Setting { tick_ms, upkeep_steps, .. } = &self.setting;
         let mut page = format!(
             "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {tick_ms} \
-             ms of logical time, at most {upkeep_steps} steps of upkeep in each of them\n\n",
+             ms of logical time, at most {upkeep_steps} steps of upkeep in one of those\n\n",
             match (*workers, *processes) {
                 (1, 1) => "one worker".into(),
                 (workers, 1) => format!("{workers} workers"),

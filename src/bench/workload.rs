@@ -1,10 +1,13 @@
 //! What a bench offers: records as JSON lines, an opening that stands and then a stream.
 
 use crate::failure::{Failure, Kind as FailureKind, OrFail};
+use crate::run::forked::Forked;
 use crate::scenario::{City, Dated};
 use connectors::codec::json;
 use connectors::file::Lines;
-use jiff::Timestamp;
+use dataflows::saved::Copier;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 
 /// How many lines of the opening are made at a time.
 const AT_ONCE: usize = 4_096;
@@ -48,42 +51,41 @@ impl Kind {
 }
 
 /// A workload under way.
-pub struct Workload(Source);
-
-enum Source {
-    City {
-        records: Box<dyn Iterator<Item = Dated> + Send>,
-        /// What comes before belongs to the opening.
-        opened: Timestamp,
-        /// The first record after it.
-        next: Option<Box<Dated>>,
-    },
-    Trace {
-        lines: Box<Lines>,
-        path: String,
-        /// How many lines of the opening are left.
-        left: usize,
-    },
+pub struct Workload {
+    lines: Box<Lines>,
+    path: String,
+    /// Whether the lines are made, and begin with what they belong to.
+    made: bool,
+    /// How many lines of the opening of a trace are left.
+    left: usize,
+    /// What was read of the next part.
+    next: Option<Vec<u8>>,
 }
 
+/// What the line of a record begins with that opens a city, and of one that comes later.
+const OPENS: u8 = b'o';
+const COMES: u8 = b'c';
+
 impl Workload {
-    /// At its beginning.
+    /// At its beginning. A city's records are made by a process of their own, with so many of the stream, and
+    /// wait in a file that has no name: neither their making nor what it remembers is this process's.
+    ///
+    /// **Contract** this process has no other threads.
     ///
     /// # Errors
-    /// The trace cannot be opened.
-    pub fn open(kind: &Kind) -> Result<Self, Failure> {
-        Ok(Self(match kind {
-            Kind::City(city) => Source::City {
-                records: Box::new(city.records()),
-                opened: city.opened(),
-                next: None,
-            },
-            Kind::Trace(path, load) => {
-                let lines = Lines::open(path)
-                    .or_fail(FailureKind::Data, || format!("cannot read {path}"))?;
-                Source::Trace { lines: Box::new(lines), path: path.clone(), left: *load }
+    /// The trace cannot be opened, or the file cannot be written.
+    pub fn open(kind: &Kind, measured: usize) -> Result<Self, Failure> {
+        let (lines, path, left) = match kind {
+            Kind::City(city) => {
+                let path = "the records of the city".to_owned();
+                let made = make(city, measured).or_fail(FailureKind::Data, || path.clone())?;
+                (Lines::new(made, &path), path, 0)
             }
-        }))
+            Kind::Trace(path, load) => (Lines::open(path), path.clone(), *load),
+        };
+        let lines = lines.or_fail(FailureKind::Data, || format!("cannot read {path}"))?;
+        let made = matches!(kind, Kind::City(_));
+        Ok(Self { lines: Box::new(lines), path, made, left, next: None })
     }
 
     /// Some more lines of the opening; none when it is over.
@@ -91,27 +93,10 @@ impl Workload {
     /// # Errors
     /// The trace cannot be read.
     pub fn opening(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
-        match &mut self.0 {
-            Source::City { records, opened, next } => {
-                let mut made = Vec::with_capacity(AT_ONCE);
-                while made.len() < AT_ONCE && next.is_none() {
-                    match records.next() {
-                        // What opens the city is put at its start, the crowd until then.
-                        Some(dated) if dated.at < *opened || opens(&dated) => {
-                            made.push(line(&dated))
-                        }
-                        Some(dated) => *next = Some(Box::new(dated)),
-                        None => break,
-                    }
-                }
-                Ok(made)
-            }
-            Source::Trace { lines, path, left } => {
-                let made = read(lines, path, AT_ONCE.min(*left))?;
-                *left -= made.len();
-                Ok(made)
-            }
-        }
+        let most = if self.made { AT_ONCE } else { AT_ONCE.min(self.left) };
+        let made = self.read(most, OPENS)?;
+        self.left -= if self.made { 0 } else { made.len() };
+        Ok(made)
     }
 
     /// So many lines of the stream, or as many as there are.
@@ -119,15 +104,53 @@ impl Workload {
     /// # Errors
     /// The trace cannot be read.
     pub fn measured(&mut self, count: usize) -> Result<Vec<Vec<u8>>, Failure> {
-        match &mut self.0 {
-            Source::City { records, next, .. } => {
-                let first = next.take().map(|dated| *dated);
-                let all = first.into_iter().chain(records.by_ref());
-                Ok(all.take(count).map(|dated| line(&dated)).collect())
-            }
-            Source::Trace { lines, path, .. } => read(lines, path, count),
-        }
+        self.read(count, COMES)
     }
+
+    fn read(&mut self, count: usize, part: u8) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut all = Vec::new();
+        while all.len() < count {
+            if self.next.is_none() {
+                let read = self.lines.next_line();
+                let read =
+                    read.or_fail(FailureKind::Data, || format!("cannot read {}", self.path))?;
+                self.next = read.map(|line| line.bytes.to_vec());
+            }
+            let made = self.made;
+            let own = |line: &mut Vec<u8>| !made || line.first() == Some(&part);
+            let Some(mut line) = self.next.take_if(own) else { break };
+            if self.made {
+                line.remove(0);
+            }
+            all.push(line);
+        }
+        Ok(all)
+    }
+}
+
+/// A file with the city's records, and so many of those that come when it stands.
+fn make(city: &City, measured: usize) -> io::Result<File> {
+    let write = |to: &mut dyn Write| {
+        let (mut line, mut left) = (Vec::new(), measured);
+        for dated in city.records() {
+            // What opens the city is put at its start, the crowd until then.
+            let opening = dated.at < city.opened() || opens(&dated);
+            if !opening && left == 0 {
+                break;
+            }
+            left -= !opening as usize;
+            line.clear();
+            line.push(if opening { OPENS } else { COMES });
+            json::write_record(&mut line, Some(&dated.at.to_string()), &dated.record);
+            line.push(b'\n');
+            to.write_all(&line)?;
+        }
+        Ok(())
+    };
+    let mut made = tempfile::tempfile()?;
+    io::copy(&mut Forked.copy(&write)?, &mut made)?;
+    made.rewind()?;
+    Ok(made)
 }
 
 fn opens(dated: &Dated) -> bool {
@@ -137,21 +160,4 @@ fn opens(dated: &Dated) -> bool {
         Record::Offer(offer) => offer.version == 1,
         _ => false,
     }
-}
-
-fn line(dated: &Dated) -> Vec<u8> {
-    let mut line = Vec::new();
-    json::write_record(&mut line, Some(&dated.at.to_string()), &dated.record);
-    line
-}
-
-fn read(lines: &mut Lines, path: &str, count: usize) -> Result<Vec<Vec<u8>>, Failure> {
-    let mut all = Vec::new();
-    while all.len() < count {
-        let line =
-            lines.next_line().or_fail(FailureKind::Data, || format!("cannot read {path}"))?;
-        let Some(line) = line else { break };
-        all.push(line.bytes.to_vec());
-    }
-    Ok(all)
 }

@@ -158,9 +158,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Usage, anyhow::anyhow!(error)));
     }
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
-    let Some(crew) = args.cluster.crew(args.workers as usize)? else { return Ok(()) };
-    let settings = settings(args, params, crew.processes());
-    let report = bench::run(&settings, crew, &mut |line| eprintln!("{line}"))?;
+    let settings = settings(args, params);
+    // Before there are other threads.
+    let workload = (args.cluster.process == 0).then(|| settings.workload()).transpose()?;
+    let crew = args.cluster.crew(args.workers as usize)?;
+    let Some((crew, workload)) = crew.zip(workload) else { return Ok(()) };
+    let report = bench::run(&settings, workload, crew, &mut |line| eprintln!("{line}"))?;
     if let Some(path) = &args.svg {
         save(path, &picture::draw(&report))?;
     }
@@ -176,7 +179,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn settings(args: &Args, params: dataflows::market::Params, processes: usize) -> Settings {
+fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
     let usual = match (args.city, args.burst) {
         (true, _) => CITY,
         (_, true) => BURST,
@@ -209,5 +212,5 @@ fn settings(args: &Args, params: dataflows::market::Params, processes: usize) ->
     let pace = args.pace.pace();
     let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
     let began = Timestamp::now();
-    Settings { kind, rates, each, sustained_p99, workers, processes, params, snapshots, began }
+    Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }
 }
