@@ -18,6 +18,7 @@ use dataflows::market::{Invalid, Money, Position, Slot, SlotSet, limits};
 use dataflows::solver::PlacedOffer;
 use document::{Document, Moment};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Slots that count lie between minus this and this.
 const MAX_SLOT: i128 = 100_000_000;
@@ -252,7 +253,7 @@ fn placed(
         product: m::ProductId::new(PRODUCT)?,
     };
     Ok(PlacedOffer {
-        offer: m::Offer {
+        offer: Arc::new(m::Offer {
             key,
             list_price: Money::new("list_price", raw.list_price)?,
             tiers: m::Tiers::new(tiers)?,
@@ -261,7 +262,7 @@ fn placed(
             slot_values: Box::default(),
             lead_minutes: None,
             withdrawn: false,
-        },
+        }),
         place: place.position,
         cell: place.position.cell(resolution),
         opening: place.open.clone().map_or(m::Opening::Always, m::Opening::Slots),

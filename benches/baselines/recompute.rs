@@ -88,7 +88,7 @@ fn market(town: &Town, product: &ProductId, now: Time) -> Market {
         }
         let closed = Opening::Slots(SlotSet::new(Vec::new()));
         market.put_offer(dataflows::solver::PlacedOffer {
-            offer: shelf.offer.clone(),
+            offer: shelf.offer.clone().into(),
             place: store.place,
             cell: store.cell,
             opening: if store.paused { closed } else { store.opening.clone() },

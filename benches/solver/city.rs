@@ -9,6 +9,7 @@ use dataflows::solver::{Market, PlacedOffer};
 use iceshop::instance::Instance;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// How many intents come before the market is refreshed, while it is loaded.
 const LOADED_AT_ONCE: usize = 300;
@@ -158,7 +159,7 @@ impl City {
             Money::new("price", first - less).map(|price| Tier { price, ..*tier })
         });
         if let Ok(tiers) = moved.collect::<Result<_, _>>().and_then(Tiers::new) {
-            placed.offer.tiers = tiers;
+            Arc::make_mut(&mut placed.offer).tiers = tiers;
         }
         placed.clone()
     }

@@ -4,6 +4,8 @@
 //! equal decisions. [`market`] has the words, [`solver`] one market, [`flow`] all of them as
 //! collections, [`engine`] the life around them.
 
+mod lists;
+
 pub mod market;
 
 pub mod saved;

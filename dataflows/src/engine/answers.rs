@@ -2,7 +2,7 @@
 
 use super::book::Book;
 use super::life::Life;
-use crate::market::{Answer, Attendance, EventId, IntentId, Invalid, Outcome, State};
+use crate::market::{Answer, Attendance, EventId, IntentId, Invalid, Outcome, State, WindowKey};
 
 impl Life {
     /// A buyer's answer.
@@ -64,7 +64,7 @@ impl Life {
             }
         }
         window.events.insert(event);
-        self.pending.insert(key);
+        self.pending.insert(WindowKey::clone(&key));
         Outcome::Applied
     }
 

@@ -16,6 +16,7 @@ mod entries;
 
 use super::ledger::Ledger;
 use crate::flow::{Changes, Clock, Site};
+use crate::lists::make_room;
 use crate::market::{
     BuyerId, Intent, IntentId, Invalid, Offer, OfferKey, Outcome, Params, ProductId, Put, Slot,
     StockChange, Store, StoreId, Tick, Time, WindowKey,
@@ -214,13 +215,13 @@ impl Book {
         if let Some(entry) = old
             && !entry.offer.withdrawn
         {
-            self.changes.offers.push((entry.offer.as_ref().clone(), -1));
+            self.changes.offers.push((entry.offer.clone(), -1));
         }
+        let offer = Arc::new(offer);
         if !offer.withdrawn {
             self.changes.offers.push((offer.clone(), 1));
         }
         self.touched.insert(key.store.clone());
-        let offer = Arc::new(offer);
         let entry = self.offers.entry(key.clone()).or_insert_with(|| OfferEntry {
             version,
             offer: offer.clone(),
@@ -347,7 +348,9 @@ impl Book {
         }
         intent.promise.declined = windows_of(declined.as_deref(), &intent.product);
         self.edited.push(intent.id.clone());
-        self.leaving.entry(leaves_at).or_default().push(intent.id.clone());
+        let leaving = self.leaving.entry(leaves_at).or_default();
+        make_room(leaving);
+        leaving.push(intent.id.clone());
         let intent = Arc::new(intent);
         self.changes.intents.push((intent.clone(), 1));
         self.live += 1;

@@ -12,11 +12,13 @@ use super::seats::Seats;
 use super::window::{Timer, Window, only_in};
 use crate::flow::Output;
 use crate::market::{
-    Certificate, Decision, IntentId, OfferKey, Params, ProductId, Reason, State, Tick, WindowKey,
+    Certificate, Decision, IntentId, OfferKey, Params, ProductId, Reason, State, StoreId, Tick,
+    WindowKey,
 };
 use crate::solver::GroupedWindow;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long after its slot a window is still known, so that arrivals can be told, in milliseconds.
 const REMEMBERED_MS: i64 = 6 * 3_600_000;
@@ -64,19 +66,19 @@ pub(super) struct Life {
     #[serde(with = "super::window::by_key")]
     pub windows: BTreeMap<WindowKey, Window>,
     /// Announced windows by public id.
-    pub ids: BTreeMap<String, WindowKey>,
+    pub ids: BTreeMap<String, Arc<WindowKey>>,
     #[serde(skip)]
     pub seats: Seats,
     pub certificates: BTreeMap<ProductId, Certificate>,
     /// The sum of those.
     pub total: Certificate,
-    pub timers: BTreeSet<(Tick, WindowKey, Timer)>,
+    pub timers: BTreeSet<(Tick, Arc<WindowKey>, Timer)>,
     /// Windows whose group, or what is said of it, has changed at this tick.
     pub pending: BTreeSet<WindowKey>,
     /// Announced intents that left the book since, and why.
     pub removed: BTreeMap<IntentId, Removal>,
     /// Live windows by offer.
-    pub by_offer: BTreeMap<OfferKey, BTreeSet<WindowKey>>,
+    pub by_offer: BTreeMap<OfferKey, BTreeSet<Arc<WindowKey>>>,
     pub feedback: Vec<Feedback>,
     pub counts: Counts,
 }
@@ -99,9 +101,32 @@ impl Life {
         }
     }
 
-    /// Finds what is not saved.
-    pub(super) fn restored(self) -> Self {
-        Self { seats: Seats::of(self.windows.values()), ..self }
+    /// Finds what is not saved, and what is shared.
+    pub(super) fn restored(mut self) -> Self {
+        let shared = |key: Arc<WindowKey>| match self.windows.get(&*key) {
+            Some(window) => window.key.clone(),
+            None => key,
+        };
+        let timers = std::mem::take(&mut self.timers).into_iter();
+        self.timers = timers.map(|(tick, key, timer)| (tick, shared(key), timer)).collect();
+        let ids = std::mem::take(&mut self.ids).into_iter();
+        self.ids = ids.map(|(id, key)| (id, shared(key))).collect();
+        for keys in self.by_offer.values_mut() {
+            *keys = std::mem::take(keys).into_iter().map(shared).collect();
+        }
+        self.seats = Seats::of(self.windows.values());
+        self
+    }
+
+    /// The windows of the offers of these stores.
+    fn of_stores(
+        &self,
+        stores: &BTreeSet<StoreId>,
+    ) -> impl Iterator<Item = (&OfferKey, &BTreeSet<Arc<WindowKey>>)> {
+        stores.iter().flat_map(|store| {
+            let first = OfferKey::first_of(store);
+            self.by_offer.range(first..).take_while(|(offer, _)| offer.store == *store)
+        })
     }
 
     /// The next tick at which something happens by itself.
@@ -185,6 +210,7 @@ impl Life {
         let locks_at = self.params.tick_from(lock_at);
         let forming = || Window::forming(key, settled, (lock_at, locks_at));
         let window = self.windows.entry(key.clone()).or_insert_with(forming);
+        let key = window.key.clone();
         if anew && window.announced.is_none() {
             window.due = window.due.max(settled);
         }
@@ -197,6 +223,12 @@ impl Life {
         self.by_offer.entry(key.offer()).or_default().insert(key.clone());
     }
 
+    /// Sets a timer of a window that is known.
+    pub(super) fn set_timer(&mut self, tick: Tick, key: &WindowKey, timer: Timer) {
+        let key = self.windows[key].key.clone();
+        self.timers.insert((tick, key, timer));
+    }
+
     /// The tick at which the settle time that starts now is over.
     pub(super) fn after_settle(&self, tick: Tick) -> Tick {
         self.params.tick_from(self.params.start(tick).plus_ms(self.params.settle_ms))
@@ -207,21 +239,13 @@ impl Life {
     pub(super) fn broken(
         &self,
         book: &Book,
-        touched: &BTreeSet<crate::market::StoreId>,
+        touched: &BTreeSet<StoreId>,
     ) -> Vec<(WindowKey, Reason)> {
         let mut broken = Vec::new();
-        if touched.is_empty() {
-            return broken;
-        }
-        for (offer, keys) in &self.by_offer {
-            if !touched.contains(&offer.store) {
-                continue;
-            }
-            for key in keys {
-                let held = matches!(self.windows[key].state, State::Locked | State::Active);
-                if held && let Some(reason) = self.premise(book, key) {
-                    broken.push((key.clone(), reason));
-                }
+        for key in self.of_stores(touched).flat_map(|(_, keys)| keys) {
+            let held = matches!(self.windows[&**key].state, State::Locked | State::Active);
+            if held && let Some(reason) = self.premise(book, key) {
+                broken.push((WindowKey::clone(key), reason));
             }
         }
         broken
@@ -240,30 +264,25 @@ impl Life {
 
     /// Offers of these stores may have a new lead time or list price: their windows' lock timers
     /// are set anew, and what is said of them is looked at again.
-    pub(super) fn relead(&mut self, book: &Book, touched: &BTreeSet<crate::market::StoreId>) {
-        if touched.is_empty() {
-            return;
-        }
-        let mut moved = Vec::new();
-        for (offer, keys) in &self.by_offer {
-            if touched.contains(&offer.store) {
-                let lead = book.offer(offer).and_then(|o| o.lead_minutes);
-                for key in keys {
-                    let lock_at = self.params.lock_at(key.slot, lead);
-                    let locks_at = self.params.tick_from(lock_at);
-                    let window = &self.windows[key];
-                    let open = matches!(window.state, State::Forming | State::Proposed);
-                    if open {
-                        self.pending.insert(key.clone());
-                    }
-                    if open && window.locks_at != locks_at {
+    pub(super) fn relead(&mut self, book: &Book, touched: &BTreeSet<StoreId>) {
+        let (mut open, mut moved) = (Vec::new(), Vec::new());
+        for (offer, keys) in self.of_stores(touched) {
+            let lead = book.offer(offer).and_then(|o| o.lead_minutes);
+            for key in keys {
+                let lock_at = self.params.lock_at(key.slot, lead);
+                let locks_at = self.params.tick_from(lock_at);
+                let window = &self.windows[&**key];
+                if matches!(window.state, State::Forming | State::Proposed) {
+                    open.push(WindowKey::clone(key));
+                    if window.locks_at != locks_at {
                         moved.push((key.clone(), lock_at, locks_at));
                     }
                 }
             }
         }
+        self.pending.extend(open);
         for (key, lock_at, locks_at) in moved {
-            let window = self.windows.get_mut(&key).expect("listed");
+            let window = self.windows.get_mut(&*key).expect("listed");
             (window.lock_at, window.locks_at) = (lock_at, locks_at);
             self.timers.insert((locks_at, key, Timer::Lock));
         }

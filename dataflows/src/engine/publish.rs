@@ -76,6 +76,7 @@ impl Life {
         let mut fired = Fired::default();
         while self.timers.first().is_some_and(|timer| timer.0 <= tick) {
             let Some((_, key, timer)) = self.timers.pop_first() else { break };
+            let key = WindowKey::clone(&key);
             match timer {
                 Timer::Due => {
                     fired.due.insert(key);
@@ -148,7 +149,7 @@ impl Life {
             .max()
             .unwrap_or(tick)
             .max(tick.next());
-        self.timers.insert((until, key.clone(), Timer::Due));
+        self.set_timer(until, key, Timer::Due);
     }
 
     /// Promises that the grouping no longer holds are to be released. Until that is announced they
@@ -253,7 +254,7 @@ impl Life {
             (false, State::Proposed) => Reason::Revised,
             (false, _) => Reason::Formed,
         };
-        self.ids.insert(key.id(self.params.slot), key.clone());
+        self.ids.insert(key.id(self.params.slot), self.windows[key].key.clone());
         self.seat(key, before.as_deref());
         if locks {
             self.lock(key);
@@ -297,8 +298,8 @@ impl Life {
         self.feedback.push(Feedback::Lock(key.clone(), self.members(key)));
         let start = params.tick_from(params.slot.start(key.slot));
         let end = params.tick_from(params.slot.end(key.slot));
-        self.timers.insert((start, key.clone(), Timer::Start));
-        self.timers.insert((end, key.clone(), Timer::End));
+        self.set_timer(start, key, Timer::Start);
+        self.set_timer(end, key, Timer::End);
     }
 
     fn withdraw(&mut self, tick: Tick, sequence: u64, book: &Book, key: &WindowKey) -> Decision {

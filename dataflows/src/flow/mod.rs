@@ -65,7 +65,7 @@ pub struct Inputs<'s> {
     /// Stores that take groups.
     pub stores: VecCollection<'s, T, (StoreId, Site), isize>,
     /// Offers that stand.
-    pub offers: VecCollection<'s, T, Offer, isize>,
+    pub offers: VecCollection<'s, T, Arc<Offer>, isize>,
     /// Units of each offer, as the multiplicity of its key; locked windows' units among them.
     pub stock: VecCollection<'s, T, OfferKey, isize>,
     /// Locked windows and the units that they hold.
@@ -104,10 +104,13 @@ pub fn build<'s>(
     let placed = offers
         .map(|offer| (offer.key.store.clone(), offer))
         .arrange_by_key_named("Offers")
-        .join_core(stores.arrange_by_key_named("Stores"), |_store, offer: &Offer, site: &Site| {
-            let product = Key::Product(offer.key.product.clone());
-            Some((product, MarketInput::Offer(offer.clone(), site.clone())))
-        });
+        .join_core(
+            stores.arrange_by_key_named("Stores"),
+            |_store, offer: &Arc<Offer>, site: &Site| {
+                let product = Key::Product(offer.key.product.clone());
+                Some((product, MarketInput::Offer(offer.clone(), site.clone())))
+            },
+        );
 
     // Key in: offer; key out: product; state: one sum per offer; work: constant.
     let left = stock

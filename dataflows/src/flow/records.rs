@@ -52,8 +52,8 @@ pub enum Key {
 pub enum MarketInput {
     /// Time has come on.
     Clock(Clock),
-    /// An offer that stands, at its store.
-    Offer(Offer, Site),
+    /// An offer that stands, at its store: the book's own.
+    Offer(Arc<Offer>, Site),
     /// Units left over by locked windows.
     Stock(StoreId, i64),
     /// A slot that a locked window takes.
@@ -79,7 +79,7 @@ pub struct Changes {
     /// Stores that take groups.
     pub stores: Vec<((StoreId, Site), isize)>,
     /// Offers that stand.
-    pub offers: Vec<(Offer, isize)>,
+    pub offers: Vec<(Arc<Offer>, isize)>,
     /// Units of stock, as differences.
     pub stock: Vec<(OfferKey, isize)>,
     /// Locked windows.

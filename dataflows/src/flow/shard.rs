@@ -180,7 +180,7 @@ impl Shard {
 
     /// Takes in one tick's net changes, which come in the order of [`MarketInput`].
     pub(super) fn apply(&mut self, records: Vec<(MarketInput, isize)>) {
-        let mut offers: BTreeMap<StoreId, Option<(Offer, super::Site)>> = BTreeMap::new();
+        let mut offers: BTreeMap<StoreId, Option<(Arc<Offer>, super::Site)>> = BTreeMap::new();
         let mut touched: BTreeSet<StoreId> = BTreeSet::new();
         let mut intents: BTreeMap<IntentId, Option<Arc<Intent>>> = BTreeMap::new();
         for (record, diff) in records {
@@ -231,7 +231,7 @@ impl Shard {
 
     fn apply_offers(
         &mut self,
-        offers: BTreeMap<StoreId, Option<(Offer, super::Site)>>,
+        offers: BTreeMap<StoreId, Option<(Arc<Offer>, super::Site)>>,
         mut touched: BTreeSet<StoreId>,
     ) {
         for (store, offer) in offers {
@@ -254,7 +254,7 @@ impl Shard {
         }
     }
 
-    fn placed(&self, offer: Offer, site: super::Site) -> PlacedOffer {
+    fn placed(&self, offer: Arc<Offer>, site: super::Site) -> PlacedOffer {
         let store = &offer.key.store;
         PlacedOffer {
             stock: self.stock.get(store).copied().unwrap_or(0),

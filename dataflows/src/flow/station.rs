@@ -30,7 +30,7 @@ pub enum Shape {
 pub struct Station {
     intents: InputSession<T, Arc<Intent>, isize>,
     stores: InputSession<T, (StoreId, super::Site), isize>,
-    offers: InputSession<T, Offer, isize>,
+    offers: InputSession<T, Arc<Offer>, isize>,
     stock: InputSession<T, OfferKey, isize>,
     locked: InputSession<T, super::Lock, isize>,
     clock: InputSession<T, super::Clock, isize>,

@@ -29,6 +29,14 @@ pub struct OfferKey {
     pub product: ProductId,
 }
 
+impl OfferKey {
+    /// No offer of the store comes before this one.
+    pub fn first_of(store: &StoreId) -> Self {
+        let product = ProductId::new("-").expect("the least letter");
+        Self { store: store.clone(), product }
+    }
+}
+
 /// One discount tier: a group of at least that many buyers pays that unit price (R4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tier {

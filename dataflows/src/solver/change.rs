@@ -8,8 +8,8 @@
 use super::PlacedOffer;
 use super::hot::{Home, Hot, UNPRICED};
 use super::market::{Market, OfferNode};
-use super::pairs::make_room;
 use super::price::SCALE;
+use crate::lists::make_room;
 use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! **Invariant** `by_id` has the index of every intent, once; what is looked up in it is compared with the
 //! intent itself, and nothing is ever read in its order.
 
-use super::pairs::make_room;
+use crate::lists::make_room;
 use crate::market::{Intent, IntentId};
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -19,6 +19,7 @@ use crate::market::{SlotSet, StoreId, Tier, Time};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many slots of opening hours are worked out at a time.
 const OPEN_SLOTS_AHEAD: i32 = 72;
@@ -30,7 +31,7 @@ const ALONE: u128 = 4_096;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PlacedOffer {
     /// The offer.
-    pub offer: Offer,
+    pub offer: Arc<Offer>,
     /// Where its store is.
     pub place: Position,
     /// The cell of that.

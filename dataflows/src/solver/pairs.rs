@@ -6,14 +6,8 @@
 use super::candidate::Candidate;
 use super::hot::UNPRICED;
 use super::market::{Market, WindowNode};
+use crate::lists::make_room;
 use crate::market::{IntentId, Slot};
-
-/// Room for one more in a list, and little beyond: a city's markets have millions of short ones.
-pub(crate) fn make_room<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 8).max(4));
-    }
-}
 
 impl Market {
     /// Makes the pair a candidate if R6 holds and the buyer can ever accept the price (R5); whether

@@ -238,6 +238,9 @@ impl Market {
         let turn = self.offer(o).window(slot).expect("a home is a window").turn;
         let mut losses = self.losses.borrow_mut();
         if losses.len() < self.intents.len() {
+            let more = self.intents.len() - losses.len();
+            let room = more.max(losses.len() / 8);
+            losses.reserve_exact(room);
             losses.resize(self.intents.len(), (0, NO_LOSS));
         }
         let kept = &mut losses[i as usize];

@@ -91,7 +91,7 @@ fn offer(dice: &mut Dice, n: i64) -> super::PlacedOffer {
     let slot_values =
         slot_values.into_iter().map(|t| (Slot(FIRST + t), money(dice.roll(0, 30)))).collect();
     super::PlacedOffer {
-        offer: Offer {
+        offer: Arc::new(Offer {
             key: OfferKey {
                 store: StoreId::new(&format!("s{n}")).unwrap(),
                 product: ProductId::new("p").unwrap(),
@@ -103,7 +103,7 @@ fn offer(dice: &mut Dice, n: i64) -> super::PlacedOffer {
             slot_values,
             lead_minutes: if dice.chance(20) { Some(dice.roll(0, 60) as u32) } else { None },
             withdrawn: false,
-        },
+        }),
         place,
         cell: place.cell(Resolution::default()),
         opening: if dice.chance(60) { Opening::Always } else { Opening::Slots(dice.slots()) },

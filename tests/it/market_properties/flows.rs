@@ -97,7 +97,7 @@ impl Both {
             (store(dice.roll(0, STORES - 1)), product(dice.roll(0, PRODUCTS - 1)));
         let key = OfferKey { store, product };
         if let Some((old, stock)) = self.offers.remove(&key) {
-            changes.offers.push((old, -1));
+            changes.offers.push((old.into(), -1));
             changes.stock.push((key.clone(), -(stock as isize)));
             if dice.chance(20) {
                 return;
@@ -117,7 +117,7 @@ impl Both {
             withdrawn: false,
         };
         let stock = dice.roll(0, 12);
-        changes.offers.push((offer.clone(), 1));
+        changes.offers.push((offer.clone().into(), 1));
         changes.stock.push((key.clone(), stock as isize));
         self.offers.insert(key, (offer, stock));
     }
@@ -179,7 +179,7 @@ impl Both {
                 let of_offer = self.locks.iter().filter(|(key, _)| key.offer() == offer.key);
                 let used: i64 = of_offer.clone().map(|(_, units)| units).sum();
                 let placed = PlacedOffer {
-                    offer: offer.clone(),
+                    offer: offer.clone().into(),
                     place: site.place,
                     cell: site.cell,
                     opening: site.opening.clone(),

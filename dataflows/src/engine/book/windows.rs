@@ -92,7 +92,7 @@ impl Book {
         Changes {
             intents: intents.map(|entry| (entry.intent.clone(), 1)).collect(),
             stores: stores.map(|entry| ((entry.store.id.clone(), site(&entry.store)), 1)).collect(),
-            offers: offers.map(|entry| (entry.offer.as_ref().clone(), 1)).collect(),
+            offers: offers.map(|entry| (entry.offer.clone(), 1)).collect(),
             stock: stock.map(|(key, entry)| (key.clone(), entry.counted as isize)).collect(),
             locked: locks
                 .map(|(key, units)| (Lock { key: key.clone(), units: *units }, 1))

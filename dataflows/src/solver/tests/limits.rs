@@ -13,14 +13,14 @@ const MOST: i64 = MAX_MONEY * MAX_QUANTITY as i64 + MAX_MONEY;
 /// An offer whose every number is the greatest there is.
 fn greatest(dice: &mut Dice, tiers: &[(u32, i64)]) -> super::super::PlacedOffer {
     let mut placed = offer(dice, 0);
-    placed.offer.list_price = money(MAX_MONEY);
-    placed.offer.visit_value = money(MAX_MONEY);
-    placed.offer.slot_values = Box::default();
-    placed.offer.max_group = MAX_GROUP;
-    placed.offer.lead_minutes = None;
+    Arc::make_mut(&mut placed.offer).list_price = money(MAX_MONEY);
+    Arc::make_mut(&mut placed.offer).visit_value = money(MAX_MONEY);
+    Arc::make_mut(&mut placed.offer).slot_values = Box::default();
+    Arc::make_mut(&mut placed.offer).max_group = MAX_GROUP;
+    Arc::make_mut(&mut placed.offer).lead_minutes = None;
     placed.opening = Opening::Always;
     let tier = |&(min_buyers, price)| Tier { min_buyers, price: money(price) };
-    placed.offer.tiers = Tiers::new(tiers.iter().map(tier).collect()).unwrap();
+    Arc::make_mut(&mut placed.offer).tiers = Tiers::new(tiers.iter().map(tier).collect()).unwrap();
     placed.stock = MAX_STOCK;
     placed
 }
@@ -148,7 +148,7 @@ fn windows_of_a_market_add_up_at_the_limits() {
     let mut place = None;
     for n in 0..20 {
         let mut placed = greatest(&mut Dice(1), &[(MAX_GROUP, 0)]);
-        placed.offer.key.store = StoreId::new(&format!("s{n}")).unwrap();
+        Arc::make_mut(&mut placed.offer).key.store = StoreId::new(&format!("s{n}")).unwrap();
         place = Some(placed.place);
         market.put_offer(placed);
     }

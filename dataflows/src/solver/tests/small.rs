@@ -89,7 +89,7 @@ impl Pair {
                 Change::Put(intent)
             }
             Change::Offer(mut placed) => {
-                let offer = &mut placed.offer;
+                let offer = Arc::make_mut(&mut placed.offer);
                 let tiers = offer.tiers.as_slice().iter();
                 let tiers = tiers.map(|t| Tier { price: times(t.price), ..*t }).collect();
                 offer.tiers = Tiers::new(tiers).unwrap();
@@ -291,7 +291,7 @@ fn crowded(seed: u64) {
     let mut market = Market::new(params(8, dice));
     for n in 0..dice.roll(6, 12) {
         let mut placed = offer(dice, n);
-        placed.offer.max_group = dice.roll(2, 4) as u32;
+        Arc::make_mut(&mut placed.offer).max_group = dice.roll(2, 4) as u32;
         placed.stock = dice.roll(8, 40);
         placed.opening = Opening::Always;
         market.put_offer(placed);
@@ -335,14 +335,15 @@ fn full_windows_that_lost_their_best_keep_true_terms() {
     for n in 0..40 {
         let mut placed = offer(dice, n as i64);
         placed.place = place;
-        placed.offer.key.store = StoreId::new(&format!("s{n:02}")).unwrap();
-        placed.offer.list_price = money(1_000);
-        placed.offer.tiers = Tiers::new(vec![Tier { min_buyers: 2, price: money(100) }]).unwrap();
-        placed.offer.max_group = 2;
+        Arc::make_mut(&mut placed.offer).key.store = StoreId::new(&format!("s{n:02}")).unwrap();
+        Arc::make_mut(&mut placed.offer).list_price = money(1_000);
+        Arc::make_mut(&mut placed.offer).tiers =
+            Tiers::new(vec![Tier { min_buyers: 2, price: money(100) }]).unwrap();
+        Arc::make_mut(&mut placed.offer).max_group = 2;
         // The first windows are made exact first, and want the buyer to come more.
         let visit = if n < 8 { 0 } else { 30 };
-        placed.offer.visit_value = money(visit);
-        placed.offer.slot_values = Box::default();
+        Arc::make_mut(&mut placed.offer).visit_value = money(visit);
+        Arc::make_mut(&mut placed.offer).slot_values = Box::default();
         placed.stock = 100;
         let slot = Slot(FIRST + n);
         placed.opening = Opening::Slots(SlotSet::range(slot, slot.next()));
