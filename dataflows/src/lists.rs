@@ -3,6 +3,6 @@
 /// Room for one more in a list, and little beyond: a city has millions of short ones.
 pub(crate) fn make_room<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 8).max(4));
+        list.reserve_exact((list.len() / 16).max(2));
     }
 }

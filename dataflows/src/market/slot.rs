@@ -4,6 +4,7 @@
 
 use super::{Invalid, limits};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -129,9 +130,9 @@ impl SlotLength {
     }
 }
 
-/// A set of slots: ranges `[from, until)`, sorted, disjoint, not touching, none empty.
+/// A set of slots: ranges `[from, until)`, sorted, disjoint, not touching, none empty. Mostly it is one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct SlotSet(Box<[(Slot, Slot)]>);
+pub struct SlotSet(SmallVec<[(Slot, Slot); 1]>);
 
 impl SlotSet {
     /// The union of the ranges; empty and reversed ones count for nothing.
@@ -145,7 +146,7 @@ impl SlotSet {
                 _ => merged.push((from, until)),
             }
         }
-        Self(merged.into_boxed_slice())
+        Self(SmallVec::from_slice(&merged))
     }
 
     /// The one range `[from, until)`.
@@ -194,7 +195,7 @@ impl SlotSet {
             }
             if a1 <= b1 { a += 1 } else { b += 1 }
         }
-        Self(out.into_boxed_slice())
+        Self(SmallVec::from_slice(&out))
     }
 }
 
