@@ -260,10 +260,8 @@ impl Market {
                 self.connect(o, i);
             }
         }
-        let edges = &mut self.intents[i as usize].as_mut().expect("just put").edges;
-        edges.shrink_to_fit();
         // A new pair may join two parts.
-        for o in edges.clone() {
+        for o in self.node(i).edges.clone() {
             self.unprove(o);
         }
         if let Some(pin) = self.node(i).intent.promise.pin.clone()
