@@ -80,8 +80,8 @@ pub enum Removal {
 pub struct Book {
     params: Params,
     stores: BTreeMap<StoreId, StoreEntry>,
-    offers: BTreeMap<OfferKey, OfferEntry>,
-    intents: Entries,
+    offers: Entries<OfferEntry>,
+    intents: Entries<IntentEntry>,
     /// Intents that are gone, and may not come again with the same version or an older one.
     gone: Gone,
     /// Slots that locked windows take, and their units.
@@ -108,7 +108,7 @@ impl Book {
         Self {
             params,
             stores: BTreeMap::new(),
-            offers: BTreeMap::new(),
+            offers: Entries::default(),
             intents: Entries::default(),
             gone: Gone::default(),
             held: BTreeMap::new(),
@@ -222,16 +222,14 @@ impl Book {
             self.changes.offers.push((offer.clone(), 1));
         }
         self.touched.insert(key.store.clone());
-        let entry = self.offers.entry(key.clone()).or_insert_with(|| OfferEntry {
-            version,
-            offer: offer.clone(),
-            ledger: Ledger::default(),
-            locked: 0,
-            counted: 0,
-        });
-        entry.version = version;
-        entry.offer = offer;
-        if let Some(units) = stock {
+        match self.offers.get_mut(&key) {
+            Some(entry) => (entry.version, entry.offer) = (version, offer),
+            None => {
+                let ledger = Ledger::default();
+                self.offers.insert(OfferEntry { version, offer, ledger, locked: 0, counted: 0 });
+            }
+        }
+        if let (Some(units), Some(entry)) = (stock, self.offers.get_mut(&key)) {
             entry.ledger.reset(units);
         }
         self.recount(&key);
@@ -375,7 +373,7 @@ impl Book {
         let offer = |(at, _)| {
             let (store, product) = (StoreId::new(&name[..at]), ProductId::new(&name[at + 1..]));
             let key = OfferKey { store: store.ok()?, product: product.ok()? };
-            self.offers.get_key_value(&key).map(|known| known.0)
+            self.offers.get(&key).map(|known| &known.offer.key)
         };
         name.match_indices('_').find_map(offer)
     }

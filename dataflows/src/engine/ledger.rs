@@ -14,7 +14,14 @@ pub struct Ledger {
     base: i64,
     /// Its version, if there was one.
     version: Option<u64>,
-    /// Relative changes of later versions, which count too.
+    /// Hardly any offer has one.
+    relative: Option<Box<Relative>>,
+}
+
+/// Relative changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Relative {
+    /// Those of later versions than the absolute one, which count too.
     later: BTreeMap<(u64, EventId), i64>,
     /// Names of changes that count or have counted, to know a repeated one.
     seen: BTreeMap<EventId, u64>,
@@ -25,13 +32,16 @@ pub struct Ledger {
 impl Ledger {
     /// Units outside locked windows; below 0 counts as 0.
     pub fn units(&self) -> i64 {
-        (self.base + self.later.values().sum::<i64>()).max(0)
+        let later = self.relative.iter().flat_map(|relative| relative.later.values());
+        (self.base + later.sum::<i64>()).max(0)
     }
 
     /// The seller says, with the offer itself, what there is.
     pub fn reset(&mut self, units: i64) {
         self.base = units;
-        self.later.clear();
+        if let Some(relative) = &mut self.relative {
+            relative.later.clear();
+        }
     }
 
     /// A lock takes units away (positive) or gives them back (negative).
@@ -47,32 +57,40 @@ impl Ledger {
             StockChange::Absolute(units) => {
                 self.base = *units;
                 self.version = Some(version);
-                self.later.retain(|(v, _), _| *v > version);
+                if let Some(relative) = &mut self.relative {
+                    relative.later.retain(|(v, _), _| *v > version);
+                }
                 Outcome::Applied
             }
-            StockChange::Relative(_, event) if self.seen.contains_key(event) => Outcome::Duplicate,
+            StockChange::Relative(_, event) if self.has_seen(event) => Outcome::Duplicate,
             StockChange::Relative(..) if Some(version) <= self.version => Outcome::Superseded,
             StockChange::Relative(units, event) => {
-                self.later.insert((version, event.clone()), *units);
-                self.seen.insert(event.clone(), version);
-                self.oldest.insert((version, event.clone()));
+                let relative = self.relative.get_or_insert_default();
+                relative.later.insert((version, event.clone()), *units);
+                relative.seen.insert(event.clone(), version);
+                relative.oldest.insert((version, event.clone()));
                 self.forget();
                 Outcome::Applied
             }
         }
     }
 
+    fn has_seen(&self, event: &EventId) -> bool {
+        self.relative.as_ref().is_some_and(|relative| relative.seen.contains_key(event))
+    }
+
     /// Settles the oldest relative changes beyond the limit: they count, and are no longer known.
     fn forget(&mut self) {
-        while self.oldest.len() > MAX_STOCK_EVENTS {
-            let Some((version, event)) = self.oldest.pop_first() else { return };
-            self.seen.remove(&event);
-            self.base += self.later.remove(&(version, event)).unwrap_or(0);
+        let Some(Relative { later, seen, oldest }) = self.relative.as_deref_mut() else { return };
+        while oldest.len() > MAX_STOCK_EVENTS {
+            let Some((version, event)) = oldest.pop_first() else { return };
+            seen.remove(&event);
+            self.base += later.remove(&(version, event)).unwrap_or(0);
             self.version = self.version.max(Some(version));
             let settled: Vec<_> =
-                self.later.range(..=(version, max_event())).map(|(k, _)| k.clone()).collect();
+                later.range(..=(version, max_event())).map(|(k, _)| k.clone()).collect();
             for key in settled {
-                self.base += self.later.remove(&key).unwrap_or(0);
+                self.base += later.remove(&key).unwrap_or(0);
             }
         }
     }
@@ -131,6 +149,8 @@ mod tests {
             ledger.update(n + 1, &StockChange::Relative(1, event(&format!("e{n}"))));
         }
         assert_eq!(ledger.units(), 3 * MAX_STOCK_EVENTS as i64);
-        assert!(ledger.seen.len() <= MAX_STOCK_EVENTS && ledger.later.len() <= MAX_STOCK_EVENTS);
+        let relative = ledger.relative.unwrap();
+        assert!(relative.seen.len() <= MAX_STOCK_EVENTS);
+        assert!(relative.later.len() <= MAX_STOCK_EVENTS);
     }
 }

@@ -76,6 +76,7 @@ struct Course {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shard {
     pub(super) market: Market,
+    /// Of offers that are not there; of the others the market knows.
     stock: BTreeMap<StoreId, i64>,
     locked: BTreeMap<StoreId, BTreeSet<Slot>>,
     emitted: BTreeMap<(Slot, StoreId), GroupedWindow>,
@@ -182,6 +183,7 @@ impl Shard {
     pub(super) fn apply(&mut self, records: Vec<(MarketInput, isize)>) {
         let mut offers: BTreeMap<StoreId, Option<(Arc<Offer>, super::Site)>> = BTreeMap::new();
         let mut touched: BTreeSet<StoreId> = BTreeSet::new();
+        let mut stock: BTreeMap<StoreId, i64> = BTreeMap::new();
         let mut intents: BTreeMap<IntentId, Option<Arc<Intent>>> = BTreeMap::new();
         for (record, diff) in records {
             match record {
@@ -193,12 +195,10 @@ impl Shard {
                     }
                 }
                 MarketInput::Stock(store, units) => {
+                    let left = stock.entry(store).or_default();
                     if diff > 0 {
-                        self.stock.insert(store.clone(), units);
-                    } else if self.stock.get(&store) == Some(&units) {
-                        self.stock.remove(&store);
+                        *left = units;
                     }
-                    touched.insert(store);
                 }
                 MarketInput::Locked(store, slot) => {
                     let slots = self.locked.entry(store.clone()).or_default();
@@ -220,7 +220,15 @@ impl Shard {
                 }
             }
         }
+        touched.extend(stock.keys().cloned());
+        let told: Vec<StoreId> = offers.keys().chain(stock.keys()).cloned().collect();
+        self.stock.append(&mut stock);
         self.apply_offers(offers, touched);
+        for store in told {
+            if self.stock.get(&store) == Some(&0) {
+                self.stock.remove(&store);
+            }
+        }
         for (id, intent) in intents {
             match intent {
                 Some(intent) => self.market.put_intent(intent),
@@ -241,7 +249,12 @@ impl Shard {
                     let placed = self.placed(offer, site);
                     self.market.put_offer(placed);
                 }
-                None => self.market.remove_offer(&store),
+                None => {
+                    if let Some(old) = self.market.placed_offer(&store) {
+                        self.stock.entry(store.clone()).or_insert(old.stock);
+                    }
+                    self.market.remove_offer(&store);
+                }
             }
         }
         for store in touched {
@@ -254,10 +267,12 @@ impl Shard {
         }
     }
 
-    fn placed(&self, offer: Arc<Offer>, site: super::Site) -> PlacedOffer {
+    /// The offer as the market is to know it; what is known of its stock moves there.
+    fn placed(&mut self, offer: Arc<Offer>, site: super::Site) -> PlacedOffer {
         let store = &offer.key.store;
+        let before = self.market.placed_offer(store).map_or(0, |old| old.stock);
         PlacedOffer {
-            stock: self.stock.get(store).copied().unwrap_or(0),
+            stock: self.stock.remove(store).unwrap_or(before),
             locked: self.locked.get(store).into_iter().flatten().copied().collect(),
             place: site.place,
             cell: site.cell,

@@ -1,6 +1,6 @@
 //! What windows take from the book when they lock, and give back when they end.
 
-use super::{Book, site, windows_of};
+use super::{Book, OfferEntry, site, windows_of};
 use crate::flow::{Changes, Lock};
 use crate::market::{IntentId, Promise, Tick, WindowKey};
 use std::sync::Arc;
@@ -86,14 +86,15 @@ impl Book {
     pub fn everything(&self) -> Changes {
         let stores = self.stores.values().filter(|entry| !entry.store.paused);
         let offers = self.offers.values().filter(|entry| !entry.offer.withdrawn);
-        let stock = self.offers.iter().filter(|(_, entry)| entry.counted != 0);
+        let stock = self.offers.values().filter(|entry| entry.counted != 0);
+        let counted = |entry: &OfferEntry| (entry.offer.key.clone(), entry.counted as isize);
         let intents = self.intents.values().filter(|entry| entry.locked_in.is_none());
         let locks = self.held.iter();
         Changes {
             intents: intents.map(|entry| (entry.intent.clone(), 1)).collect(),
             stores: stores.map(|entry| ((entry.store.id.clone(), site(&entry.store)), 1)).collect(),
             offers: offers.map(|entry| (entry.offer.clone(), 1)).collect(),
-            stock: stock.map(|(key, entry)| (key.clone(), entry.counted as isize)).collect(),
+            stock: stock.map(counted).collect(),
             locked: locks
                 .map(|(key, units)| (Lock { key: key.clone(), units: *units }, 1))
                 .collect(),
