@@ -163,7 +163,7 @@ impl Life {
 
     /// Takes in what the tick changed in the grouping.
     pub(super) fn take_in(&mut self, tick: Tick, outputs: Vec<(Output, isize)>, book: &Book) {
-        let mut groups: BTreeMap<WindowKey, Option<GroupedWindow>> = BTreeMap::new();
+        let mut groups: BTreeMap<WindowKey, Option<Arc<GroupedWindow>>> = BTreeMap::new();
         for (output, diff) in outputs {
             match output {
                 Output::Window(group) => {
@@ -185,8 +185,8 @@ impl Life {
             }
         }
         for (key, group) in &groups {
-            let old = self.windows.get(key).and_then(|w| w.group.as_ref());
-            only_in(old, group.as_ref()).for_each(|id| self.seats.ungroup(id));
+            let old = self.windows.get(key).and_then(|w| w.group.as_deref());
+            only_in(old, group.as_deref()).for_each(|id| self.seats.ungroup(id));
             self.pending.insert(key.clone());
             if group.is_some() {
                 let anew = old.is_none();
@@ -196,7 +196,7 @@ impl Life {
         for (key, group) in groups {
             let Some(window) = self.windows.get_mut(&key) else { continue };
             let old = std::mem::replace(&mut window.group, group);
-            for id in only_in(window.group.as_ref(), old.as_ref()) {
+            for id in only_in(window.group.as_deref(), old.as_deref()) {
                 self.seats.group(id, &window.key);
             }
         }

@@ -133,7 +133,7 @@ impl Life {
 
     /// Other windows in whose last announcement a member of this one's group still is.
     fn holders<'a>(&'a self, key: &'a WindowKey) -> impl Iterator<Item = &'a WindowKey> {
-        let group = self.windows.get(key).and_then(|w| w.group.as_ref());
+        let group = self.windows.get(key).and_then(|w| w.group.as_deref());
         let members = group.into_iter().flat_map(|g| &g.members);
         let holders = members.filter_map(|(id, _)| self.seats.announced_in(id));
         holders.filter(move |holder| *holder != key)

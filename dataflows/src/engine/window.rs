@@ -33,7 +33,7 @@ pub(super) struct Window {
     pub state: State,
     pub revision: u64,
     /// Its group in the grouping of the last tick.
-    pub group: Option<GroupedWindow>,
+    pub group: Option<Arc<GroupedWindow>>,
     /// What was last announced, while it is proposed, locked, active or closed.
     pub announced: Option<Arc<Announced>>,
     /// The first tick at which the next revision may go out.

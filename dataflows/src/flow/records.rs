@@ -65,8 +65,8 @@ pub enum MarketInput {
 /// What comes out of a market.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Output {
-    /// A window of its grouping.
-    Window(GroupedWindow),
+    /// A window of its grouping: the market's own.
+    Window(Arc<GroupedWindow>),
     /// The grouping's value and bound.
     Market(ProductId, Certificate),
 }

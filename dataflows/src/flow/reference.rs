@@ -38,7 +38,7 @@ fn markets<'s>(
         .concat(everywhere)
         .reduce_named("ReferenceMarkets", move |product, records, out| {
             let market = from_scratch(&params, records.iter().map(|r| r.0));
-            out.extend(market.grouping().into_iter().map(|w| (Output::Window(w), 1)));
+            out.extend(market.grouping().into_iter().map(|w| (Output::Window(w.into()), 1)));
             let certificate = market.certificate();
             if certificate.value != 0 || certificate.bound != 0 {
                 out.push((Output::Market(product.clone(), certificate), 1));

@@ -79,7 +79,7 @@ pub(super) struct Shard {
     /// Of offers that are not there; of the others the market knows.
     stock: BTreeMap<StoreId, i64>,
     locked: BTreeMap<StoreId, BTreeSet<Slot>>,
-    emitted: BTreeMap<(Slot, StoreId), GroupedWindow>,
+    emitted: BTreeMap<(Slot, StoreId), Arc<GroupedWindow>>,
     certificate: Certificate,
     /// What is to be solved again, until all of that is.
     course: Option<Course>,
@@ -286,7 +286,7 @@ impl Shard {
         for (slot, store) in self.market.take_changed() {
             let now = self.market.window(&store, slot);
             let key = (slot, store);
-            if self.emitted.get(&key) == now.as_ref() {
+            if self.emitted.get(&key).map(|window| &**window) == now.as_ref() {
                 continue;
             }
             if let Some(window) = &now
@@ -294,6 +294,7 @@ impl Shard {
             {
                 panic!("an infeasible window must not leave the market: {violation}");
             }
+            let now = now.map(Arc::new);
             let before = match &now {
                 Some(window) => self.emitted.insert(key, window.clone()),
                 None => self.emitted.remove(&key),

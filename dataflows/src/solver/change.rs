@@ -77,10 +77,12 @@ impl Market {
         });
         self.by_store.insert(placed.offer.key.store.clone(), o);
         self.offer_cells.insert((placed.cell, o));
-        let first_open = self.first_open(&placed.offer);
+        let lead_minutes = placed.offer.lead_minutes;
+        let first_open = self.first_open(lead_minutes);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
             order: placed.offer.key.store.order(),
+            lead_minutes,
             placed,
             candidates: Vec::new(),
             windows: Vec::new(),
@@ -320,7 +322,7 @@ impl Market {
         }
         self.closed_at = until;
         for o in self.by_store.values().copied().collect::<Vec<_>>() {
-            let first_open = self.first_open(&self.offer(o).placed.offer);
+            let first_open = self.first_open(self.offer(o).lead_minutes);
             let offer = self.offer_mut(o);
             if first_open <= offer.first_open {
                 continue;

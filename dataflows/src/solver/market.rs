@@ -77,6 +77,8 @@ pub(crate) struct OfferNode {
     pub placed: PlacedOffer,
     /// How its store's id begins.
     pub order: IdOrder,
+    /// Its lead time, where it says: every minute asks for it.
+    pub lead_minutes: Option<u32>,
     pub stay_bonus: i64,
     /// In the order of intent ids.
     pub candidates: Vec<Candidate>,
@@ -331,13 +333,13 @@ impl Market {
         }
     }
 
-    pub(crate) fn first_open(&self, offer: &Offer) -> Slot {
-        self.first_open_at(offer, self.closed_at)
+    pub(crate) fn first_open(&self, lead_minutes: Option<u32>) -> Slot {
+        self.first_open_at(lead_minutes, self.closed_at)
     }
 
-    /// The first slot of the offer that is not locked at that instant.
-    pub(crate) fn first_open_at(&self, offer: &Offer, at: Time) -> Slot {
-        let lead = offer.lead_minutes.unwrap_or(self.params.lead_minutes) as i64 * 60_000;
+    /// The first slot that is not locked at that instant, of an offer with that lead time.
+    pub(crate) fn first_open_at(&self, lead_minutes: Option<u32>, at: Time) -> Slot {
+        let lead = lead_minutes.unwrap_or(self.params.lead_minutes) as i64 * 60_000;
         let closed = at.plus_ms(lead);
         if closed.0 <= i32::MIN as i64 * self.params.slot.as_ms() {
             return Slot(i32::MIN / 4);

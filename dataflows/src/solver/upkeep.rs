@@ -292,7 +292,7 @@ impl Market {
     /// Whether a window of the offer that may open, or is open, locks before `soon`.
     fn locks_before(&self, o: u32, soon: Time) -> bool {
         let offer = self.offer(o);
-        let until = self.first_open_at(&offer.placed.offer, soon);
+        let until = self.first_open_at(offer.lead_minutes, soon);
         let least = offer.tiers()[0].min_buyers;
         let mut windows = offer.windows.iter().take_while(|w| w.slot < until);
         windows.any(|w| w.eligible >= least)

@@ -198,7 +198,7 @@ impl Both {
                 .keys()
                 .filter_map(|output| match output {
                     Output::Window(window) if window.key.product == *product => {
-                        Some(window.clone())
+                        Some(GroupedWindow::clone(window))
                     }
                     _ => None,
                 })
