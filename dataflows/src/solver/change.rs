@@ -25,12 +25,16 @@ impl Market {
             let same_frame = old.place == placed.place
                 && old.opening == placed.opening
                 && old.cell == placed.cell
-                && old.locked == placed.locked;
-            if same_frame && old.offer == placed.offer {
-                return self.restock(o, placed.stock);
-            }
-            if same_frame && old.offer.lead_minutes == placed.offer.lead_minutes {
-                return self.change_terms(o, placed);
+                && old.offer.lead_minutes == placed.offer.lead_minutes;
+            if same_frame {
+                if old.locked != placed.locked {
+                    self.change_locked(o, placed.locked.clone());
+                }
+                return if self.offer(o).placed.offer == placed.offer {
+                    self.restock(o, placed.stock)
+                } else {
+                    self.change_terms(o, placed)
+                };
             }
             let groups = self.take_offer(o);
             self.insert_offer(placed);
@@ -49,6 +53,9 @@ impl Market {
     }
 
     fn restock(&mut self, o: u32, stock: i64) {
+        if stock == self.offer(o).placed.stock {
+            return;
+        }
         self.updates += 1;
         self.unprove(o);
         let offer = self.offer_mut(o);
@@ -105,17 +112,19 @@ impl Market {
         let PlacedOffer { cell, place, .. } = self.offer(o).placed;
         let mut known: Vec<u32> = self.offer(o).candidates.iter().map(|c| c.intent).collect();
         known.sort_unstable();
+        let mut others: Vec<u32> = Vec::new();
         for i in self.near(cell, self.longest_reach_m, &self.intent_cells) {
             if known.binary_search(&i).is_err()
                 && !place.surely_beyond(self.node(i).intent.place, self.longest_reach_m)
                 && self.connect(o, i)
             {
-                // The offer may join two parts.
-                for other in self.node(i).edges.clone() {
-                    self.unprove(other);
-                }
+                others.extend(&self.node(i).edges);
             }
         }
+        // The offer may join two parts.
+        others.sort_unstable();
+        others.dedup();
+        others.into_iter().for_each(|other| self.unprove(other));
     }
 
     /// Who accepted a window of the offer waits for repair to seat them there.
@@ -329,33 +338,37 @@ impl Market {
             }
             offer.first_open = first_open;
             let past = offer.windows.partition_point(|w| w.slot < first_open);
-            if past > 0 {
-                self.unprove(o);
-                self.uncover(o, |_, cover| cover < first_open);
-            }
-            for n in 0..past {
-                let slot = self.offer(o).windows[n].slot;
-                let freed = self.disband(o, slot);
-                if !freed.is_empty() {
-                    self.awake.extend(freed);
-                    self.mark_roomy(o);
-                }
-            }
-            for n in 0..past {
-                let slot = self.offer(o).windows[n].slot;
-                self.dirty.remove(&(slot, o));
-                self.stale.remove(&(slot, o));
-                self.loose.remove(&(slot, o));
-            }
-            let offer = self.offer_mut(o);
-            let least = offer.tiers()[0].min_buyers;
-            let rival = offer.windows[..past].iter().any(|w| w.eligible >= least);
-            let gone: i128 = offer.windows.drain(..past).map(|w| w.term as i128).sum();
-            if rival {
-                self.touched.insert(o);
-            }
-            self.dual -= gone;
+            let past: Vec<Slot> = offer.windows[..past].iter().map(|w| w.slot).collect();
+            self.end_windows(o, &past);
         }
+    }
+
+    /// Takes windows of the offer out of the market; their buyers are free.
+    pub(crate) fn end_windows(&mut self, o: u32, slots: &[Slot]) {
+        if slots.is_empty() {
+            return;
+        }
+        self.unprove(o);
+        self.uncover(o, |_, cover| slots.contains(&cover));
+        for &slot in slots {
+            let freed = self.disband(o, slot);
+            if !freed.is_empty() {
+                self.awake.extend(freed);
+                self.mark_roomy(o);
+            }
+        }
+        for &slot in slots {
+            self.dirty.remove(&(slot, o));
+            self.stale.remove(&(slot, o));
+            self.loose.remove(&(slot, o));
+        }
+        let mut gone: i128 = 0;
+        self.offer_mut(o).windows.retain(|w| {
+            let ends = slots.contains(&w.slot);
+            gone += if ends { w.term as i128 } else { 0 };
+            !ends
+        });
+        self.dual -= gone;
     }
 
     /// Units of the offer have come free: where little was left, other windows may have waited.

@@ -119,12 +119,16 @@ impl Market {
         let offer = self.offer(o);
         let first = offer.windows.partition_point(|w| w.slot < hot.from);
         let near = offer.windows[first..].iter().take_while(|w| w.slot < hot.until);
-        let intent = &self.node(i).intent;
-        let allows = |slot: Slot| match hot.answered {
-            true => intent.allows(&offer.placed.offer.key.store, slot),
+        near.map(|w| w.slot).filter(|slot| self.meet(o, i, *slot)).collect()
+    }
+
+    /// Whether a window of the offer in that slot, which is in the intent's time, counts the intent.
+    pub(crate) fn meet(&self, o: u32, i: u32, slot: Slot) -> bool {
+        let hot = &self.hot[i as usize];
+        match hot.answered {
+            true => self.node(i).intent.allows(self.store(o), slot),
             false => hot.mask >> (slot.0 - hot.from.0) & 1 == 1,
-        };
-        near.map(|w| w.slot).filter(|slot| allows(*slot)).collect()
+        }
     }
 
     /// Where the candidate of that id is, or belongs.

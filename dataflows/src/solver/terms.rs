@@ -2,10 +2,12 @@
 //!
 //! Most of its candidates stay, with the same slots and at the same distance: they are valued anew
 //! in one pass, and only where the new terms let in more buyers than the old are others looked for.
+//! So it is where its windows lock, and are given up: the others stay as they are.
 
 use super::PlacedOffer;
 use super::candidate::Candidate;
-use super::market::Market;
+use super::market::{Market, WindowNode};
+use crate::market::Slot;
 
 impl Market {
     /// Gives the offer other terms; its windows keep the members who still fit.
@@ -36,6 +38,50 @@ impl Market {
         self.roomy.insert(o);
         self.await_accepted(o);
         self.readmit_all(o, groups);
+    }
+
+    /// Other windows of the offer are locked now: they take no part, and those that were take part
+    /// again, where it is open and their time is not over.
+    ///
+    /// **Cost** the windows that change, and all candidates for each that comes back.
+    pub(crate) fn change_locked(&mut self, o: u32, locked: Box<[Slot]>) {
+        self.updates += 1;
+        self.unprove(o);
+        let before = std::mem::replace(&mut self.offer_mut(o).placed.locked, locked);
+        let offer = self.offer(o);
+        let begun = |w: &&WindowNode| offer.placed.locked.contains(&w.slot);
+        let begun: Vec<Slot> = offer.windows.iter().filter(begun).map(|w| w.slot).collect();
+        let ended = before.iter().filter(|slot| {
+            !offer.placed.locked.contains(slot)
+                && **slot >= offer.first_open
+                && offer.open.contains(**slot)
+        });
+        let ended: Vec<Slot> = ended.copied().collect();
+        self.end_windows(o, &begun);
+        for slot in ended {
+            self.begin_window(o, slot);
+        }
+    }
+
+    /// A window that was locked takes part again.
+    fn begin_window(&mut self, o: u32, slot: Slot) {
+        let offer = self.offer(o);
+        let meets = |c: &&Candidate| {
+            let hot = &self.hot[c.intent as usize];
+            (hot.from..hot.until).contains(&slot) && self.meet(o, c.intent, slot)
+        };
+        let eligible = offer.candidates.iter().filter(meets).count() as u32;
+        if eligible == 0 {
+            return;
+        }
+        let visit_value = offer.placed.offer.visit_value_at(slot);
+        let window = WindowNode { eligible, ..WindowNode::closed(slot, visit_value) };
+        let offer = self.offer_mut(o);
+        let at = offer.windows.partition_point(|w| w.slot < slot);
+        offer.windows.insert(at, window);
+        self.stale.insert((slot, o));
+        self.roomy.insert(o);
+        self.await_accepted(o);
     }
 
     /// Whether somebody could be a candidate by the new terms who could not by the old.
