@@ -156,7 +156,7 @@ impl Market {
         }
         self.touched.remove(&o);
         self.unsolved.remove(&o);
-        self.agenda.drop(o);
+        self.agenda.lose_offer(o);
         self.roomy.remove(&o);
         for window in &node.windows {
             self.dirty.remove(&(window.slot, o));
@@ -298,6 +298,7 @@ impl Market {
         self.dual -= self.price_of(i) as i128;
         self.fresh.remove(&i);
         self.awake.remove(&i);
+        self.agenda.lose_intent(i);
         let node = self.intents.take(i);
         if let Some(pin) = &node.intent.promise.pin {
             let key = (pin.slot, pin.store.clone());

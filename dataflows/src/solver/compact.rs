@@ -46,10 +46,11 @@ use super::candidate::Candidate;
 use super::hot::Home;
 use super::market::Market;
 use crate::market::{Slot, Tier};
+use serde::{Deserialize, Serialize};
 use slots::{Slots, Useful};
 
 /// An offer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Offer {
     /// Its index in the market.
     pub o: u32,
@@ -69,7 +70,7 @@ pub(crate) struct Offer {
 }
 
 /// A window that may be of use.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Window {
     pub offer: u32,
     pub slot: Slot,
@@ -85,7 +86,7 @@ pub(crate) struct Window {
 }
 
 /// A candidate of a window.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Cand {
     pub intent: u32,
     pub limit: i32,
@@ -111,7 +112,7 @@ impl Cand {
 }
 
 /// The part.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Compact {
     /// In the order of stores.
     pub offers: Vec<Offer>,

@@ -5,7 +5,8 @@
 //! [`improve`] lets windows open, steal and close while that gains; [`price`] keeps the certificate
 //! valid. From time to time, and in a whole solve, [`part`] takes a connected component out into
 //! flat arrays ([`compact`]), where prices, search and branch and bound improve it and prove more;
-//! [`upkeep`] says which, when, and in how many slices, and of great components a [`region`] at a time.
+//! [`upkeep`] says which, when, and in how many slices, and of great components a [`region`] at a time,
+//! whose prices are set while the market goes on ([`pricing`]).
 //! [`group`] is the one exact step they share; [`feasible`] says what a grouping must obey, from the
 //! records alone.
 //!
@@ -42,6 +43,8 @@ mod sums;
 mod compact;
 
 mod part;
+
+mod pricing;
 
 mod region;
 

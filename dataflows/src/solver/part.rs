@@ -8,6 +8,7 @@ use super::compact::solve::Solve;
 use super::compact::turn::Turn;
 use super::hot::{Home, UNPRICED};
 use super::market::Market;
+use super::pricing::Since;
 use super::price::SCALE;
 use super::{Budget, Phase};
 use crate::market::Slot;
@@ -122,7 +123,7 @@ impl Market {
 
     /// Takes over the prices of a solve, and what it has proven.
     fn take_proof(&mut self, offers: &[u32], part: &Compact, solve: &Solve<'_>) {
-        self.set_part_prices(offers, part, &solve.prices);
+        self.set_part_prices(offers, part, &solve.prices, &Since::default());
         self.note_proof(offers, solve.bound);
         // They are as solved as they will be until something changes.
         for o in offers {
@@ -131,7 +132,7 @@ impl Market {
         }
     }
 
-    fn prices_of(&self, part: &Compact) -> Prices {
+    pub(crate) fn prices_of(&self, part: &Compact) -> Prices {
         Prices {
             u: part.intents.iter().map(|&i| self.price_of(i)).collect(),
             v: part.offers.iter().map(|offer| self.offer(offer.o).price).collect(),
@@ -248,16 +249,26 @@ impl Market {
             .map_or(slot, |w| w.slot)
     }
 
-    fn set_part_prices(&mut self, offers: &[u32], part: &Compact, prices: &Prices) {
-        for (&i, &u) in part.intents.iter().zip(&prices.u) {
+    /// Takes over the prices of a part for what is still there; all windows of `offers`, and no others,
+    /// may be served by its intents.
+    pub(crate) fn set_part_prices(
+        &mut self,
+        offers: &[u32],
+        part: &Compact,
+        prices: &Prices,
+        since: &Since,
+    ) {
+        let intents = part.intents.iter().zip(&prices.u);
+        for (&i, &u) in intents.filter(|intent| !since.intents.contains(intent.0)) {
             let hot = &mut self.hot[i as usize];
             debug_assert!(hot.price != UNPRICED);
             self.dual += (u - hot.price) as i128;
             hot.price = u;
         }
-        for (offer, &v) in part.offers.iter().zip(&prices.v) {
+        let here = |offer: &super::compact::Offer| !since.offers.contains(&offer.o);
+        for (offer, &v) in part.offers.iter().zip(&prices.v).filter(|offer| here(offer.0)) {
             let node = self.offers[offer.o as usize].as_mut().expect("an index in use");
-            self.dual += offer.stock as i128 * (v - node.price) as i128;
+            self.dual += node.placed.stock.max(0) as i128 * (v - node.price) as i128;
             node.price = v;
         }
         // Offers that can open no window have terms too.
@@ -266,7 +277,10 @@ impl Market {
         }
         for window in &part.windows {
             let offer = &part.offers[window.offer as usize];
-            let (o, whole) = (offer.o, offer.whole);
+            if !here(offer) {
+                continue;
+            }
+            let (o, whole) = (offer.o, offer.whole && !since.changed);
             for &slot in &window.covers {
                 debug_assert!(!whole || self.covers(o, slot, window.slot));
                 // Who cannot be served as things are is left out of the part; that may change.
@@ -286,7 +300,7 @@ impl Market {
 
     /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until
     /// one of its offers changes.
-    fn note_proof(&mut self, offers: &[u32], bound: i128) {
+    pub(crate) fn note_proof(&mut self, offers: &[u32], bound: i128) {
         let less = (self.dual_of(offers) - bound).max(0);
         offers.iter().for_each(|&o| self.unprove(o));
         offers.iter().for_each(|&o| self.offer_mut(o).proof = Some(offers[0]));
@@ -361,6 +375,7 @@ impl Market {
 
     /// The objective of the offer's part may rise by that much (scaled), whatever is proven of it.
     pub(crate) fn raise_proof(&mut self, o: u32, by: i128) {
+        self.outdate();
         if let Some(key) = self.offer(o).proof {
             self.keep_proof(key, -by);
         }
@@ -368,6 +383,7 @@ impl Market {
 
     /// What was proven of the offer's part holds no more.
     pub(crate) fn unprove(&mut self, o: u32) {
+        self.outdate();
         self.unsolved.insert(o);
         self.touched.insert(o);
         let Some(proof) = self.offers[o as usize].as_mut().and_then(|node| node.proof.take())

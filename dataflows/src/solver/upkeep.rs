@@ -10,6 +10,7 @@ use super::compact::turn::Turn;
 use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE};
 use super::hot::Home;
 use super::market::Market;
+use super::pricing::Pricing;
 use super::price::SCALE;
 use super::{Budget, SEED, Upkeep};
 use crate::market::Time;
@@ -29,6 +30,8 @@ const WIDE: [(i128, u32); 2] = [(25, 4), (50, 2)];
 const STEPS_A_TRIPLE: u64 = 15;
 /// A slice of a piece takes no fewer steps of search for each of its triples: it takes it out anew.
 const SLICE_A_TRIPLE: u64 = 30;
+/// Prices of a great part take a slice's steps, divided by this, in each tick.
+const PRICES_A_TICK: u64 = 4;
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -77,6 +80,9 @@ pub(crate) struct Agenda {
     done: u64,
     /// Steps that it has taken so far.
     steps: u64,
+    /// Prices of a great part that are under way; whether they are urgent.
+    pub(crate) pricing: Option<Box<Pricing>>,
+    pricing_urgent: bool,
 }
 
 /// A piece of it.
@@ -109,6 +115,21 @@ impl Agenda {
     /// Takes an offer off it.
     pub(crate) fn drop(&mut self, o: u32) {
         self.done += self.waiting.remove(&o).unwrap_or(0);
+    }
+
+    /// An offer leaves the market.
+    pub(crate) fn lose_offer(&mut self, o: u32) {
+        self.drop(o);
+        if let Some(pricing) = &mut self.pricing {
+            pricing.lose_offer(o);
+        }
+    }
+
+    /// An intent leaves the market.
+    pub(crate) fn lose_intent(&mut self, i: u32) {
+        if let Some(pricing) = &mut self.pricing {
+            pricing.lose_intent(i);
+        }
     }
 
     /// The first whose turn has not come.
@@ -155,7 +176,7 @@ impl Market {
 
     /// Whether anything on the agenda has not had its turn.
     pub fn has_upkeep(&self) -> bool {
-        !self.agenda.waiting.is_empty()
+        !self.agenda.waiting.is_empty() || self.agenda.pricing.is_some()
     }
 
     /// Puts what has changed on the agenda; what was on it and did not have its turn is counted as
@@ -171,8 +192,8 @@ impl Market {
         // What was taken beyond the market's share is paid for now, at most all of it.
         let owed = self.agenda.steps.saturating_sub(share).min(share);
         let left = std::mem::replace(&mut self.agenda, Agenda { steps: owed, ..Agenda::default() });
-        let left = left.waiting;
-        self.effort.shed += left.len() as u64;
+        let Agenda { waiting: left, pricing, .. } = left;
+        self.effort.shed += left.len() as u64 + pricing.is_some() as u64;
         self.unsolved.extend(left.into_keys());
         let unsolved = std::mem::take(&mut self.unsolved);
         let mut offers: Vec<u32> = unsolved.iter().copied().collect();
@@ -218,9 +239,11 @@ impl Market {
     ///
     /// **Contract** nothing has changed since the last refresh.
     pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
-        let mut any = false;
         let Upkeep { now, later, region, slice, .. } = upkeep;
-        while let Some(item) = self.agenda.next() {
+        let mut any = self.keep_up_prices(slice, due);
+        while self.agenda.pricing.is_none()
+            && let Some(item) = self.agenda.next()
+        {
             if !self.agenda.is_due(due, item) {
                 break;
             }
@@ -243,11 +266,44 @@ impl Market {
                 continue;
             }
             let budget = rounds_for(if urgent { now } else { later }, item.times);
+            if piece == Piece::Prices {
+                self.agenda.pricing_urgent = urgent;
+                self.agenda.steps += pairs * STEPS_A_TRIPLE;
+                self.begin_prices(offers, budget, self.credit);
+                self.finish_prices(due);
+                continue;
+            }
             let most = slice.max(pairs * SLICE_A_TRIPLE) / SEARCH_WEIGHT;
             self.work_off(item, (&offers, pairs), budget, most);
         }
         self.dirty.clear();
         any
+    }
+
+    /// Goes on with prices that are under way: a little in each tick, and to their end when all of the
+    /// agenda, or all that is urgent of it, is due. Whether anything was done.
+    fn keep_up_prices(&mut self, slice: u64, due: Due) -> bool {
+        let any = self.agenda.pricing.is_some();
+        if any {
+            self.price_on(slice / PRICES_A_TICK);
+            self.finish_prices(due);
+        }
+        any
+    }
+
+    fn finish_prices(&mut self, due: Due) {
+        let part = if self.agenda.pricing_urgent { due.urgent } else { due.later };
+        if part >= WHOLE {
+            self.price_on(u64::MAX);
+        }
+    }
+
+    fn price_on(&mut self, most: u64) {
+        let unsolved = std::mem::take(&mut self.unsolved);
+        let used = self.go_on_with_prices(most);
+        self.unsolved = unsolved;
+        self.credit = self.credit.saturating_sub(used);
+        self.agenda.steps += used;
     }
 
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
@@ -256,11 +312,10 @@ impl Market {
         let Item { piece, left, .. } = item;
         let mut turn = Turn { left, most };
         let budget = match piece {
-            Piece::Part => budget,
-            Piece::Prices => Budget { search_steps: 0, nodes: 0, ..budget },
             Piece::Region => {
                 Budget { price_rounds: 0, search_steps: budget.search_steps / REGIONS, ..budget }
             }
+            _ => budget,
         };
         let unsolved = std::mem::take(&mut self.unsolved);
         let (used, ends) = self.solve_slice(
@@ -275,7 +330,7 @@ impl Market {
         self.agenda.steps += used + pairs * STEPS_A_TRIPLE;
         if !ends {
             self.agenda.go_on(Item { left: turn.left, slice: item.slice + 1, ..item });
-        } else if piece != Piece::Prices {
+        } else {
             for &o in offers {
                 self.agenda.drop(o);
                 if piece == Piece::Part {

@@ -9,6 +9,7 @@ use super::cuts::Cut;
 use super::{Cand, Compact};
 use crate::market::limits::MAX_TIERS;
 use crate::solver::price::SCALE;
+use serde::{Deserialize, Serialize};
 
 /// What a window may be, in a branch of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) struct Branch {
 }
 
 /// Prices.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Prices {
     /// Of intents.
     pub u: Vec<i64>,

@@ -2,6 +2,8 @@
 
 use super::Compact;
 use super::dual::{Branch, Demand, Prices};
+use crate::solver::Budget;
+use serde::{Deserialize, Serialize};
 
 /// The greatest price of an intent: above anything that an intent can be worth.
 const MAX_PRICE: i64 = 1 << 48;
@@ -13,8 +15,19 @@ const LEAST_LENGTH: i128 = 4;
 /// Directions are kept in 1/16.
 const TREND: i64 = 16;
 
+/// What a round of prices may cost on average, in counted steps: great parts have fewer of them.
+const ROUND_WORK: u64 = 300_000;
+/// A part of more intents is great: its rounds may cost half as much again.
+pub(crate) const GREAT: usize = 300;
+/// Rounds that may pass without a better bound before their step is halved.
+pub(crate) const PATIENCE: u32 = 6;
+/// How long steps from prices that were good a while ago are at first.
+const WARM_LENGTH: i128 = FULL_LENGTH / 8;
+/// After how many rounds without a better bound those are halved.
+const WARM_PATIENCE: u32 = 3;
+
 /// How rounds of prices go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Pace {
     /// How many at most.
     pub rounds: u32,
@@ -34,46 +47,117 @@ pub(crate) struct Frequency {
     pub cands: Vec<u32>,
 }
 
+impl Pace {
+    /// That of so many rounds of a part of so many intents, within so many steps in all.
+    pub(crate) fn of(budget: Budget, rounds: u32, intents: usize, most: u64) -> Self {
+        let great = (intents > GREAT) as u64;
+        let work = most.min(budget.price_rounds as u64 * ROUND_WORK * (2 + great) / 2);
+        let (length, patience) = match budget.from_scratch {
+            true => (FULL_LENGTH, PATIENCE),
+            false => (WARM_LENGTH, WARM_PATIENCE),
+        };
+        Self { rounds, patience, work, length }
+    }
+}
+
+/// Rounds of prices, under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Course {
+    /// The best prices so far, and their bound, scaled.
+    pub best: Prices,
+    pub bound: i128,
+    /// The next round's prices, and the direction that they came from.
+    at: Prices,
+    trend: Prices,
+    length: i128,
+    /// Rounds since the bound was better.
+    waited: u32,
+    patience: u32,
+    /// Rounds and steps that are left.
+    rounds: u32,
+    work: u64,
+}
+
+impl Course {
+    pub(crate) fn new(prices: Prices, pace: Pace) -> Self {
+        let trend = Prices { u: vec![0; prices.u.len()], v: vec![0; prices.v.len()] };
+        Self {
+            at: prices.clone(),
+            best: prices,
+            bound: i128::MAX,
+            trend,
+            length: pace.length,
+            waited: 0,
+            patience: pace.patience,
+            rounds: pace.rounds.max(1),
+            work: pace.work,
+        }
+    }
+
+    /// Whether there is no round left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rounds == 0
+    }
+
+    /// One round towards `floor`; the last one, if it comes below `enough`. `None` if the branch holds
+    /// nothing.
+    pub(crate) fn round(
+        &mut self,
+        part: &Compact,
+        branch: Option<&Branch>,
+        (floor, enough): (i128, i128),
+        demand: &mut Demand,
+        each: &mut dyn FnMut(&Demand),
+    ) -> Option<()> {
+        let begun = demand.work;
+        let bound = part.bound_at(&self.at, branch, demand)?;
+        each(demand);
+        if bound < self.bound {
+            self.bound = bound;
+            self.best.clone_from(&self.at);
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+        }
+        let work = demand.work - begun;
+        if self.bound < enough || self.length < LEAST_LENGTH || work > self.work {
+            self.rounds = 0;
+            return Some(());
+        }
+        self.rounds -= 1;
+        self.work -= work;
+        if self.waited > self.patience {
+            self.waited = 0;
+            self.length /= 2;
+        }
+        let length = (bound - floor) * self.length / FULL_LENGTH;
+        if !part.step(&mut self.at, demand, &mut self.trend, length) {
+            self.waited = self.patience;
+        }
+        Some(())
+    }
+}
+
 impl Compact {
-    /// Tightens the bound by deflected subgradient steps of Polyak's length towards `floor`
+    /// Tightens the bound by deflected subgradient steps of Polyak's length towards a floor
     /// (scaled); leaves the best prices in `prices` and returns their bound, or `None` if the
-    /// branch holds nothing. Ends early below `enough`.
+    /// branch holds nothing. Ends early below what is enough.
     pub(crate) fn tighten(
         &self,
         prices: &mut Prices,
         branch: Option<&Branch>,
         pace: Pace,
-        (floor, enough): (i128, i128),
+        reach: (i128, i128),
         demand: &mut Demand,
         each: &mut dyn FnMut(&Demand),
     ) -> Option<i128> {
-        let work = demand.work.saturating_add(pace.work);
-        let mut at = prices.clone();
-        let mut best = i128::MAX;
-        let mut trend = Prices { u: vec![0; at.u.len()], v: vec![0; at.v.len()] };
-        let (mut length, mut waited) = (pace.length, 0);
-        for _ in 0..pace.rounds.max(1) {
-            let bound = self.bound_at(&at, branch, demand)?;
-            each(demand);
-            if bound < best {
-                best = bound;
-                prices.clone_from(&at);
-                waited = 0;
-            } else {
-                waited += 1;
-            }
-            if best < enough || length < LEAST_LENGTH || demand.work > work {
-                break;
-            }
-            if waited > pace.patience {
-                waited = 0;
-                length /= 2;
-            }
-            if !self.step(&mut at, demand, &mut trend, (bound - floor) * length / FULL_LENGTH) {
-                waited = pace.patience;
-            }
+        let mut course = Course::new(std::mem::take(prices), pace);
+        let mut holds = Some(());
+        while holds.is_some() && !course.is_over() {
+            holds = course.round(self, branch, reach, demand, each);
         }
-        Some(best)
+        *prices = course.best;
+        holds.map(|()| course.bound)
     }
 
     /// One step; false where there is none to make.

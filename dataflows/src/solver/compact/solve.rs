@@ -4,7 +4,7 @@ use super::Compact;
 use super::cuts::{Cut, Rivals};
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
-use super::rounds::{FULL_LENGTH, Pace};
+use super::rounds::{FULL_LENGTH, GREAT, PATIENCE, Pace};
 use super::search::Greedy;
 use super::turn::{Turn, search_limits};
 use crate::market::limits::MAX_TIERS;
@@ -19,9 +19,7 @@ const FOLLOWED_EVERY: u32 = 8;
 const RARER: (usize, u32) = (5_000, 12);
 /// The most pairs of a part that is not solved from scratch, but whose groupings are made anew.
 const FOLLOWED_PAIRS: usize = 20_000;
-/// What a round of prices and a node may cost on average, in counted steps: great parts have fewer of
-/// them.
-const ROUND_WORK: u64 = 300_000;
+/// What a node may cost on average, in counted steps: great parts have fewer of them.
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents; one from an
 /// incumbent has fewer, and in greater parts there is one.
@@ -31,16 +29,9 @@ const STARTS_FROM_INCUMBENT: u32 = 2;
 const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
-/// Rounds that may pass without a better bound before their step is halved.
-const PATIENCE: u32 = 6;
-/// How long steps from prices that were good a while ago are at first.
-const WARM_LENGTH: i128 = FULL_LENGTH / 8;
-/// After how many rounds without a better bound those are halved.
-const WARM_PATIENCE: u32 = 3;
 
-/// The most intents of a part whose relaxation is made stronger, and that is branched; the share of
-/// the budget's rounds of prices that each try of that has, and how often it is cut.
-const STRENGTHENED: usize = 300;
+/// The share of the budget's rounds of prices that each try to make the relaxation of a part stronger
+/// has, which is not great, and how often it is cut.
 const STRENGTHENING: (u32, u32) = (3, 20);
 const CUTTINGS: u32 = 4;
 /// One step of search in so many fills windows by chains of exchanges.
@@ -208,16 +199,10 @@ impl<'a> Solve<'a> {
         let pairs = self.part.pairs();
         let every = FOLLOWED_EVERY * ((pairs / RARER.0) as u32).clamp(1, RARER.1);
         let floor = self.plan.total().value as i128 * SCALE as i128;
-        let great = self.part.intents.len() > STRENGTHENED;
-        let work = self.budget.price_rounds as u64 * ROUND_WORK * (2 + great as u64) / 2;
         let spent = self.effort.steps[Phase::Prices as usize];
-        let work = work.min((self.allowance / 2).saturating_sub(spent));
+        let most = (self.allowance / 2).saturating_sub(spent);
+        let pace = Pace::of(self.budget, rounds, self.part.intents.len(), most);
         let begun = (self.demand.work, self.plan.work);
-        let (length, patience) = match self.budget.from_scratch {
-            true => (FULL_LENGTH, PATIENCE),
-            false => (WARM_LENGTH, WARM_PATIENCE),
-        };
-        let pace = Pace { rounds, patience, work, length };
         let (mut trial, mut round) = (self.plan.clone(), 0);
         let plan = &mut self.plan;
         let reach = (floor, floor + SCALE as i128);
@@ -248,7 +233,7 @@ impl<'a> Solve<'a> {
     /// letting all windows compete for the buyers of the part.
     fn strengthen(&mut self) {
         self.relaxed = Relaxed { prices: self.prices.clone(), ..Relaxed::default() };
-        let few = self.part.intents.len() <= STRENGTHENED;
+        let few = self.part.intents.len() <= GREAT;
         let narrow = few && self.part.is_closed();
         if self.is_proven() || self.budget.nodes == 0 || !narrow || self.left(1) == 0 {
             return;
@@ -409,7 +394,7 @@ impl<'a> Solve<'a> {
     }
 
     fn branch(&mut self) {
-        let few = self.part.intents.len() <= STRENGTHENED;
+        let few = self.part.intents.len() <= GREAT;
         let narrow = few && self.part.is_closed();
         if self.is_proven() || self.budget.nodes == 0 || !narrow || !self.follows() {
             return;

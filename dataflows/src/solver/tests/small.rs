@@ -6,6 +6,7 @@
 
 use super::reference::World;
 use super::*;
+use crate::saved;
 use crate::solver::{Due, Upkeep, WHOLE};
 use std::collections::BTreeMap;
 
@@ -281,6 +282,42 @@ fn one(seed: u64) {
 #[test]
 fn small_markets_are_solved_and_proven_right() {
     for_each_seed(250, one);
+}
+
+/// Prices of a part come in slices while it changes: at every moment all is as true as ever, and what
+/// is restored half-way goes on as what never stopped.
+fn meanwhile(seed: u64) {
+    let _seed = Seed(seed);
+    let dice = &mut Dice(seed);
+    let mut pair = Pair::new(dice);
+    let changes = first_changes(dice, &pair);
+    pair.tick(dice, changes);
+    let upkeep = Upkeep { region: 0, ..small_pieces(dice.chance(50)) };
+    let due = Due { urgent: WHOLE - 1, later: WHOLE - 1, before: 0, steps: u64::MAX };
+    for _ in 0..24 {
+        if dice.chance(25) {
+            pair.market = saved::read(&saved::bytes(&pair.market)).unwrap();
+        }
+        for market in [&mut pair.market, &mut pair.mirror] {
+            if !market.has_upkeep() {
+                market.plan_upkeep(upkeep);
+            }
+            market.keep_up(upkeep, due);
+        }
+        same(&pair.market, &pair.mirror, "upkeep");
+        hold(&pair.world, &pair.market, "upkeep");
+        if dice.chance(30) {
+            let mut changes = later_changes(dice, &pair);
+            changes
+                .retain(|c| !matches!(c, Change::Take(id) if !pair.world.intents.contains_key(id)));
+            pair.tick(dice, changes);
+        }
+    }
+}
+
+#[test]
+fn prices_that_are_under_way_stand_what_comes() {
+    for_each_seed(150, meanwhile);
 }
 
 /// Many windows whose groups are full, and more updates in a tick than there are terms made exact:

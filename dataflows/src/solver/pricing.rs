@@ -1,0 +1,129 @@
+//! Prices of a great part, in slices.
+//!
+//! Such a part is taken out of the market once. Each tick then has some of its rounds of prices, while
+//! the market goes on; at the end whoever is still there has the prices that came of it. Any prices
+//! make a valid bound; only what was proven beyond them is lost where something has changed meanwhile.
+
+use super::compact::Compact;
+use super::compact::dual::Demand;
+use super::compact::rounds::{Course, Pace};
+use super::market::Market;
+use super::price::SCALE;
+use super::{Budget, Phase};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What has become of a part since it was taken out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Since {
+    /// Intents and offers that are gone, or were put in anew: their indices may be others' now.
+    pub intents: BTreeSet<u32>,
+    pub offers: BTreeSet<u32>,
+    /// Whether anything has changed that a proof depends on.
+    pub changed: bool,
+}
+
+/// Rounds of prices of a part, under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pricing {
+    offers: Vec<u32>,
+    /// Without its intents' places, which rounds do not read.
+    part: Compact,
+    course: Course,
+    /// The pace of a second course from the best prices of the first, as a whole solve has it.
+    again: Option<Pace>,
+    /// The value that prices aim at, scaled.
+    floor: i128,
+    pub since: Since,
+}
+
+impl Market {
+    /// Takes a part out whose prices are to be set anew, within half of so many steps.
+    ///
+    /// **Contract** nothing is dirty, stale or fresh; no other part is out.
+    pub(crate) fn begin_prices(&mut self, offers: Vec<u32>, budget: Budget, allowance: u64) {
+        let mut part = Compact::of(self, &offers);
+        part.places = Vec::new();
+        let rounds = budget.price_rounds / 2;
+        let pace = Pace::of(budget, rounds, part.intents.len(), allowance / 4);
+        let course = Course::new(self.prices_of(&part), pace);
+        let floor = self.value_in(&offers) as i128 * SCALE as i128;
+        let (again, since) = (Some(pace), Since::default());
+        let pricing = Pricing { offers, part, course, again, floor, since };
+        self.agenda.pricing = Some(Box::new(pricing));
+    }
+
+    /// Goes on with the rounds of the part that is out, for about so many steps; returns those taken.
+    ///
+    /// **Contract** as above, but that it is out.
+    pub(crate) fn go_on_with_prices(&mut self, most: u64) -> u64 {
+        let Some(mut pricing) = self.agenda.pricing.take() else { return 0 };
+        let mut demand = Demand::default();
+        let over = loop {
+            if pricing.course.is_over() {
+                let Some(pace) = pricing.again.take() else { break true };
+                pricing.course = Course::new(pricing.course.best, pace);
+            } else if demand.work >= most {
+                break false;
+            } else {
+                pricing.round(&mut demand);
+            }
+        };
+        if over {
+            self.take_prices(*pricing, &mut demand);
+            self.effort.solved += 1;
+        } else {
+            self.agenda.pricing = Some(pricing);
+        }
+        self.effort.spend(Phase::Prices, demand.work);
+        demand.work
+    }
+
+    /// Gives those who are still there the prices of a part that was out.
+    fn take_prices(&mut self, pricing: Pricing, demand: &mut Demand) {
+        let Pricing { mut offers, part, course, since, .. } = pricing;
+        let here = |o: &u32| !since.offers.contains(o);
+        offers.retain(here);
+        let mut around = offers.clone();
+        if since.changed {
+            let intents = part.intents.iter().filter(|i| !since.intents.contains(i));
+            around.extend(intents.flat_map(|&i| &self.node(i).edges));
+            around.sort_unstable();
+            around.dedup();
+        }
+        around.iter().for_each(|&o| self.unprove(o));
+        self.set_part_prices(&around, &part, &course.best, &since);
+        if !since.changed {
+            // Once more with every joint limit.
+            demand.thorough = true;
+            let bound = part.bound_at(&course.best, None, demand).expect("nothing is forced");
+            self.note_proof(&offers, bound.min(course.bound));
+        }
+        around.iter().for_each(|o| _ = self.touched.remove(o));
+    }
+
+    /// What is proven of the market may not hold any more, nor of a part of it that is out.
+    pub(crate) fn outdate(&mut self) {
+        if let Some(pricing) = &mut self.agenda.pricing {
+            pricing.since.changed = true;
+        }
+    }
+}
+
+impl Pricing {
+    fn round(&mut self, demand: &mut Demand) {
+        let reach = (self.floor, self.floor + SCALE as i128);
+        let done = self.course.round(&self.part, None, reach, demand, &mut |_| {});
+        done.expect("nothing is forced");
+    }
+
+    /// An intent's index is given up.
+    pub(crate) fn lose_intent(&mut self, i: u32) {
+        self.since.intents.insert(i);
+    }
+
+    /// An offer's index is given up.
+    pub(crate) fn lose_offer(&mut self, o: u32) {
+        self.since.offers.insert(o);
+    }
+}
