@@ -24,11 +24,13 @@ const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, fro
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
 const REGION: u64 = 300_000;
+/// And for their prices, too.
+const APART: u64 = 20_000;
 /// A market with a gap of more than so many millionths, and nothing left to solve again, does not
 /// wait that long, but half as long.
 const WIDE_PPM: u64 = 30_000;
-/// Steps of search that are made at a time, about a twentieth of a second of them.
-const SLICE: u64 = 4_000_000;
+/// Steps of search that are made at a time, about a fortieth of a second of them.
+const SLICE: u64 = 2_000_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
 const PLANNED_WITHIN_MS: u64 = 5_000;
 /// And have solved what is urgent of them, and the rest.
@@ -58,6 +60,7 @@ pub fn upkeep(minute: i64, share: u64) -> Upkeep {
         now: NOW,
         later: LATER,
         region: REGION,
+        apart: APART,
         slice: SLICE,
         share,
     }
@@ -70,6 +73,8 @@ struct Course {
     since: Time,
     /// Whether its agenda is made.
     planned: bool,
+    /// The time up to which it has been worked on.
+    until: Time,
 }
 
 /// One product's market and what it has emitted.
@@ -128,7 +133,7 @@ impl Shard {
             if wide && self.course.is_none() { begins(SETTLED_EVERY_MINUTES / 2) } else { None }
         });
         if let Some(since) = since {
-            self.course = Some(Course { since: Time::of_minute(since), planned: false });
+            self.course = Some(Course { since: Time::of_minute(since), planned: false, until: at });
         }
         true
     }
@@ -164,11 +169,13 @@ impl Shard {
             self.market.plan_upkeep(upkeep);
         }
         let until = |all: u64| passed.min(all) * WHOLE / all;
+        let since_then = (at.0 - std::mem::replace(&mut course.until, at).0).max(0) as u64;
         let due = Due {
             urgent: until(URGENT_MS),
             later: until(LATER_MS),
             before: turn(product),
             steps: steps_in(passed),
+            passed: steps_in(since_then),
         };
         let any = self.market.keep_up(upkeep, due);
         if !self.market.has_upkeep() {

@@ -110,6 +110,9 @@ pub struct Upkeep {
     /// The most (candidate, slot, tier) triples of a part that is solved as a whole; a greater one is
     /// searched region by region, none of them greater.
     pub region: u64,
+    /// The most of them of a part whose prices are set with its solve; those of a greater one are set first,
+    /// a few rounds in each tick.
+    pub apart: u64,
     /// Steps of search after which a part or a region waits for its next turn; a great one may take
     /// more of them.
     pub slice: u64,
@@ -223,7 +226,9 @@ impl Market {
     /// **Contract** nothing has changed since the last refresh.
     pub fn settle_down(&mut self, upkeep: Upkeep) {
         self.plan_upkeep(upkeep);
-        self.keep_up(upkeep, Due::ALL);
+        while self.has_upkeep() {
+            self.keep_up(upkeep, Due::ALL);
+        }
     }
 
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.

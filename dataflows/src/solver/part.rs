@@ -8,8 +8,8 @@ use super::compact::solve::Solve;
 use super::compact::turn::Turn;
 use super::hot::{Home, UNPRICED};
 use super::market::Market;
-use super::pricing::Since;
 use super::price::SCALE;
+use super::pricing::Since;
 use super::{Budget, Phase};
 use crate::market::Slot;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Market {
         let part = Compact::of(self, offers);
         let mut solve =
             Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
-        let begins = turn.left.is_none();
+        let begins = turn.left.is_none() && !turn.priced;
         let closed = part.is_closed();
         if closed && begins {
             offers.iter().for_each(|&o| self.unprove(o));
@@ -103,7 +103,10 @@ impl Market {
             self.adopt(&part, &solve.plan);
         }
         let effort = solve.effort;
-        if closed && (begins || ends) {
+        if closed && turn.priced && ends {
+            self.note_proof(offers, solve.bound);
+            self.is_settled(offers);
+        } else if closed && (begins || ends) {
             self.take_proof(offers, &part, &solve);
         }
         self.effort.add(&effort);
@@ -125,7 +128,11 @@ impl Market {
     fn take_proof(&mut self, offers: &[u32], part: &Compact, solve: &Solve<'_>) {
         self.set_part_prices(offers, part, &solve.prices, &Since::default());
         self.note_proof(offers, solve.bound);
-        // They are as solved as they will be until something changes.
+        self.is_settled(offers);
+    }
+
+    /// The offers are as solved as they will be until something changes.
+    fn is_settled(&mut self, offers: &[u32]) {
         for o in offers {
             self.unsolved.remove(o);
             self.touched.remove(o);

@@ -35,6 +35,8 @@ pub(crate) struct Pricing {
     /// The value that prices aim at, scaled.
     floor: i128,
     pub since: Since,
+    /// Steps that it may take now; fewer than none where the last round took more.
+    credit: i64,
 }
 
 impl Market {
@@ -49,7 +51,7 @@ impl Market {
         let course = Course::new(self.prices_of(&part), pace);
         let floor = self.value_in(&offers) as i128 * SCALE as i128;
         let (again, since) = (Some(pace), Since::default());
-        let pricing = Pricing { offers, part, course, again, floor, since };
+        let pricing = Pricing { offers, part, course, again, floor, since, credit: 0 };
         self.agenda.pricing = Some(Box::new(pricing));
     }
 
@@ -69,6 +71,7 @@ impl Market {
                 pricing.round(&mut demand);
             }
         };
+        pricing.credit = pricing.credit.saturating_sub_unsigned(demand.work);
         if over {
             self.take_prices(*pricing, &mut demand);
             self.effort.solved += 1;
@@ -111,6 +114,13 @@ impl Market {
 }
 
 impl Pricing {
+    /// Time passes, and pays for so many steps; returns how many it may take now, of at most `most`.
+    pub(crate) fn earn(&mut self, steps: u64, most: u64) -> u64 {
+        let most = most.min(i64::MAX as u64) as i64;
+        self.credit = self.credit.saturating_add_unsigned(steps).min(most);
+        self.credit.max(0) as u64
+    }
+
     fn round(&mut self, demand: &mut Demand) {
         let reach = (self.floor, self.floor + SCALE as i128);
         let done = self.course.round(&self.part, None, reach, demand, &mut |_| {});

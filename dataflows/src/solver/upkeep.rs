@@ -3,15 +3,16 @@
 //! From time to time the offers that have changed since they were solved are put on an agenda: those
 //! with windows that lock soon first, then those where most may be gained. Their turn comes in the
 //! course of the time until the next agenda, so that no update has to wait for all of them: a part is
-//! solved slice by slice; of one that is too great for that the prices, and then the region around
-//! each offer that has changed, where whatever else of the agenda is in it is done with it.
+//! solved slice by slice. The prices of a greater one are set first, some rounds in each tick, while the
+//! market goes on; one that is greater still is not searched as a whole, but in the region around each
+//! offer that has changed, where whatever else of the agenda is in it is done with it.
 
 use super::compact::turn::Turn;
 use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE};
 use super::hot::Home;
 use super::market::Market;
-use super::pricing::Pricing;
 use super::price::SCALE;
+use super::pricing::Pricing;
 use super::{Budget, SEED, Upkeep};
 use crate::market::Time;
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,10 @@ const WIDE: [(i128, u32); 2] = [(25, 4), (50, 2)];
 const STEPS_A_TRIPLE: u64 = 15;
 /// A slice of a piece takes no fewer steps of search for each of its triples: it takes it out anew.
 const SLICE_A_TRIPLE: u64 = 30;
-/// Prices of a great part take a slice's steps, divided by this, in each tick.
-const PRICES_A_TICK: u64 = 4;
+/// Prices that are set apart take so many times the market's share of the steps of a tick, and so many
+/// where they are urgent and all that is should be done: rounds are many where great parts have them at
+/// once, and no tick may have all of them.
+const PRICES_A_TICK: (u64, u64) = (8, 32);
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -55,11 +58,14 @@ pub struct Due {
     pub before: u64,
     /// The most steps that all that has been solved so far may have taken.
     pub steps: u64,
+    /// The market's share of the steps that all may take in the time since it was last kept up.
+    pub passed: u64,
 }
 
 impl Due {
     /// All of it.
-    pub const ALL: Self = Self { urgent: WHOLE, later: WHOLE, before: 0, steps: u64::MAX };
+    pub const ALL: Self =
+        Self { urgent: WHOLE, later: WHOLE, before: 0, steps: u64::MAX, passed: u64::MAX };
 }
 
 /// A budget with so many times as many rounds of prices.
@@ -97,16 +103,19 @@ struct Item {
     o: u32,
     /// How many slices of it are done.
     slice: u32,
-    /// What is left of its search ([`Turn::left`]).
+    /// How far it has come ([`Turn`]).
     left: Option<(u32, u64)>,
+    searched: bool,
+    /// Whether its prices are a piece of their own.
+    priced: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Piece {
+    /// The prices of a part that is too great for all its rounds at once.
+    Prices,
     /// A connected part.
     Part,
-    /// The prices of one that is too great to be solved at once.
-    Prices,
     /// What is around an offer of such a part.
     Region,
 }
@@ -184,7 +193,7 @@ impl Market {
     ///
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
-        let Upkeep { minutes, soon, now, later, region, share, .. } = upkeep;
+        let Upkeep { minutes, soon, now, later, region, apart, share, .. } = upkeep;
         let thirds = std::mem::take(&mut self.updates).saturating_mul(3 * MS_AN_UPDATE);
         let thirds = thirds.saturating_add(minutes.saturating_mul(THIRDS_A_MINUTE));
         let earned = thirds.saturating_mul(self.params.upkeep_steps) / 3;
@@ -215,15 +224,19 @@ impl Market {
             }
             let fits = WIDE.iter().find(|wide| gap > value / wide.0);
             let times = fits.map_or(1, |wide| wide.1);
-            let item = |urgent, piece, o| Item { urgent, times, piece, o, slice: 0, left: None };
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
+            let (slice, left, searched, priced) = (0, None, false, pairs > apart.min(region));
+            let item =
+                |urgent, piece, o| Item { urgent, times, piece, o, slice, left, searched, priced };
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
+            if priced {
+                listed.push((gap, item(urgent, Piece::Prices, part[0])));
+            }
             if pairs <= region {
                 self.agenda.list(part[0], urgent, pairs.max(1) * rounds);
                 listed.push((gap, item(urgent, Piece::Part, part[0])));
                 continue;
             }
-            listed.push((gap, item(urgent, Piece::Prices, o)));
             for &o in part.iter().filter(|o| unsolved.contains(o)) {
                 let urgent = urgent && self.locks_before(o, soon);
                 listed.push((self.gap_at(o), item(urgent, Piece::Region, o)));
@@ -231,7 +244,10 @@ impl Market {
             }
         }
         // Pieces that are alike are in the order of stores.
-        listed.sort_by_key(|(gap, item)| (Reverse(item.urgent), item.piece, Reverse(*gap)));
+        listed.sort_by_key(|(gap, item)| {
+            let whole = item.piece != Piece::Region;
+            (Reverse((item.urgent, whole, *gap)), item.piece)
+        });
         self.agenda.queue = listed.into_iter().rev().map(|(_, item)| item).collect();
     }
 
@@ -241,9 +257,7 @@ impl Market {
     pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
         let Upkeep { now, later, region, slice, .. } = upkeep;
         let mut any = self.keep_up_prices(slice, due);
-        while self.agenda.pricing.is_none()
-            && let Some(item) = self.agenda.next()
-        {
+        while let Some(item) = self.agenda.next().filter(|_| self.agenda.pricing.is_none()) {
             if !self.agenda.is_due(due, item) {
                 break;
             }
@@ -270,8 +284,7 @@ impl Market {
                 self.agenda.pricing_urgent = urgent;
                 self.agenda.steps += pairs * STEPS_A_TRIPLE;
                 self.begin_prices(offers, budget, self.credit);
-                self.finish_prices(due);
-                continue;
+                break;
             }
             let most = slice.max(pairs * SLICE_A_TRIPLE) / SEARCH_WEIGHT;
             self.work_off(item, (&offers, pairs), budget, most);
@@ -280,37 +293,28 @@ impl Market {
         any
     }
 
-    /// Goes on with prices that are under way: a little in each tick, and to their end when all of the
-    /// agenda, or all that is urgent of it, is due. Whether anything was done.
+    /// Goes on with prices that are under way, a little in each tick; whether there are any.
     fn keep_up_prices(&mut self, slice: u64, due: Due) -> bool {
-        let any = self.agenda.pricing.is_some();
-        if any {
-            self.price_on(slice / PRICES_A_TICK);
-            self.finish_prices(due);
+        let late = self.agenda.pricing_urgent && due.urgent >= WHOLE;
+        let times = if late { PRICES_A_TICK.1 } else { PRICES_A_TICK.0 };
+        let Some(pricing) = &mut self.agenda.pricing else { return false };
+        let most = pricing.earn(due.passed.saturating_mul(times), slice);
+        if most == 0 {
+            return false;
         }
-        any
-    }
-
-    fn finish_prices(&mut self, due: Due) {
-        let part = if self.agenda.pricing_urgent { due.urgent } else { due.later };
-        if part >= WHOLE {
-            self.price_on(u64::MAX);
-        }
-    }
-
-    fn price_on(&mut self, most: u64) {
         let unsolved = std::mem::take(&mut self.unsolved);
         let used = self.go_on_with_prices(most);
         self.unsolved = unsolved;
         self.credit = self.credit.saturating_sub(used);
         self.agenda.steps += used;
+        true
     }
 
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
     /// comes next.
     fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget, most: u64) {
-        let Item { piece, left, .. } = item;
-        let mut turn = Turn { left, most };
+        let Item { piece, left, searched, priced, .. } = item;
+        let mut turn = Turn { left, searched, priced: priced && piece == Piece::Part, most };
         let budget = match piece {
             Piece::Region => {
                 Budget { price_rounds: 0, search_steps: budget.search_steps / REGIONS, ..budget }
@@ -329,7 +333,8 @@ impl Market {
         self.credit = self.credit.saturating_sub(used);
         self.agenda.steps += used + pairs * STEPS_A_TRIPLE;
         if !ends {
-            self.agenda.go_on(Item { left: turn.left, slice: item.slice + 1, ..item });
+            let Turn { left, searched, .. } = turn;
+            self.agenda.go_on(Item { left, searched, slice: item.slice + 1, ..item });
         } else {
             for &o in offers {
                 self.agenda.drop(o);

@@ -135,16 +135,30 @@ impl<'a> Solve<'a> {
             self.construct();
             watch(Phase::Construct, self.plan.total().value, self.bound);
         }
-        if turn.left.is_none() {
+        if turn.left.is_none() && !turn.priced {
             self.tighten(self.budget.price_rounds / 2);
             watch(Phase::Prices, self.plan.total().value, self.bound);
+            if self.has_had(turn) {
+                turn.left = Some(self.search_limits());
+                return false;
+            }
         }
-        self.search(seed, turn);
-        watch(Phase::Search, self.plan.total().value, self.bound);
-        if turn.left.is_some_and(|left| left.0 > 0 && left.1 > 0) {
-            return false;
+        if !turn.searched {
+            self.search(seed, turn);
+            watch(Phase::Search, self.plan.total().value, self.bound);
+            if turn.left.is_some_and(|left| left.0 > 0 && left.1 > 0) {
+                return false;
+            }
+            turn.searched = true;
+            if self.has_had(turn) {
+                return false;
+            }
         }
-        self.tighten(self.budget.price_rounds / 2);
+        if turn.priced {
+            self.bound_jointly();
+        } else {
+            self.tighten(self.budget.price_rounds / 2);
+        }
         watch(Phase::Prices, self.plan.total().value, self.bound);
         if self.is_hopeless() {
             self.search_on(seed);
@@ -157,6 +171,11 @@ impl<'a> Solve<'a> {
         self.bound = self.bound.div_euclid(step) * step;
         watch(Phase::Branches, self.plan.total().value, self.bound);
         true
+    }
+
+    /// Whether its slice has had half of what a search may take: the next phase is for another.
+    fn has_had(&self, turn: &Turn) -> bool {
+        self.effort.total() >= turn.most.saturating_mul(SEARCH_WEIGHT) / 2
     }
 
     /// Only the bound.
@@ -216,17 +235,21 @@ impl<'a> Solve<'a> {
         let (part, prices) = (self.part, &mut self.prices);
         let bound = part.tighten(prices, None, pace, reach, &mut self.demand, &mut each);
         self.bound = self.bound.min(bound.expect("nothing is forced"));
-        // Once more at the prices that remain, with every joint limit.
-        self.demand.thorough = true;
-        let bound = part.bound_at(prices, None, &mut self.demand).expect("nothing is forced");
-        self.demand.thorough = false;
-        self.bound = self.bound.min(bound);
+        self.bound_jointly();
         if follows {
             trial.follow(&self.demand);
-            plan.better_of(&trial);
+            self.plan.better_of(&trial);
         }
         let steps = self.demand.work - begun.0 + (trial.work - begun.1) * SEARCH_WEIGHT;
         self.effort.spend(Phase::Prices, steps);
+    }
+
+    /// The bound once more at the prices that remain, with every joint limit.
+    fn bound_jointly(&mut self) {
+        self.demand.thorough = true;
+        let bound = self.part.bound_at(&self.prices, None, &mut self.demand);
+        self.demand.thorough = false;
+        self.bound = self.bound.min(bound.expect("nothing is forced"));
     }
 
     /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
@@ -302,8 +325,7 @@ impl<'a> Solve<'a> {
             starts = starts.min(STARTS_FROM_INCUMBENT);
         }
         let shares = starts.min(SHARED_BY);
-        let all = search_limits(self.budget, size, self.part.pairs() as u64);
-        let (steps, work) = turn.left.unwrap_or(all);
+        let (steps, work) = turn.left.unwrap_or_else(|| self.search_limits());
         if starts == 1 && !self.budget.from_scratch {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
             let Searched { made, used, .. } = match self.is_proven() {
@@ -338,6 +360,11 @@ impl<'a> Solve<'a> {
                 self.branch();
             }
         }
+    }
+
+    /// Steps of all its search, and candidates that they may look at.
+    fn search_limits(&self) -> (u32, u64) {
+        search_limits(self.budget, self.part.intents.len(), self.part.pairs() as u64)
     }
 
     /// One search from there, or from what the windows ask for.

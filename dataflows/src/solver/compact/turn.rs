@@ -31,6 +31,10 @@ pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u6
 pub(crate) struct Turn {
     /// Steps of search that are left, and candidates that they may look at; nothing before the first.
     pub left: Option<(u32, u64)>,
+    /// Whether all of that is done.
+    pub searched: bool,
+    /// Whether its prices were set before.
+    pub priced: bool,
     /// The most candidates that a slice's search may look at.
     pub most: u64,
 }
@@ -38,6 +42,6 @@ pub(crate) struct Turn {
 impl Turn {
     /// All at once.
     pub(crate) fn whole() -> Self {
-        Self { left: None, most: u64::MAX }
+        Self { left: None, searched: false, priced: false, most: u64::MAX }
     }
 }

@@ -51,10 +51,10 @@ fn spend(market: &mut Market) {
     market.refresh();
     market.solve(Budget { price_rounds: 20, search_steps: 20, nodes: 5, from_scratch: true });
     let (soon, now, later) = (Time(i64::MAX / 4), LATER, LATER);
-    let (region, slice, share) = (1_000, 1 << 40, u64::MAX);
-    let upkeep = Upkeep { minutes: 0, soon, now, later, region, slice, share };
+    let (region, apart, slice, share) = (1_000, 1_000, 1 << 40, u64::MAX);
+    let upkeep = Upkeep { minutes: 0, soon, now, later, region, apart, slice, share };
     market.settle_down(upkeep);
-    market.settle_down(Upkeep { region: 10, slice: 10, ..upkeep });
+    market.settle_down(Upkeep { region: 10, apart: 5, slice: 10, ..upkeep });
     market.tighten_bound(3);
     market.inspect().unwrap();
     let certificate = market.certificate();

@@ -18,13 +18,13 @@ const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, fro
 
 fn upkeep(urgent: bool) -> Upkeep {
     let soon = Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
-    let (region, slice, share) = (1_000, 1 << 40, u64::MAX);
-    Upkeep { minutes: 0, soon, now: NOW, later: LATER, region, slice, share }
+    let (region, apart, slice, share) = (1_000, 1_000, 1 << 40, u64::MAX);
+    Upkeep { minutes: 0, soon, now: NOW, later: LATER, region, apart, slice, share }
 }
 
 /// So small that even these markets come in regions and slices.
 fn small_pieces(urgent: bool) -> Upkeep {
-    Upkeep { minutes: 1, region: 20, slice: 100, share: 50, ..upkeep(urgent) }
+    Upkeep { minutes: 1, region: 40, apart: 10, slice: 100, share: 50, ..upkeep(urgent) }
 }
 
 /// Some of an agenda; the rest of it waits while the market changes.
@@ -32,7 +32,8 @@ fn keep_up_a_while(market: &mut Market, urgent: bool) {
     if !market.has_upkeep() {
         market.plan_upkeep(small_pieces(urgent));
     }
-    let half = Due { urgent: WHOLE / 2, later: WHOLE / 2, before: WHOLE / 3, steps: 50_000 };
+    let half =
+        Due { urgent: WHOLE / 2, later: WHOLE / 2, before: WHOLE / 3, steps: 50_000, passed: 10 };
     market.keep_up(small_pieces(urgent), half);
 }
 
@@ -292,8 +293,10 @@ fn meanwhile(seed: u64) {
     let mut pair = Pair::new(dice);
     let changes = first_changes(dice, &pair);
     pair.tick(dice, changes);
-    let upkeep = Upkeep { region: 0, ..small_pieces(dice.chance(50)) };
-    let due = Due { urgent: WHOLE - 1, later: WHOLE - 1, before: 0, steps: u64::MAX };
+    let region = if dice.chance(50) { 0 } else { 1_000 };
+    let upkeep = Upkeep { region, ..small_pieces(dice.chance(50)) };
+    let passed = [8, 40, 1_000][dice.roll(0, 2) as usize];
+    let due = Due { urgent: WHOLE - 1, later: WHOLE - 1, before: 0, steps: u64::MAX, passed };
     for _ in 0..24 {
         if dice.chance(25) {
             pair.market = saved::read(&saved::bytes(&pair.market)).unwrap();
