@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 pub struct PaceArgs {
     /// How often a snapshot is made
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds,
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds,
           requires = "snapshots")]
     pub snapshot_every: Duration,
     /// Of the time, at most so much passes while a snapshot is written: great ones are made less often
@@ -21,6 +21,12 @@ impl PaceArgs {
     pub(super) fn pace(&self) -> Pace {
         Pace { every: self.snapshot_every, share: self.snapshot_share }
     }
+}
+
+/// A duration in seconds that is more than none.
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    let every = super::seconds(text).ok().filter(|every| !every.is_zero());
+    every.ok_or_else(|| "not a number of seconds, more than 0".into())
 }
 
 /// A share of the time.

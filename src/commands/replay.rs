@@ -16,6 +16,7 @@ use connectors::inbound::{Inbound, Stamp};
 use connectors::nats::{Announced, Connection, InputSource, Start, StreamState, Tap};
 use connectors::subject::Subjects;
 use connectors::wire::Decision;
+use dataflows::engine::Stats;
 use dataflows::flow::Standings;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -29,8 +30,8 @@ Examples:
   iceshop replay --until 42412 --nats nats://localhost:4222 --city demo
   iceshop replay --until 42412 --snapshots folder --nats nats://localhost:4222 --city demo
 
-Decides the log anew up to that record, or up to the last one of that time, and prints the last
-message of every window that was proposed, locked or active then, in the order of slots. Use the
+Decides the log anew up to that record, or until its decisions are later than that time, and prints the
+last message of every window that was proposed, locked or active then, in the order of slots. Use the
 parameters the engine ran with. With its snapshots, it begins after the newest one that is not
 later; what was decided before that is read from the decision stream.";
 
@@ -53,7 +54,7 @@ pub struct Args {
     )]
     pub input: Option<String>,
     /// Begin after the newest snapshot in this folder that is not later than that
-    #[arg(long, value_name = "FOLDER", requires = "nats")]
+    #[arg(long, value_name = "FOLDER", requires = "nats", conflicts_with = "input")]
     pub snapshots: Option<PathBuf>,
     /// Up to which record: its sequence, or a time; absent: to the end
     #[arg(long, value_name = "TIME|SEQUENCE", value_parser = until)]
@@ -74,7 +75,7 @@ pub struct Args {
 pub enum Until {
     /// With that record.
     Sequence(u64),
-    /// Before the first record of a later time.
+    /// With the last decision of that time or before.
     Time(Timestamp),
 }
 
@@ -86,17 +87,12 @@ fn until(text: &str) -> Result<Until, String> {
     })
 }
 
-impl Until {
-    /// Whether a record comes after the end.
-    fn passed_by(self, inbound: &Inbound) -> bool {
-        match (self, &inbound.at) {
-            (Until::Sequence(last), _) => inbound.sequence > last,
-            (Until::Time(last), Stamp::Text(at)) => {
-                at.parse::<Timestamp>().is_ok_and(|at| at > last)
-            }
-            (Until::Time(last), Stamp::Nanos(nanos)) => *nanos > last.as_nanosecond(),
-            (Until::Time(_), Stamp::Absent) => false,
-        }
+/// Whether a record says that it is of a later time; it brings that time only if it is good.
+fn says_later(inbound: &Inbound, last: Timestamp) -> bool {
+    match &inbound.at {
+        Stamp::Text(at) => at.parse::<Timestamp>().is_ok_and(|at| at > last),
+        Stamp::Nanos(nanos) => *nanos > last.as_nanosecond(),
+        Stamp::Absent => false,
     }
 }
 
@@ -106,6 +102,8 @@ struct Replay {
     until: Option<Until>,
     last: BTreeMap<String, Vec<Decision>>,
     sequence: u64,
+    /// How the engine stood at its end.
+    stats: Stats,
 }
 
 /// Rebuilds, and prints.
@@ -117,7 +115,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
     let dating = if args.input.is_some() { Dating::Required } else { Dating::Newest };
     let pipeline = Pipeline::new(params, 1, dating, Standings::default());
-    let mut replay = Replay { pipeline, until: args.until, last: BTreeMap::new(), sequence: 0 };
+    let (until, last, stats) = (args.until, BTreeMap::new(), Stats::default());
+    let mut replay = Replay { pipeline, until, last, sequence: 0, stats };
     match &args.input {
         Some(input) => replay.file(input)?,
         None => block_on(replay.stream(&args.connect, args.snapshots.as_deref()))?,
@@ -137,6 +136,7 @@ impl Replay {
         }
         let produce = self.pipeline.finish();
         self.note(produce);
+        self.stats = self.pipeline.engine().stats();
         self.tell_short();
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Replay {
     fn tell_short(&self) {
         let until = match self.until {
             Some(Until::Sequence(last)) if self.sequence < last => format!("record {last}"),
-            Some(Until::Time(last)) => format!("a record later than {last}"),
+            Some(Until::Time(last)) if !self.is_past(last) => format!("a record later than {last}"),
             _ => return,
         };
         eprintln!("note       the log ends with record {}, before {until}", self.sequence);
@@ -205,7 +205,7 @@ impl Replay {
                     continue;
                 }
             };
-            resume::fits(&found, subjects, self.pipeline.engine().params())?;
+            resume::fits(&found, subjects, self.pipeline.params())?;
             let Snapshot { position, saved } = found;
             if let Some(regress) = resume::regress(connection, &position, stream).await? {
                 unused(regress);
@@ -214,13 +214,12 @@ impl Replay {
             let standings = Standings::default();
             let restored = Pipeline::restore(&saved, 1, Dating::Newest, standings);
             let restored = restored.or_fail(Kind::Data, fail)?;
-            let newest = restored.newest().and_then(|at| Timestamp::from_millisecond(at.0).ok());
-            let later = |last: Timestamp| newest.is_some_and(|newest| newest > last);
-            if matches!(self.until, Some(Until::Time(last)) if later(last)) {
+            if matches!(self.until, Some(Until::Time(last)) if is_past(&restored, last)) {
                 continue;
             }
             eprintln!("snapshot   of message {sequence}: going on after it");
             self.pipeline = restored;
+            self.stats = self.pipeline.engine().stats();
             return Ok(Some(position));
         }
         Ok(None)
@@ -266,7 +265,13 @@ impl Replay {
 
     /// Takes in a batch, as far as the replay goes; whether it goes on.
     fn take(&mut self, mut batch: Vec<Inbound>) -> bool {
-        let end = batch.iter().position(|i| self.until.is_some_and(|until| until.passed_by(i)));
+        let end = match self.until {
+            Some(Until::Time(last)) if batch.iter().any(|record| says_later(record, last)) => {
+                return self.take_one_by_one(batch, last);
+            }
+            Some(Until::Sequence(last)) => batch.iter().position(|i| i.sequence > last),
+            _ => None,
+        };
         batch.truncate(end.unwrap_or(batch.len()));
         self.sequence = batch.last().map_or(self.sequence, |last| last.sequence);
         let mut produce = self.pipeline.take(batch);
@@ -276,11 +281,36 @@ impl Replay {
             produce.decisions.extend(rest.decisions);
         }
         self.note(produce);
+        self.stats = self.pipeline.engine().stats();
         end.is_none()
+    }
+
+    /// Takes in a batch in which time may pass the end: a record that is refused does not bring it.
+    fn take_one_by_one(&mut self, batch: Vec<Inbound>, last: Timestamp) -> bool {
+        for inbound in batch {
+            let sequence = inbound.sequence;
+            let produce = self.pipeline.take(vec![inbound]);
+            self.note(produce);
+            if self.is_past(last) {
+                return false;
+            }
+            self.sequence = sequence;
+            self.stats = self.pipeline.engine().stats();
+        }
+        true
+    }
+
+    /// Whether all ticks of that time and before are over.
+    fn is_past(&self, last: Timestamp) -> bool {
+        is_past(&self.pipeline, last)
     }
 
     fn note(&mut self, produce: Produce) {
         for decision in produce.decisions {
+            let at = || decision.decided_at.parse::<Timestamp>();
+            if matches!(self.until, Some(Until::Time(last)) if at().is_ok_and(|at| at > last)) {
+                continue;
+            }
             let parts = self.last.entry(decision.window.clone()).or_default();
             // Parts of one message stay together.
             parts.retain(|part| part.revision == decision.revision);
@@ -288,9 +318,9 @@ impl Replay {
         }
     }
 
-    fn print(mut self, as_json: bool) -> Result<(), Failure> {
+    fn print(self, as_json: bool) -> Result<(), Failure> {
         let stands = |d: &Decision| matches!(d.state.as_str(), "proposed" | "locked" | "active");
-        let mut all: Vec<Decision> = self.last.into_values().flatten().filter(stands).collect();
+        let mut all: Vec<&Decision> = self.last.values().flatten().filter(|d| stands(d)).collect();
         all.sort_by_cached_key(|d| {
             (d.slot.from.parse::<Timestamp>().ok(), d.window.clone(), d.part)
         });
@@ -304,8 +334,12 @@ impl Replay {
                 say(&readable::line(decision))?;
             }
         }
-        let stats = self.pipeline.engine().stats();
-        let at = self.pipeline.newest().map_or("no time".into(), outbound::utc);
+        let newest = || self.pipeline.newest().map_or("no time".into(), outbound::utc);
+        let at = match self.until {
+            Some(Until::Time(last)) if self.is_past(last) => last.to_string(),
+            _ => newest(),
+        };
+        let Self { stats, .. } = self;
         eprintln!(
             "at {at}, after record {}: {} windows stand, {} intents live, gap {:.2} %",
             self.sequence,
@@ -315,4 +349,12 @@ impl Replay {
         );
         Ok(())
     }
+}
+
+/// Whether all ticks of that time and before are over.
+fn is_past(pipeline: &Pipeline, last: Timestamp) -> bool {
+    let params = pipeline.params();
+    pipeline.newest().is_some_and(|newest| {
+        params.start(params.tick(newest)).0 as i128 * 1_000_000 > last.as_nanosecond()
+    })
 }

@@ -134,7 +134,9 @@ pub struct RunArgs {
     /// this name (AckPolicy::All), which is made if it is missing
     #[arg(long, value_name = "NAME", requires = "snapshots", value_parser = consumer_name)]
     pub durable: Option<String>,
-    /// What to do when the input stream was made anew, or has lost what comes after the snapshot
+    /// What to do when the input stream was made anew, or ends before the snapshot does: fail, or rebuild,
+    /// which forgets the snapshots and begins at the stream's first record. Not where its beginning was
+    /// purged: what was decided of that cannot be made again
     #[arg(long, value_name = "WHAT", default_value = "fail", requires = "snapshots")]
     pub on_stream_regress: OnRegress,
 }

@@ -243,6 +243,11 @@ impl Pipeline {
         self.engine.standings()
     }
 
+    /// What decides, beside the log.
+    pub fn params(&self) -> &Params {
+        self.engine.params()
+    }
+
     /// The engine, to be read between batches.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine

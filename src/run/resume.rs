@@ -246,7 +246,8 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         NatsError::Foreign { stream, .. } | NatsError::Differs { stream, .. } if *stream == out => {
             "the log decides something else now: start with the parameters and the version that made \
              those decisions; if records were deleted from the input stream since, with a snapshot from \
-             before. If somebody else wrote there, the place is lost: end the other writer, delete the \
+             before. If two engines of the city were running, end one and start the other again: nothing is \
+             lost. If anybody else wrote there, the place is lost: end the other writer, delete the \
              stream (to delete the message leaves a decision out), make it anew with iceshop nats init, \
              and start with an empty folder of snapshots"
         }

@@ -2,62 +2,20 @@
 //! puts there, byte for byte.
 
 mod cluster;
+mod killed;
 mod permissions;
 mod publishers;
 mod taken_away;
 mod town;
 
 use crate::proxy::Proxy;
-use crate::support::{Dice, Seed, iceshop, succeed};
+use crate::support::{iceshop, succeed};
 use connectors::nats::{ConnectSettings, connect};
 use connectors::subject::Subjects;
 use connectors::testing::{Config, NatsServer, Stream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use town::{CITY, Log, Town, kept, published, signal};
-
-/// How often the engine is killed, and the server; `ICESHOP_KILLS` and `ICESHOP_SERVER_KILLS` say
-/// otherwise.
-fn kills() -> (u64, u64) {
-    let read = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    (read("ICESHOP_KILLS").unwrap_or(8), read("ICESHOP_SERVER_KILLS").unwrap_or(2))
-}
-
-#[test]
-fn an_engine_and_a_server_that_are_killed_lose_nothing_and_say_nothing_twice() {
-    let _seed = Seed(5);
-    let dice = &mut Dice::new(5);
-    let (engines, servers) = kills();
-    let mut town = Town::of(&Log::of(5, 90 * engines));
-    let (mut resumed, mut killed, mut downs) = (0, 0, 2);
-    let mut deaths: Vec<bool> = (0..engines + servers).map(|n| n < engines).collect();
-    dice.shuffle(&mut deaths);
-    let mut engine = town.start();
-    for of_engine in deaths {
-        std::thread::sleep(Duration::from_millis(dice.roll(60, 700) as u64));
-        if of_engine {
-            killed += engine.try_wait().unwrap().is_none() as u64;
-            // Killed, as by kill -9.
-            let _ = engine.kill();
-            engine.wait().unwrap();
-            resumed += town.said().contains("going on after it") as u64;
-            engine = town.start();
-        } else {
-            town.server.kill();
-            // At once, after a while, and after so long that clients have given a request up.
-            downs += 1;
-            let down = [10_000, 2_000, dice.roll(0, 1_000) as u64][downs % 3];
-            std::thread::sleep(Duration::from_millis(down));
-            town.server.resume();
-        }
-    }
-    let _ = engine.kill();
-    engine.wait().unwrap();
-    assert!(killed * 2 > engines, "{killed} of {engines} engines lived when they were killed");
-    assert!(resumed > 0, "some went on from snapshots");
-    town.finish();
-    town.is_whole();
-}
+use town::{CITY, Town, kept, published, signal};
 
 #[test]
 fn a_run_that_is_told_to_stop_keeps_a_snapshot_and_goes_on_after_it() {

@@ -406,12 +406,14 @@ fn simulate(seed: u64) -> (u64, u64) {
 
 #[test]
 fn whatever_dies_nothing_is_lost_and_nothing_is_told_twice() {
-    let (mut deaths, mut restored) = (0, 0);
+    let (mut runs, mut deaths, mut restored) = (0, 0, 0);
     for_each_seed(2_000, |seed| {
         let (died, with_a_snapshot) = simulate(seed);
+        runs += 1;
         deaths += died;
         restored += with_a_snapshot;
     });
     println!("{deaths} deaths, {restored} times restored from a snapshot");
-    assert!(restored > 0, "some simulations get so far");
+    // One that is played again need not.
+    assert!(restored > 0 || runs < 20, "some simulations get so far");
 }

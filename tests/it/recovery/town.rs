@@ -1,6 +1,6 @@
 //! A town on a real nats-server, and what is in its streams when everything has gone well.
 
-use crate::support::{iceshop, output, succeed};
+use crate::support::{Dice, iceshop, output, succeed};
 use connectors::nats::{ConnectSettings, Connection, Login, connect};
 use connectors::subject::Subjects;
 use connectors::testing::{NatsServer, Stream, StreamConfig};
@@ -39,6 +39,24 @@ impl Log {
         succeed(&[&["generate", "--seed", &seed, "--output", path], &size[..]].concat());
         let expected = succeed(&["run", "--input", path]);
         Self { events: std::fs::read_to_string(path).unwrap(), expected }
+    }
+
+    /// With lines between that are no good records, or were there before.
+    pub(super) fn soiled(mut self, dice: &mut Dice) -> Self {
+        let mut lines: Vec<String> = Vec::new();
+        for line in self.events.lines() {
+            lines.push(line.into());
+            let before = dice.pick(&lines).clone();
+            match dice.roll(0, 39) {
+                0 => lines.push(before),
+                1 => lines.push(line[..line.len() / 2].into()),
+                2 => lines.push(line.replacen("\"version\":", "\"version\":-", 1)),
+                3 => lines.push(line.replacen("\"at\":\"2", "\"at\":\"x", 1)),
+                _ => {}
+            }
+        }
+        self.events = lines.join("\n");
+        self
     }
 }
 
@@ -123,6 +141,23 @@ impl Town {
         let args = instead(args, more);
         let log = std::fs::File::create(self.folder.path().join("engine.log")).unwrap();
         iceshop(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// Publishes the records, so many a second.
+    pub(super) fn publish(&self, rate: u32) -> Child {
+        let (url, rate, events) = (self.server.url(), rate.to_string(), self.events());
+        let args = ["publish", events.to_str().unwrap(), "--rate", &rate];
+        let args = [&args[..], &["--nats", &url, "--city", CITY], &self.login()].concat();
+        iceshop(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// All that an engine told, with subjects and ids: decisions in the order of their stream, receipts and
+    /// dead letters in any.
+    pub(super) fn told(&self) -> [Vec<(String, String, Vec<u8>)>; 3] {
+        let streams = [Subjects::out_stream, Subjects::receipt_stream, Subjects::dlq_stream];
+        let mut told = streams.map(|stream| self.ask(stream, async |stream| all_of(&stream).await));
+        told[1..].iter_mut().for_each(|messages| messages.sort_unstable());
+        told
     }
 
     /// What the last engine said.
@@ -256,6 +291,17 @@ impl Town {
             }
         });
     }
+}
+
+/// The messages of a stream: subject, id and body.
+async fn all_of(stream: &Stream) -> Vec<(String, String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let id = message.headers.get("Nats-Msg-Id").map(|id| id.to_string());
+        all.push((message.subject.to_string(), id.unwrap_or_default(), message.payload.to_vec()));
+    }
+    all
 }
 
 /// An engine's arguments with others beside those, or in their place: a flag is given once.
