@@ -7,8 +7,8 @@
 //! another slot of the same offer, at no less worth, where the greatest group holds everybody, is
 //! never needed.
 //!
-//! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `cuts`
-//! make it stronger, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
+//! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `stronger`
+//! and its `cuts` make it less, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
 //! [`exact`] closes what is small enough by branch and bound, which `barred` and `alike` keep
 //! narrow; [`solve`] runs them, slice by slice as [`turn`] has it.
 
@@ -39,6 +39,8 @@ pub(crate) mod search;
 pub(crate) mod exact;
 
 pub(crate) mod solve;
+
+mod stronger;
 
 pub(crate) mod turn;
 

@@ -6,7 +6,7 @@ use super::compact::dual::Prices;
 use super::compact::plan::{FREE, Plan};
 use super::compact::solve::Solve;
 use super::compact::turn::Turn;
-use super::hot::{Home, UNPRICED};
+use super::hot::Home;
 use super::market::Market;
 use super::price::SCALE;
 use super::pricing::Since;
@@ -254,55 +254,6 @@ impl Market {
                 w.members.is_empty() && holds(w.slot) && worth(w.slot, w.visit_value) >= least
             })
             .map_or(slot, |w| w.slot)
-    }
-
-    /// Takes over the prices of a part for what is still there; all windows of `offers`, and no others,
-    /// may be served by its intents.
-    pub(crate) fn set_part_prices(
-        &mut self,
-        offers: &[u32],
-        part: &Compact,
-        prices: &Prices,
-        since: &Since,
-    ) {
-        let intents = part.intents.iter().zip(&prices.u);
-        for (&i, &u) in intents.filter(|intent| !since.intents.contains(intent.0)) {
-            let hot = &mut self.hot[i as usize];
-            debug_assert!(hot.price != UNPRICED);
-            self.dual += (u - hot.price) as i128;
-            hot.price = u;
-        }
-        let here = |offer: &super::compact::Offer| !since.offers.contains(&offer.o);
-        for (offer, &v) in part.offers.iter().zip(&prices.v).filter(|offer| here(offer.0)) {
-            let node = self.offers[offer.o as usize].as_mut().expect("an index in use");
-            self.dual += node.placed.stock.max(0) as i128 * (v - node.price) as i128;
-            node.price = v;
-        }
-        // Offers that can open no window have terms too.
-        for &o in offers {
-            self.offer_mut(o).windows.iter_mut().for_each(|window| window.cover = None);
-        }
-        for window in &part.windows {
-            let offer = &part.offers[window.offer as usize];
-            if !here(offer) {
-                continue;
-            }
-            let (o, whole) = (offer.o, offer.whole && !since.changed);
-            for &slot in &window.covers {
-                debug_assert!(!whole || self.covers(o, slot, window.slot));
-                // Who cannot be served as things are is left out of the part; that may change.
-                if whole || self.covers(o, slot, window.slot) {
-                    let node = self.offer_mut(o).window_mut(slot);
-                    node.expect("a window").cover = Some(window.slot);
-                }
-            }
-        }
-        for &o in offers {
-            for n in 0..self.offer(o).windows.len() {
-                let slot = self.offer(o).windows[n].slot;
-                self.reckon(o, slot);
-            }
-        }
     }
 
     /// Notes that the part's objective is at most `bound` (scaled), whatever its prices say, until

@@ -1,13 +1,12 @@
 //! A part from its incumbent to what its budget buys, phase by phase.
 
 use super::Compact;
-use super::cuts::{Cut, Rivals};
+use super::cuts::Cut;
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
-use super::rounds::{FULL_LENGTH, GREAT, PATIENCE, Pace};
+use super::rounds::{GREAT, Pace};
 use super::search::Greedy;
 use super::turn::{Turn, search_limits};
-use crate::market::limits::MAX_TIERS;
 use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
 use crate::solver::price::SCALE;
@@ -29,11 +28,6 @@ const STARTS_FROM_INCUMBENT: u32 = 2;
 const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
-
-/// The share of the budget's rounds of prices that each try to make the relaxation of a part stronger
-/// has, which is not great, and how often it is cut.
-const STRENGTHENING: (u32, u32) = (3, 20);
-const CUTTINGS: u32 = 4;
 /// One step of search in so many fills windows by chains of exchanges.
 const CHAINED: usize = 6;
 /// A part of more intents is not branched while its gap is more than one in so many: it is searched
@@ -44,8 +38,6 @@ const SEARCHES_ON: u32 = 2;
 /// A part of no more intents than that, or with a gap of no more than one in so many, is branched
 /// after its first start already: mostly that closes it.
 const CLOSE: i128 = 1_000;
-/// The share of the gap that competing for buyers has to close.
-const WORTH_COMPETING: i128 = 10;
 
 /// The relaxation that branch and bound works with.
 #[derive(Debug, Clone, Default)]
@@ -67,8 +59,8 @@ struct Searched {
 
 /// A solve under way.
 pub(crate) struct Solve<'a> {
-    part: &'a Compact,
-    budget: Budget,
+    pub(super) part: &'a Compact,
+    pub(super) budget: Budget,
     /// The best grouping so far.
     pub plan: Plan<'a>,
     /// The best prices so far.
@@ -79,9 +71,9 @@ pub(crate) struct Solve<'a> {
     began: Gain,
     held: Vec<(u32, u32)>,
     /// What the objective is a multiple of.
-    grain: i64,
+    pub(super) grain: i64,
     /// What branch and bound starts from.
-    relaxed: Relaxed,
+    pub(super) relaxed: Relaxed,
     demand: Demand,
     /// The most steps in all, and those taken.
     allowance: u64,
@@ -119,7 +111,7 @@ impl<'a> Solve<'a> {
     }
 
     /// Of that many steps, those that are left.
-    fn left(&self, steps: u64) -> u64 {
+    pub(super) fn left(&self, steps: u64) -> u64 {
         steps.min(self.allowance.saturating_sub(self.effort.total()))
     }
 
@@ -190,7 +182,7 @@ impl<'a> Solve<'a> {
     }
 
     /// Whether nothing is left to gain.
-    fn is_proven(&self) -> bool {
+    pub(super) fn is_proven(&self) -> bool {
         self.bound < (self.plan.total().value + self.grain) as i128 * SCALE as i128
     }
 
@@ -250,70 +242,6 @@ impl<'a> Solve<'a> {
         let bound = self.part.bound_at(&self.prices, None, &mut self.demand);
         self.demand.thorough = false;
         self.bound = self.bound.min(bound.expect("nothing is forced"));
-    }
-
-    /// Makes the relaxation of branch and bound stronger than that of the prices: by cuts, and by
-    /// letting all windows compete for the buyers of the part.
-    fn strengthen(&mut self) {
-        self.relaxed = Relaxed { prices: self.prices.clone(), ..Relaxed::default() };
-        let few = self.part.intents.len() <= GREAT;
-        let narrow = few && self.part.is_closed();
-        if self.is_proven() || self.budget.nodes == 0 || !narrow || self.left(1) == 0 {
-            return;
-        }
-        self.cut();
-        let Relaxed { together, prices, .. } = &self.relaxed;
-        debug_assert!(!*together);
-        let mut trial = prices.clone();
-        let before = self.bound;
-        let bound = self.relax(&mut trial, true, &mut |_| {});
-        let floor = self.plan.total().value as i128 * SCALE as i128;
-        if bound < before - (before - floor) / WORTH_COMPETING {
-            (self.relaxed.together, self.relaxed.prices) = (true, trial);
-        }
-    }
-
-    /// Cuts off what prices ask for and cannot be.
-    fn cut(&mut self) {
-        let Some(mut rivals) = Rivals::of(self.part) else { return };
-        let mut prices = self.relaxed.prices.clone();
-        for _ in 0..CUTTINGS {
-            let mut asked = vec![0u32; self.part.windows.len() * MAX_TIERS];
-            let mut rounds = 0;
-            self.relax(&mut prices, false, &mut |demand| {
-                rounds += 1;
-                for (w, pick) in demand.picks.iter().enumerate() {
-                    asked[w * MAX_TIERS + pick.tier] += (pick.size > 0) as u32;
-                }
-            });
-            let of = |w: u32, tier: u8| asked[w as usize * MAX_TIERS + tier as usize];
-            if self.is_proven() || rivals.add(&of, rounds) == 0 {
-                break;
-            }
-            self.relaxed.cuts = rivals.cuts().to_vec();
-            prices.v.resize(self.part.offers.len() + self.relaxed.cuts.len(), 0);
-        }
-        self.relax(&mut prices, false, &mut |_| {});
-        self.relaxed.prices = prices;
-    }
-
-    /// Rounds of prices in the stronger relaxation; returns their bound.
-    fn relax(
-        &mut self,
-        prices: &mut Prices,
-        together: bool,
-        each: &mut dyn FnMut(&Demand),
-    ) -> i128 {
-        let floor = self.plan.total().value as i128 * SCALE as i128;
-        let reach = (floor, floor + (self.grain * SCALE) as i128);
-        let rounds = self.budget.price_rounds * STRENGTHENING.0 / STRENGTHENING.1;
-        let pace = Pace { rounds, patience: PATIENCE, work: u64::MAX, length: FULL_LENGTH };
-        let mut demand = Demand { together, cuts: self.relaxed.cuts.clone(), ..Demand::default() };
-        let bound = self.part.tighten(prices, None, pace, reach, &mut demand, each);
-        let bound = bound.expect("nothing is forced");
-        self.effort.spend(Phase::Branches, demand.work);
-        self.bound = self.bound.min(bound);
-        bound
     }
 
     /// Searches from the incumbent, and in a small part from elsewhere; in a greater one as far as
