@@ -177,6 +177,11 @@ impl Pricing {
         done.expect("nothing is forced");
     }
 
+    /// Whether it is the offer's part, or was when it was taken out.
+    pub(crate) fn is_of(&self, o: u32) -> bool {
+        self.offers.contains(&o) && !self.since.offers.contains(&o)
+    }
+
     /// An intent's index is given up.
     pub(crate) fn lose_intent(&mut self, i: u32) {
         self.since.intents.insert(i);

@@ -200,9 +200,11 @@ impl Market {
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
         // What was taken beyond the market's share is paid for now, at most all of it.
         let owed = self.agenda.steps.saturating_sub(share).min(share);
-        let left = std::mem::replace(&mut self.agenda, Agenda { steps: owed, ..Agenda::default() });
-        let Agenda { waiting: left, pricing, .. } = left;
-        self.effort.shed += left.len() as u64 + pricing.is_some() as u64;
+        let Agenda { waiting: left, pricing, pricing_urgent, .. } =
+            std::mem::take(&mut self.agenda);
+        // Prices that are under way go on: where time pays for few steps they take longer than an agenda.
+        self.agenda = Agenda { steps: owed, pricing, pricing_urgent, ..Agenda::default() };
+        self.effort.shed += left.len() as u64;
         self.unsolved.extend(left.into_keys());
         let unsolved = std::mem::take(&mut self.unsolved);
         let mut offers: Vec<u32> = unsolved.iter().copied().collect();
@@ -229,7 +231,8 @@ impl Market {
             let item =
                 |urgent, piece, o| Item { urgent, times, piece, o, slice, left, searched, priced };
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
-            if priced {
+            let under_way = |pricing: &Box<Pricing>| pricing.is_of(part[0]);
+            if priced && !self.agenda.pricing.as_ref().is_some_and(under_way) {
                 listed.push((gap, item(urgent, Piece::Prices, part[0])));
             }
             if pairs <= region {

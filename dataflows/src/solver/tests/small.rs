@@ -301,8 +301,9 @@ fn meanwhile(seed: u64) {
         if dice.chance(25) {
             pair.market = saved::read(&saved::bytes(&pair.market)).unwrap();
         }
+        let planned = dice.chance(15);
         for market in [&mut pair.market, &mut pair.mirror] {
-            if !market.has_upkeep() {
+            if planned || !market.has_upkeep() {
                 market.plan_upkeep(upkeep);
             }
             market.keep_up(upkeep, due);
