@@ -231,8 +231,8 @@ impl Market {
             let item =
                 |urgent, piece, o| Item { urgent, times, piece, o, slice, left, searched, priced };
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
-            let under_way = |pricing: &Box<Pricing>| pricing.is_of(part[0]);
-            if priced && !self.agenda.pricing.as_ref().is_some_and(under_way) {
+            let out = self.agenda.pricing.as_deref();
+            if priced && !out.is_some_and(|pricing| pricing.is_of(part[0])) {
                 listed.push((gap, item(urgent, Piece::Prices, part[0])));
             }
             if pairs <= region {
