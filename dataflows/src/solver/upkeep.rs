@@ -233,7 +233,9 @@ impl Market {
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
             let out = self.agenda.pricing.as_deref();
             if priced && !out.is_some_and(|pricing| pricing.is_of(part[0])) {
-                listed.push((gap, item(urgent, Piece::Prices, part[0])));
+                // Known by an offer that waits.
+                let first = if pairs <= region { part[0] } else { o };
+                listed.push((gap, item(urgent, Piece::Prices, first)));
             }
             if pairs <= region {
                 self.agenda.list(part[0], urgent, pairs.max(1) * rounds);

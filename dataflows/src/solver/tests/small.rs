@@ -324,6 +324,40 @@ fn prices_that_are_under_way_stand_what_comes() {
     for_each_seed(150, meanwhile);
 }
 
+/// Prices of a part are set anew whichever of its offers has changed.
+#[test]
+fn a_great_part_is_priced_whichever_offer_has_changed() {
+    for n in 0..3 {
+        let dice = &mut Dice(3);
+        let mut market = Market::new(params(8, dice));
+        let place = dice.place();
+        let placed = |n: i64, visit: i64| {
+            let mut placed = offer(&mut Dice(5), n);
+            let offer = Arc::make_mut(&mut placed.offer);
+            offer.tiers = Tiers::new(vec![Tier { min_buyers: 2, price: money(100) }]).unwrap();
+            (offer.list_price, offer.visit_value) = (money(200), money(visit));
+            (placed.place, placed.opening, placed.stock) = (place, Opening::Always, 3);
+            placed
+        };
+        (0..3).for_each(|n| market.put_offer(placed(n, 5)));
+        for n in 0..9 {
+            let (budget, slots) = (money(200), SlotSet::range(Slot(FIRST), Slot(FIRST + 3)));
+            let buyer = Intent { place, budget, slots, quantity: 1, ..intent(&mut Dice(1), n) };
+            market.put_intent(buyer);
+        }
+        market.refresh();
+        market.unsolved.clear();
+        market.put_offer(placed(n, 6));
+        market.refresh();
+        let o = market.by_store[&StoreId::new(&format!("s{n}")).unwrap()];
+        market.unsolved = BTreeSet::from([o]);
+        let upkeep = Upkeep { region: 0, ..small_pieces(true) };
+        market.plan_upkeep(upkeep);
+        market.keep_up(upkeep, Due::ALL);
+        assert!(market.agenda.pricing.is_some(), "store {n} has changed");
+    }
+}
+
 /// Many windows whose groups are full, and more updates in a tick than there are terms made exact:
 /// whatever is kept of a term is no less than it is.
 fn crowded(seed: u64) {
