@@ -132,7 +132,7 @@ impl Market {
     }
 
     /// The offers are as solved as they will be until something changes.
-    fn is_settled(&mut self, offers: &[u32]) {
+    pub(crate) fn is_settled(&mut self, offers: &[u32]) {
         for o in offers {
             self.unsolved.remove(o);
             self.touched.remove(o);

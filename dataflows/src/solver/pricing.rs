@@ -98,12 +98,10 @@ impl Market {
         around.iter().for_each(|&o| self.unprove(o));
         self.set_part_prices(&around, &part, &course.best, &since);
         if !since.changed {
-            // Once more with every joint limit.
-            demand.thorough = true;
-            let bound = part.bound_at(&course.best, None, demand).expect("nothing is forced");
+            let bound = part.joint_bound_at(&course.best, demand);
             self.note_proof(&offers, bound.min(course.bound));
         }
-        around.iter().for_each(|o| _ = self.touched.remove(o));
+        self.is_settled(&around);
     }
 
     /// Takes over the prices of a part for what is still there; all windows of `offers`, and no others,
@@ -180,15 +178,5 @@ impl Pricing {
     /// Whether it is the offer's part, or was when it was taken out.
     pub(crate) fn is_of(&self, o: u32) -> bool {
         self.offers.contains(&o) && !self.since.offers.contains(&o)
-    }
-
-    /// An intent's index is given up.
-    pub(crate) fn lose_intent(&mut self, i: u32) {
-        self.since.intents.insert(i);
-    }
-
-    /// An offer's index is given up.
-    pub(crate) fn lose_offer(&mut self, o: u32) {
-        self.since.offers.insert(o);
     }
 }

@@ -130,14 +130,14 @@ impl Agenda {
     pub(crate) fn lose_offer(&mut self, o: u32) {
         self.drop(o);
         if let Some(pricing) = &mut self.pricing {
-            pricing.lose_offer(o);
+            pricing.since.offers.insert(o);
         }
     }
 
     /// An intent leaves the market.
     pub(crate) fn lose_intent(&mut self, i: u32) {
         if let Some(pricing) = &mut self.pricing {
-            pricing.lose_intent(i);
+            pricing.since.intents.insert(i);
         }
     }
 
@@ -307,12 +307,18 @@ impl Market {
         if most == 0 {
             return false;
         }
+        self.at_its_cost(|market| (market.go_on_with_prices(most), true))
+    }
+
+    /// Does some upkeep, which says how many steps it took: the market pays for them. Nothing that it does
+    /// asks for more upkeep.
+    fn at_its_cost<T>(&mut self, work: impl FnOnce(&mut Self) -> (u64, T)) -> T {
         let unsolved = std::mem::take(&mut self.unsolved);
-        let used = self.go_on_with_prices(most);
+        let (used, done) = work(self);
         self.unsolved = unsolved;
         self.credit = self.credit.saturating_sub(used);
         self.agenda.steps += used;
-        true
+        done
     }
 
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
@@ -326,17 +332,12 @@ impl Market {
             }
             _ => budget,
         };
-        let unsolved = std::mem::take(&mut self.unsolved);
-        let (used, ends) = self.solve_slice(
-            self.credit,
-            offers,
-            budget,
-            (SEED.wrapping_add(item.slice as u64), &mut turn),
-            &mut |_, _, _| {},
-        );
-        self.unsolved = unsolved;
-        self.credit = self.credit.saturating_sub(used);
-        self.agenda.steps += used + pairs * STEPS_A_TRIPLE;
+        let seed = SEED.wrapping_add(item.slice as u64);
+        let ends = self.at_its_cost(|market| {
+            let allowance = market.credit;
+            market.solve_slice(allowance, offers, budget, (seed, &mut turn), &mut |_, _, _| {})
+        });
+        self.agenda.steps += pairs * STEPS_A_TRIPLE;
         if !ends {
             let Turn { left, searched, .. } = turn;
             self.agenda.go_on(Item { left, searched, slice: item.slice + 1, ..item });

@@ -5,6 +5,14 @@ use super::Compact;
 use super::dual::{Branch, Demand, Domain, NONE, Pick, Prices, Table, sum_of_best};
 
 impl Compact {
+    /// The bound at those prices with every joint limit, scaled.
+    pub(crate) fn joint_bound_at(&self, prices: &Prices, demand: &mut Demand) -> i128 {
+        demand.thorough = true;
+        let bound = self.bound_at(prices, None, demand);
+        demand.thorough = false;
+        bound.expect("nothing is forced")
+    }
+
     /// The best that the offer's windows can do with no more buyers in all than the stock can
     /// serve; the groups are noted. `None` if they cannot.
     ///

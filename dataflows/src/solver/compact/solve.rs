@@ -238,10 +238,8 @@ impl<'a> Solve<'a> {
 
     /// The bound once more at the prices that remain, with every joint limit.
     fn bound_jointly(&mut self) {
-        self.demand.thorough = true;
-        let bound = self.part.bound_at(&self.prices, None, &mut self.demand);
-        self.demand.thorough = false;
-        self.bound = self.bound.min(bound.expect("nothing is forced"));
+        let bound = self.part.joint_bound_at(&self.prices, &mut self.demand);
+        self.bound = self.bound.min(bound);
     }
 
     /// Searches from the incumbent, and in a small part from elsewhere; in a greater one as far as
