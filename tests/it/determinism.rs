@@ -76,13 +76,13 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "37996ba3cb90ad3e2be99b7eed0a732c22378f378d6c3ed658de4c6a01299b36",
+        "3d035c7840dd99f7fc0941812586235b4cca0296aed3532c4b78c166935669ce",
         "{} decisions",
         made.decisions.len()
     );
     assert_eq!(
         hex(&receipt_lines(&made.receipts)),
-        "02a0330bf46e156c741ea35af28940fa3aa6228f38cb2c5482c4c28319177ceb",
+        "c838f6ac88e9b6189e78d849a75554fd4b27853f0948f36df2bf07eca7b9a37b",
         "{} receipts",
         made.receipts.len()
     );

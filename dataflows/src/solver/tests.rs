@@ -5,6 +5,8 @@
 //! must stand every comparison. A failure prints its seed: `ICESHOP_SEED=<seed>` repeats it,
 //! `ICESHOP_CASES=<n>` runs more of them.
 
+pub(super) mod cliff;
+
 mod exact;
 
 mod faults;

@@ -56,7 +56,7 @@ impl Plan<'_> {
     }
 
     /// Sends away who cannot pay what the group's size earns.
-    fn settle(&mut self, w: u32, freed: &mut Vec<u32>) -> Result<(), Broken> {
+    pub(super) fn settle(&mut self, w: u32, freed: &mut Vec<u32>) -> Result<(), Broken> {
         let mut members = self.members[w as usize].clone();
         let before = members.len();
         loop {

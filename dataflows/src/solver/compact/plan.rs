@@ -156,6 +156,15 @@ impl<'a> Plan<'a> {
             && seated == self.members.iter().map(Vec::len).sum::<usize>()
     }
 
+    /// Whether every group that has changed since the mark reaches a tier that its members pay.
+    pub(crate) fn is_paid_for(&self, mark: usize) -> bool {
+        self.changed(mark).all(|w| {
+            let group = &self.members[w as usize];
+            let price = self.reached(w, group.len()).map(|tier| self.price(w, tier));
+            group.iter().all(|&n| price.is_some_and(|price| self.cand(n).pays(price)))
+        })
+    }
+
     /// Replaces a window's group; its new members are free or in it.
     pub(crate) fn set(&mut self, w: u32, members: Vec<u32>) {
         let turn = self.turn[w as usize];

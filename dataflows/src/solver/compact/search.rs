@@ -19,6 +19,15 @@ const MAX_REBUILT: usize = 400;
 const COLD: i64 = 8;
 /// Parts of more windows than this cool down to half of that.
 const COLDER: usize = 200;
+/// How a search goes about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// One step in so many fills a window by exchanges.
+    pub exchange_in: usize,
+    /// How many times as much as usual a step may lose.
+    pub heat: i64,
+}
+
 /// How often a search goes back to the best grouping seen.
 const RETURNS: u64 = 8;
 /// A part of a search until then is this many steps of cooling down.
@@ -131,16 +140,15 @@ impl Plan<'_> {
         (worth > 0).then_some((key, group))
     }
 
-    /// Searches for `steps` steps, of which one in so many fills windows by exchanges; the objective
-    /// and its ties never get worse. Ends early when the value reaches `enough`: then nothing is left
-    /// to gain. Returns the steps that were made or need not be.
+    /// Searches for `steps` steps; the objective and its ties never get worse. Ends early when the value
+    /// reaches `enough`: then nothing is left to gain. Returns the steps that were made or need not be.
     pub(crate) fn search(
         &mut self,
         (steps, work): (u32, u64),
         seed: u64,
         (prices, demand): (&Prices, &Demand),
         enough: i64,
-        one_in: usize,
+        Manner { exchange_in, heat: hot }: Manner,
     ) -> u32 {
         let count = self.part.windows.len();
         if count == 0 || steps == 0 {
@@ -169,7 +177,7 @@ impl Plan<'_> {
             // How far it is: by steps, or by work where that ends it.
             let share = |of: u64, all: u64| of * RETURNS * COOLING / all;
             let done = share(step as u64, steps as u64).max(share(worked, work));
-            let heat = (COOLING - done % COOLING) as i64;
+            let heat = hot * (COOLING - done % COOLING) as i64;
             if done / COOLING > returned {
                 returned = done / COOLING;
                 best.merge_with(self);
@@ -180,7 +188,7 @@ impl Plan<'_> {
                 order[dice.below(below)]
             };
             let mut freed = Vec::new();
-            let shaken = if dice.below(one_in) == 0 {
+            let shaken = if dice.below(exchange_in) == 0 {
                 self.exchange(w, dice, &mut freed)
             } else if dice.below(3) > 0 {
                 self.force_open(w, dice, prices, &mut freed)
@@ -193,6 +201,7 @@ impl Plan<'_> {
                 let slack = dice.below(slack.max(0) as usize + 1) as i64;
                 self.total > before || self.total.value > before.value - slack
             };
+            debug_assert!(!kept || self.is_paid_for(0), "a group reaches no tier, or cannot pay");
             if !kept {
                 self.roll_back(0);
             }

@@ -5,7 +5,7 @@ use super::cuts::Cut;
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
 use super::rounds::{GREAT, Pace};
-use super::search::Greedy;
+use super::search::{Greedy, Manner};
 use super::turn::{Turn, search_limits};
 use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
@@ -28,8 +28,11 @@ const STARTS_FROM_INCUMBENT: u32 = 2;
 const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
-/// One step of search in so many fills windows by chains of exchanges.
-const CHAINED: usize = 6;
+/// How parts are searched.
+const MIXED: Manner = Manner { exchange_in: 6, heat: 1 };
+/// How they are searched on: where what a group is worth jumps with its size, much has to be lost
+/// before more can be gained.
+const EXCHANGES: Manner = Manner { exchange_in: 1, heat: 4 };
 /// A part of more intents is not branched while its gap is more than one in so many: it is searched
 /// on by exchanges alone, so many times, each with the steps of that.
 const BRANCHED: usize = 50;
@@ -256,7 +259,7 @@ impl<'a> Solve<'a> {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
             let Searched { made, used, .. } = match self.is_proven() {
                 true => Searched { made: steps, used: 0, value: 0 },
-                false => self.search_from(self.plan.clone(), false, limits, seed, CHAINED),
+                false => self.search_from(self.plan.clone(), false, limits, seed, MIXED),
             };
             // What credit does not reach is left out.
             let work = if limits.1 < work.min(turn.most) { 0 } else { work };
@@ -275,7 +278,7 @@ impl<'a> Solve<'a> {
             // From elsewhere once, in case the incumbent is no place to start from.
             let anew = n > 0 && n + 1 == starts;
             let seed = seed.wrapping_add(n as u64);
-            let value = self.search_from(start.clone(), anew, limits, seed, CHAINED).value;
+            let value = self.search_from(start.clone(), anew, limits, seed, MIXED).value;
             // Two that end alike have most likely found all there is.
             if found == Some(value) && !self.is_hopeless() {
                 return;
@@ -300,14 +303,14 @@ impl<'a> Solve<'a> {
         anew: bool,
         limits: (u32, u64),
         seed: u64,
-        one_in: usize,
+        manner: Manner,
     ) -> Searched {
         let begun = run.work;
         if anew {
             run.follow(&self.demand);
         }
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
-        let made = run.search(limits, seed, (&self.prices, &self.demand), enough, one_in);
+        let made = run.search(limits, seed, (&self.prices, &self.demand), enough, manner);
         let used = (run.work - begun) * SEARCH_WEIGHT;
         self.effort.spend(Phase::Search, used);
         self.plan.better_of(&run);
@@ -335,7 +338,7 @@ impl<'a> Solve<'a> {
         for n in 0..SEARCHES_ON {
             let limits = (u32::MAX, share.min(left) / SEARCH_WEIGHT);
             let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
-            let searched = self.search_from(self.plan.clone(), n == 0, limits, seed, 1);
+            let searched = self.search_from(self.plan.clone(), n == 0, limits, seed, EXCHANGES);
             left = left.saturating_sub(searched.used);
         }
     }
