@@ -96,13 +96,12 @@ impl Market {
         let (value, dual) = (self.value, self.dual - self.proven);
         // Of two windows that are one in the part it may hold both groups as one, at more.
         let (own, own_dual) = (self.value_in(offers), self.dual_of(offers));
-        let held = self.held_in(offers);
         let ends = solve.run(seed, turn, &mut |phase, now, bound| {
             watch(phase, value - own + now, dual - own_dual + bound);
         });
         // A promise that the part cannot hold is for repair alone.
         let gained = solve.gained() || solve.plan.total().value > own;
-        if gained && solve.plan.held().len() == held {
+        if gained && solve.plan.held().len() == self.held_in(offers) {
             self.adopt(&part, &solve.plan);
         }
         let effort = solve.effort;

@@ -2,9 +2,9 @@
 //!
 //! A buyer leaves another window for it, somebody takes the seat left there, and so on, until a
 //! buyer who is free takes the last seat, or a window is reached that can spare one, or is worth so
-//! little that the seat is worth more. Where tiers
-//! ask for many buyers a market's worth is in how many windows are full, and the last one is often
-//! full only so: taking buyers from full windows alone would break those up.
+//! little that the seat is worth more. Where tiers ask for many buyers a market's worth is in how
+//! many windows are full, and the last one is often full only so: taking buyers from full windows
+//! alone would break those up.
 
 use super::Cand;
 use super::plan::{FREE, Plan};

@@ -19,15 +19,6 @@ const MAX_REBUILT: usize = 400;
 const COLD: i64 = 8;
 /// Parts of more windows than this cool down to half of that.
 const COLDER: usize = 200;
-/// How a search goes about it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
-    /// One step in so many fills a window by exchanges.
-    pub exchange_in: usize,
-    /// How many times as much as usual a step may lose.
-    pub heat: i64,
-}
-
 /// How often a search goes back to the best grouping seen.
 const RETURNS: u64 = 8;
 /// A part of a search until then is this many steps of cooling down.
@@ -49,6 +40,15 @@ impl Dice {
 /// One in so many windows that are forced open takes no more buyers than its tier asks for: more
 /// would break up the windows that they come from.
 const JUST: usize = 3;
+
+/// How a search goes about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// One step in so many fills a window by exchanges.
+    pub exchange_in: usize,
+    /// How many times as much as usual a step may lose.
+    pub heat: i64,
+}
 
 /// The best grouping that a search has seen.
 struct Best {

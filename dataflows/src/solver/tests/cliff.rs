@@ -4,15 +4,20 @@ use super::super::PlacedOffer;
 use super::*;
 use crate::solver::hot::Home;
 
+/// What costs 1,000 alone, and less by tiers, in groups of so many at most.
+fn set_terms(placed: &mut PlacedOffer, max_group: u32, tiers: &[(u32, i64)]) {
+    let tier = |&(min_buyers, price)| Tier { min_buyers, price: money(price) };
+    let terms = Arc::make_mut(&mut placed.offer);
+    (terms.list_price, terms.max_group) = (money(1_000), max_group);
+    terms.tiers = Tiers::new(tiers.iter().map(tier).collect()).unwrap();
+}
+
 /// A store of which a few pay hardly anything less, and a full group much less.
 fn steep(dice: &mut Dice, n: i64) -> PlacedOffer {
     let mut placed = offer(dice, n);
     let full = dice.roll(4, 7) as u32;
     let tiers = [(2, dice.roll(980, 995)), (3, dice.roll(900, 970)), (full, dice.roll(580, 620))];
-    let tiers = tiers.map(|(min_buyers, price)| Tier { min_buyers, price: money(price) });
-    let terms = Arc::make_mut(&mut placed.offer);
-    (terms.list_price, terms.max_group) = (money(1_000), full);
-    terms.tiers = Tiers::new(tiers.to_vec()).unwrap();
+    set_terms(&mut placed, full, &tiers);
     (placed.opening, placed.stock) = (Opening::Always, 4 * full as i64);
     placed
 }
@@ -47,12 +52,8 @@ fn groups_that_are_filled_by_chains_are_whole() {
 pub(in crate::solver) fn cliff(buyers: &[(i64, i32, i32)]) -> Market {
     let dice = &mut Dice(1);
     let mut placed = offer(dice, 0);
-    let tiers = [(2, 990), (4, 600)];
-    let tiers = tiers.map(|(min_buyers, price)| Tier { min_buyers, price: money(price) });
+    set_terms(&mut placed, 4, &[(2, 990), (4, 600)]);
     let terms = Arc::make_mut(&mut placed.offer);
-    terms.list_price = money(1_000);
-    terms.tiers = Tiers::new(tiers.to_vec()).unwrap();
-    terms.max_group = 4;
     terms.visit_value = money(0);
     terms.slot_values = Box::default();
     (placed.opening, placed.stock) = (Opening::Always, 100);
