@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "3d035c7840dd99f7fc0941812586235b4cca0296aed3532c4b78c166935669ce",
+        "d21796af195236aa958cc02ade03f5f0da08d22499e5e370d8c0b7bb87544d22",
         "{} decisions",
         made.decisions.len()
     );

@@ -10,7 +10,7 @@ use super::T;
 use super::placement::{Routes, home};
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
-use crate::market::{Params, ProductId};
+use crate::market::{Params, ProductId, Time};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
 use differential_dataflow::consolidation::consolidate_updates;
@@ -32,6 +32,8 @@ pub struct Shards(Arc<Mutex<Held>>);
 #[derive(Default)]
 struct Held {
     markets: BTreeMap<ProductId, Shard>,
+    /// When the upkeep of each of them that has any under way is to be gone on with.
+    queue: BTreeSet<(Time, ProductId)>,
     /// The tick up to which whatever comes in is in the markets already: they were restored.
     primed: Option<T>,
 }
@@ -64,10 +66,49 @@ impl Shards {
         held.primed = Some(done);
         for (product, bytes) in markets {
             if home(product, peers) == index {
-                held.markets.insert(product.clone(), saved::read(bytes)?);
+                held.put(product.clone(), saved::read(bytes)?);
             }
         }
         Ok(())
+    }
+}
+
+impl Held {
+    fn put(&mut self, product: ProductId, shard: Shard) {
+        self.queue.extend(shard.next_upkeep().map(|next| (next, product.clone())));
+        self.markets.insert(product, shard);
+    }
+
+    fn take(&mut self, product: &ProductId) -> Shard {
+        let shard = self.markets.remove(product).expect("a market that is here");
+        if let Some(next) = shard.next_upkeep() {
+            self.queue.remove(&(next, product.clone()));
+        }
+        shard
+    }
+
+    /// Time has come to another minute, for all of them.
+    fn pass(&mut self, before: Option<Clock>, now: Clock) {
+        for (product, shard) in &mut self.markets {
+            let next = shard.next_upkeep();
+            shard.pass(before, now);
+            if shard.next_upkeep() != next {
+                self.queue.extend(shard.next_upkeep().map(|next| (next, product.clone())));
+                if let Some(next) = next {
+                    self.queue.remove(&(next, product.clone()));
+                }
+            }
+        }
+    }
+
+    /// Takes those whose upkeep is to be gone on with now out of the queue.
+    fn due(&mut self, now: Time) -> BTreeSet<ProductId> {
+        let is_due = |(next, _): &(Time, ProductId)| *next <= now;
+        let mut due = BTreeSet::new();
+        while self.queue.first().is_some_and(is_due) {
+            due.extend(self.queue.pop_first().map(|(_, product)| product));
+        }
+        due
     }
 }
 
@@ -104,12 +145,12 @@ impl Holding<'_> {
 
     /// Takes a market away.
     pub(super) fn take(&mut self, product: &ProductId) -> Shard {
-        self.0.markets.remove(product).expect("a market that is here")
+        self.0.take(product)
     }
 
     /// Puts a market in.
     pub(super) fn put(&mut self, product: ProductId, shard: Shard) {
-        self.0.markets.insert(product, shard);
+        self.0.put(product, shard);
     }
 
     /// Writes every market, in that order; their sizes behind `sizes`.
@@ -170,7 +211,7 @@ pub(super) fn markets<'s>(
                         }
                         continue;
                     }
-                    take_in(&mut held.markets, &params, &standings, &mut clock, updates, &mut out);
+                    take_in(&mut held, &params, &standings, &mut clock, updates, &mut out);
                     let mut session = output.session(&capability);
                     for (record, diff) in out {
                         session.give((record, tick, diff));
@@ -183,7 +224,7 @@ pub(super) fn markets<'s>(
 
 /// One tick of one worker.
 fn take_in(
-    shards: &mut BTreeMap<ProductId, Shard>,
+    held: &mut Held,
     params: &Params,
     standings: &Standings,
     clock: &mut Option<Clock>,
@@ -201,26 +242,34 @@ fn take_in(
             }
         }
     }
-    if let Some(at) = told {
-        let before = clock.replace(at);
-        for (product, shard) in shards.iter_mut() {
-            if shard.pass(before, at) && !per_product.contains_key(product) {
-                per_product.insert(product.clone(), Vec::new());
-            }
+    let mut touched: BTreeSet<ProductId> = BTreeSet::new();
+    if let Some(now) = told {
+        let before = clock.replace(now);
+        if before.map(|before| before.at.minute()) != Some(now.at.minute()) {
+            held.pass(before, now);
+            touched.extend(held.markets.keys().cloned());
         }
     }
-    let mut touched: BTreeSet<ProductId> = BTreeSet::new();
     for (product, records) in per_product {
-        let shard = shards.entry(product.clone()).or_insert_with(|| Shard::new(params, *clock));
-        shard.apply(records);
-        shard.market.refresh();
+        let new = || Shard::new(params, *clock);
+        held.markets.entry(product.clone()).or_insert_with(new).apply(records);
         touched.insert(product);
     }
-    // What is not touched needs no refresh, and may still be due for upkeep.
-    shards.retain(|product, shard| {
-        if shard.keep_up(product, told, standings) || touched.contains(product) {
+    for product in &touched {
+        held.markets.get_mut(product).expect("a market that is here").market.refresh();
+    }
+    let due = told.map(|now| held.due(now.at)).unwrap_or_default();
+    for product in touched.union(&due) {
+        let shard = held.markets.get_mut(product).expect("a market that is here");
+        // What is not touched needs no refresh.
+        let kept_up = due.contains(product) && shard.keep_up(product, told, standings);
+        if kept_up || touched.contains(product) {
             shard.emit(product, out);
         }
-        !shard.is_empty()
-    });
+        let next = shard.next_upkeep().filter(|_| due.contains(product));
+        held.queue.extend(next.map(|next| (next, product.clone())));
+        if shard.is_empty() {
+            held.take(product);
+        }
+    }
 }

@@ -23,19 +23,22 @@ const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, fro
 /// The budget of parts of which a window locks before the next time.
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
-const REGION: u64 = 300_000;
-/// And for their prices, too.
-const APART: u64 = 20_000;
+const REGION: u64 = 200_000;
+/// Prices of more triples, times their rounds, are set while the market goes on.
+const APART: u64 = 125_000;
 /// A market with a gap of more than so many millionths, and nothing left to solve again, does not
 /// wait that long, but half as long.
 const WIDE_PPM: u64 = 30_000;
-/// Steps of search that are made at a time, about a fortieth of a second of them.
-const SLICE: u64 = 2_000_000;
+/// Steps that are made at a time, about a hundredth of a second of them.
+const SLICE: u64 = 500_000;
 /// Within how many milliseconds of logical time all markets have made their agendas.
 const PLANNED_WITHIN_MS: u64 = 5_000;
 /// And have solved what is urgent of them, and the rest.
 const URGENT_MS: u64 = 50_000;
 const LATER_MS: u64 = 90_000;
+
+/// After how many milliseconds it is looked at again whether any is due: ticks may be far shorter.
+const LOOKED_AT_EVERY_MS: i64 = 50;
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
@@ -75,6 +78,8 @@ struct Course {
     planned: bool,
     /// The time up to which it has been worked on.
     until: Time,
+    /// It is gone on with from then on.
+    next: Time,
 }
 
 /// One product's market and what it has emitted.
@@ -115,13 +120,10 @@ impl Shard {
             && self.emitted.is_empty()
     }
 
-    /// Time has come from `before` to `now`: windows close at minutes, and from time to time what has
-    /// changed is to be solved again. Whether anything may have changed.
-    pub(super) fn pass(&mut self, before: Option<Clock>, now: Clock) -> bool {
+    /// Time has come from `before` to `now`, in another minute: windows close, and from time to time
+    /// what has changed is to be solved again.
+    pub(super) fn pass(&mut self, before: Option<Clock>, now: Clock) {
         let (minute, at) = (before.map(|before| before.at.minute()), now.at);
-        if minute == Some(at.minute()) {
-            return false;
-        }
         self.market.advance(Time::of_minute(at.minute()));
         let begun = |every: i64, minute: i64| (minute + 1).div_euclid(every) * every - 1;
         let begins = |every: i64| {
@@ -133,9 +135,14 @@ impl Shard {
             if wide && self.course.is_none() { begins(SETTLED_EVERY_MINUTES / 2) } else { None }
         });
         if let Some(since) = since {
-            self.course = Some(Course { since: Time::of_minute(since), planned: false, until: at });
+            let since = Time::of_minute(since);
+            self.course = Some(Course { since, planned: false, until: at, next: at });
         }
-        true
+    }
+
+    /// When its upkeep is to be gone on with, while any is under way.
+    pub(super) fn next_upkeep(&self) -> Option<Time> {
+        self.course.as_ref().map(|course| course.next)
     }
 
     /// Solves again what is due now; whether anything was.
@@ -162,12 +169,17 @@ impl Shard {
             course.planned = true;
         }
         if !course.planned {
-            if passed < share_of(PLANNED_WITHIN_MS, turn(product)) {
+            let turn = share_of(PLANNED_WITHIN_MS, turn(product));
+            if passed < turn {
+                course.next = Time(since.0 + turn as i64);
                 return false;
             }
             course.planned = true;
             self.market.plan_upkeep(upkeep);
+            // Great parts are taken out in another tick.
+            return false;
         }
+        course.next = Time(at.0 + LOOKED_AT_EVERY_MS);
         let until = |all: u64| passed.min(all) * WHOLE / all;
         let since_then = (at.0 - std::mem::replace(&mut course.until, at).0).max(0) as u64;
         let due = Due {

@@ -47,7 +47,7 @@ pub(crate) mod turn;
 use super::candidate::Candidate;
 use super::hot::Home;
 use super::market::Market;
-use crate::market::{Slot, Tier};
+use crate::market::{IdOrder, Slot, Tier};
 use serde::{Deserialize, Serialize};
 use slots::{Slots, Useful};
 
@@ -137,6 +137,20 @@ impl Compact {
     ///
     /// **Cost** (candidate, slot) pairs of the part, times slots where sets of candidates overlap.
     pub(crate) fn of(market: &Market, offers: &[u32]) -> Self {
+        let mut compact = Self::without_places(market, offers);
+        let mut places = vec![0; compact.intents.len()];
+        compact.cands.iter().for_each(|c| places[c.intent as usize] += 1);
+        compact.places = places.into_iter().map(Vec::with_capacity).collect();
+        for (w, window) in (0..).zip(&compact.windows) {
+            for n in window.first..window.end {
+                compact.places[compact.cands[n as usize].intent as usize].push((w, n));
+            }
+        }
+        compact
+    }
+
+    /// The same without its intents' places, which rounds of prices do not read.
+    pub(crate) fn without_places(market: &Market, offers: &[u32]) -> Self {
         let mut compact = Self::default();
         let ids = by_id(market, market.intents_near(offers));
         let mut numbers = vec![u32::MAX; market.intents.len()];
@@ -151,19 +165,13 @@ impl Compact {
         let mut numbered: Vec<u32> = (0..windows.len() as u32).collect();
         numbered.sort_by_key(|&at| (windows[at as usize].0.slot, windows[at as usize].0.offer));
         compact.cands.reserve_exact(windows.iter().map(|(_, cands)| cands.len()).sum());
-        let mut places = vec![0; compact.intents.len()];
         for (window, cands) in &mut windows {
-            cands.iter().for_each(|c| places[c.intent as usize] += 1);
             window.first = compact.cands.len() as u32;
             compact.cands.append(cands);
             window.end = compact.cands.len() as u32;
         }
-        compact.places = places.into_iter().map(Vec::with_capacity).collect();
         for (w, at) in (0..).zip(numbered) {
             let window = std::mem::take(&mut windows[at as usize].0);
-            for n in window.first..window.end {
-                compact.places[compact.cands[n as usize].intent as usize].push((w, n));
-            }
             compact.offers[window.offer as usize].windows.push(w);
             compact.windows.push(window);
         }
@@ -281,13 +289,9 @@ impl Compact {
 
 /// The intents in the order of their ids, whose first bytes mostly tell.
 fn by_id(market: &Market, intents: Vec<u32>) -> Vec<u32> {
-    let id = |i: u32| market.node(i).intent.id.as_str();
-    let begins = |i: u32| {
-        let mut first = [0; 8];
-        first.iter_mut().zip(id(i).bytes()).for_each(|(to, byte)| *to = byte);
-        u64::from_be_bytes(first)
-    };
-    let mut keyed: Vec<(u64, u32)> = intents.into_iter().map(|i| (begins(i), i)).collect();
+    let id = |i: u32| &market.node(i).intent.id;
+    let order = |i: u32| market.hot[i as usize].order;
+    let mut keyed: Vec<(IdOrder, u32)> = intents.into_iter().map(|i| (order(i), i)).collect();
     keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))));
     keyed.into_iter().map(|(_, i)| i).collect()
 }

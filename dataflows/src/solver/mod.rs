@@ -110,11 +110,11 @@ pub struct Upkeep {
     /// The most (candidate, slot, tier) triples of a part that is solved as a whole; a greater one is
     /// searched region by region, none of them greater.
     pub region: u64,
-    /// The most of them of a part whose prices are set with its solve; those of a greater one are set first,
-    /// a few rounds in each tick.
+    /// The most of them, times rounds of prices, of a part whose prices are set with its solve; those of
+    /// a greater one are set first, a few rounds in each tick.
     pub apart: u64,
-    /// Steps of search after which a part or a region waits for its next turn; a great one may take
-    /// more of them.
+    /// Steps after which a part or a region waits for its next turn, and a market for the next tick; a
+    /// great one may take more of them.
     pub slice: u64,
     /// The market's share of the steps that all may take in that time.
     pub share: u64,

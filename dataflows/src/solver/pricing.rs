@@ -45,8 +45,7 @@ impl Market {
     ///
     /// **Contract** nothing is dirty, stale or fresh; no other part is out.
     pub(crate) fn begin_prices(&mut self, offers: Vec<u32>, budget: Budget, allowance: u64) {
-        let mut part = Compact::of(self, &offers);
-        part.places = Vec::new();
+        let part = Compact::without_places(self, &offers);
         let rounds = budget.price_rounds / 2;
         let pace = Pace::of(budget, rounds, part.intents.len(), allowance / 4);
         let course = Course::new(self.prices_of(&part), pace);

@@ -50,13 +50,12 @@ impl Market {
         offers
     }
 
-    /// The intents that the offers could serve, by index.
+    /// The intents that the offers could serve, by index, each once.
     pub(crate) fn intents_near(&self, offers: &[u32]) -> Vec<u32> {
+        let mut seen = vec![false; self.intents.len()];
         let candidates = offers.iter().flat_map(|&o| &self.offer(o).candidates);
-        let mut intents: Vec<u32> = candidates.map(|c| c.intent).collect();
-        intents.sort_unstable();
-        intents.dedup();
-        intents
+        let intents = candidates.map(|c| c.intent);
+        intents.filter(|&i| !std::mem::replace(&mut seen[i as usize], true)).collect()
     }
 
     /// The offer's (candidate, slot, tier) triples.

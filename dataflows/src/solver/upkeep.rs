@@ -30,11 +30,12 @@ const WIDE: [(i128, u32); 2] = [(25, 4), (50, 2)];
 /// What taking a piece out of the market and back takes, in steps for each of its triples.
 const STEPS_A_TRIPLE: u64 = 15;
 /// A slice of a piece takes no fewer steps of search for each of its triples: it takes it out anew.
-const SLICE_A_TRIPLE: u64 = 30;
-/// Prices that are set apart take so many times the market's share of the steps of a tick, and so many
-/// where they are urgent and all that is should be done: rounds are many where great parts have them at
-/// once, and no tick may have all of them.
-const PRICES_A_TICK: (u64, u64) = (8, 32);
+const SLICE_A_TRIPLE: u64 = 10;
+/// Prices that are set apart take so many times the market's share of the steps of a tick: rounds are
+/// many where great parts have them at once, and no tick may have all of them. Where they are urgent
+/// and all that is should be done, they take so many times that, and whatever else is due does, too,
+/// or a slice.
+const A_TICK: (u64, u64) = (8, 32);
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -227,10 +228,11 @@ impl Market {
             let fits = WIDE.iter().find(|wide| gap > value / wide.0);
             let times = fits.map_or(1, |wide| wide.1);
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
-            let (slice, left, searched, priced) = (0, None, false, pairs > apart.min(region));
+            let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
+            let (slice, left, searched) = (0, None, false);
+            let priced = pairs * rounds > apart || pairs > region;
             let item =
                 |urgent, piece, o| Item { urgent, times, piece, o, slice, left, searched, priced };
-            let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
             let out = self.agenda.pricing.as_deref();
             if priced && !out.is_some_and(|pricing| pricing.is_of(part[0])) {
                 // Known by an offer that waits.
@@ -261,9 +263,11 @@ impl Market {
     /// **Contract** nothing has changed since the last refresh.
     pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
         let Upkeep { now, later, region, slice, .. } = upkeep;
+        let begun = self.agenda.steps;
         let mut any = self.keep_up_prices(slice, due);
+        let most = slice.max(due.passed.saturating_mul(A_TICK.1));
         while let Some(item) = self.agenda.next().filter(|_| self.agenda.pricing.is_none()) {
-            if !self.agenda.is_due(due, item) {
+            if !self.agenda.is_due(due, item) || self.agenda.steps - begun >= most {
                 break;
             }
             self.agenda.queue.pop();
@@ -291,8 +295,8 @@ impl Market {
                 self.begin_prices(offers, budget, self.credit);
                 break;
             }
-            let most = slice.max(pairs * SLICE_A_TRIPLE) / SEARCH_WEIGHT;
-            self.work_off(item, (&offers, pairs), budget, most);
+            let most = slice.max(due.passed.saturating_mul(A_TICK.0)).max(pairs * SLICE_A_TRIPLE);
+            self.work_off(item, (&offers, pairs), budget, most / SEARCH_WEIGHT);
         }
         self.dirty.clear();
         any
@@ -301,7 +305,7 @@ impl Market {
     /// Goes on with prices that are under way, a little in each tick; whether there are any.
     fn keep_up_prices(&mut self, slice: u64, due: Due) -> bool {
         let late = self.agenda.pricing_urgent && due.urgent >= WHOLE;
-        let times = if late { PRICES_A_TICK.1 } else { PRICES_A_TICK.0 };
+        let times = if late { A_TICK.1 } else { A_TICK.0 };
         let Some(pricing) = &mut self.agenda.pricing else { return false };
         let most = pricing.earn(due.passed.saturating_mul(times), slice);
         if most == 0 {

@@ -23,7 +23,7 @@ const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents; one from an
 /// incumbent has fewer, and in greater parts there is one.
 const STARTS: [(usize, u32); 2] = [(60, 4), (200, 3)];
-const STARTS_FROM_INCUMBENT: u32 = 2;
+const STARTS_FROM_INCUMBENT: [(usize, u32); 1] = [(60, 2)];
 /// As many as share the budget's steps.
 const SHARED_BY: u32 = 3;
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
@@ -249,10 +249,8 @@ impl<'a> Solve<'a> {
     /// its turn goes.
     fn search(&mut self, seed: u64, turn: &mut Turn) {
         let size = self.part.intents.len();
-        let mut starts = STARTS.iter().find(|few| size <= few.0).map_or(1, |few| few.1);
-        if !self.budget.from_scratch {
-            starts = starts.min(STARTS_FROM_INCUMBENT);
-        }
+        let all: &[_] = if self.budget.from_scratch { &STARTS } else { &STARTS_FROM_INCUMBENT };
+        let starts = all.iter().find(|few| size <= few.0).map_or(1, |few| few.1);
         let shares = starts.min(SHARED_BY);
         let (steps, work) = turn.left.unwrap_or_else(|| self.search_limits());
         if starts == 1 && !self.budget.from_scratch {

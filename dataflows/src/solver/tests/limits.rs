@@ -51,7 +51,7 @@ fn spend(market: &mut Market) {
     market.refresh();
     market.solve(Budget { price_rounds: 20, search_steps: 20, nodes: 5, from_scratch: true });
     let (soon, now, later) = (Time(i64::MAX / 4), LATER, LATER);
-    let (region, apart, slice, share) = (1_000, 1_000, 1 << 40, u64::MAX);
+    let (region, apart, slice, share) = (1_000, 1 << 40, 1 << 40, u64::MAX);
     let upkeep = Upkeep { minutes: 0, soon, now, later, region, apart, slice, share };
     market.settle_down(upkeep);
     market.settle_down(Upkeep { region: 10, apart: 5, slice: 10, ..upkeep });

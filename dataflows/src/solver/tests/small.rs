@@ -19,13 +19,13 @@ const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, fro
 
 fn upkeep(urgent: bool) -> Upkeep {
     let soon = Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
-    let (region, apart, slice, share) = (1_000, 1_000, 1 << 40, u64::MAX);
+    let (region, apart, slice, share) = (1_000, 1 << 40, 1 << 40, u64::MAX);
     Upkeep { minutes: 0, soon, now: NOW, later: LATER, region, apart, slice, share }
 }
 
 /// So small that even these markets come in regions and slices.
 fn small_pieces(urgent: bool) -> Upkeep {
-    Upkeep { minutes: 1, region: 40, apart: 10, slice: 100, share: 50, ..upkeep(urgent) }
+    Upkeep { minutes: 1, region: 40, apart: 300, slice: 100, share: 50, ..upkeep(urgent) }
 }
 
 /// Some of an agenda; the rest of it waits while the market changes.
