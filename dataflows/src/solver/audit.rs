@@ -4,6 +4,7 @@
 
 use super::hot::Home;
 use super::market::Market;
+use super::plan::{NO_LOSS, UNKNOWN};
 
 impl Market {
     /// A window's term is its best group's worth, or more while it is loose; what is kept of its
@@ -69,6 +70,10 @@ impl Market {
                 for c in &window.members {
                     let home = self.hot[c.intent as usize].home == Home::In(o, slot);
                     same("home", home as i64, 1)?;
+                    let kept = self.losses.borrow().get(c.intent as usize).copied();
+                    let known = kept.filter(|kept| *kept != UNKNOWN);
+                    let loss = self.loss(c.intent).unwrap_or(NO_LOSS);
+                    same("loss", known.unwrap_or(loss), loss)?;
                 }
                 self.audit_term(o, slot)?;
                 if let Some(cover) = window.cover {

@@ -235,7 +235,7 @@ impl Market {
     fn recount(&mut self, o: u32, slot: Slot, i: u32, comes: bool) {
         let price = self.hot[i as usize].price;
         if price != UNPRICED
-            && let Ok(at) = self.candidate_at(o, &self.node(i).intent.id)
+            && let Some(at) = self.candidate_of(o, i)
         {
             let c = self.offer(o).candidates[at];
             self.count(o, slot, &c, price, comes);

@@ -56,6 +56,13 @@ impl Hot {
         (!self.answered).then(|| self.mask >> (slot.0 - self.from.0) & 1 == 1)
     }
 
+    /// The same without a branch: whether it may, as far as that does not depend on the store.
+    #[inline]
+    pub(crate) fn may_allow(&self, slot: Slot) -> bool {
+        let bit = self.mask.wrapping_shr(slot.0.wrapping_sub(self.from.0) as u32) & 1 == 1;
+        (slot >= self.from) & (slot < self.until) & !self.released & (self.answered | bit)
+    }
+
     pub(crate) fn vacant() -> Self {
         Self {
             from: Slot(0),

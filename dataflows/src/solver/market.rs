@@ -58,8 +58,6 @@ pub(crate) struct WindowNode {
     pub tier: u32,
     /// The group's part of the objective.
     pub value: i64,
-    /// Tells this group of the window's from every other one.
-    pub turn: u64,
     /// What the window adds to the bound, scaled: its best group's worth or, while `loose`, more.
     pub term: i64,
     /// What its tiers are worth; nothing while it is covered.
@@ -168,10 +166,9 @@ pub struct Market {
     pub(crate) changed: BTreeSet<(Slot, u32)>,
     /// Windows of offers that were taken out, likewise.
     pub(crate) gone: BTreeSet<(Slot, StoreId)>,
-    /// Counts changes of any group: windows' turns.
-    pub(crate) seatings: u64,
-    /// What taking each intent from its window would cost, and the window's turn that it holds for.
-    pub(crate) losses: RefCell<Vec<(u64, i64)>>,
+    /// What taking each intent from its window would cost, as far as that is known.
+    #[serde(skip)]
+    pub(crate) losses: RefCell<Vec<i64>>,
     /// The objective.
     pub(crate) value: i64,
     /// The bound: sums of prices, stock at its prices, and windows' terms; scaled.
@@ -216,7 +213,6 @@ impl Market {
             roomy: BTreeSet::new(),
             stale: BTreeSet::new(),
             loose: BTreeSet::new(),
-            seatings: 1,
             losses: RefCell::new(Vec::new()),
             changed: BTreeSet::new(),
             value: 0,
@@ -358,7 +354,6 @@ impl WindowNode {
             members,
             tier: 0,
             value: 0,
-            turn: 0,
             term: 0,
             sums,
             loose: false,

@@ -9,6 +9,9 @@ use super::market::{Market, WindowNode};
 use crate::lists::make_room;
 use crate::market::{IntentId, Slot};
 
+/// So many candidates are looked through for one rather than searched by their ids.
+const SCANNED: usize = 512;
+
 impl Market {
     /// Makes the pair a candidate if R6 holds and the buyer can ever accept the price (R5); whether
     /// it is one now.
@@ -99,7 +102,7 @@ impl Market {
     ///
     /// **Contract** the intent is in no window.
     pub(crate) fn disconnect(&mut self, o: u32, i: u32, price: i64) {
-        let at = self.candidate_at(o, &self.node(i).intent.id).expect("an edge has its candidate");
+        let at = self.candidate_of(o, i).expect("an edge has its candidate");
         let c = self.offer(o).candidates[at];
         for slot in self.met(o, i) {
             if price != UNPRICED {
@@ -131,8 +134,43 @@ impl Market {
         }
     }
 
+    /// Who may be in the offer's window of that slot: their places among its candidates, in order.
+    ///
+    /// What is read of them is read without a branch on it, so that one load does not wait for another.
+    pub(crate) fn who_may(&self, o: u32, slot: Slot) -> Vec<u32> {
+        let candidates = &self.offer(o).candidates;
+        let mut places = vec![0; candidates.len()];
+        let mut listed = 0;
+        for (at, c) in (0..).zip(candidates) {
+            places[listed] = at;
+            listed += c.in_time(slot) as usize;
+        }
+        let mut kept = 0;
+        for n in 0..listed {
+            let at = places[n];
+            places[kept] = at;
+            let hot = &self.hot[candidates[at as usize].intent as usize];
+            kept += hot.may_allow(slot) as usize;
+        }
+        places.truncate(kept);
+        places.retain(|&at| self.eligible(o, candidates[at as usize].intent, slot));
+        places
+    }
+
+    /// Where the intent's candidate is.
+    pub(crate) fn candidate_of(&self, o: u32, i: u32) -> Option<usize> {
+        let candidates = &self.offer(o).candidates;
+        if candidates.len() > SCANNED {
+            return self.candidate_at(o, &self.node(i).intent.id).ok();
+        }
+        // They lie side by side; what their order is by does not.
+        let at = candidates.iter().position(|c| c.intent == i);
+        debug_assert_eq!(at, self.candidate_at(o, &self.node(i).intent.id).ok());
+        at
+    }
+
     /// Where the candidate of that id is, or belongs.
-    pub(crate) fn candidate_at(&self, o: u32, id: &IntentId) -> Result<usize, usize> {
+    fn candidate_at(&self, o: u32, id: &IntentId) -> Result<usize, usize> {
         let order = id.order();
         self.offer(o).candidates.binary_search_by(|c| {
             let by_order = self.hot[c.intent as usize].order.cmp(&order);

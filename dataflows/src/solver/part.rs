@@ -225,7 +225,7 @@ impl Market {
                 .collect();
             let slot = self.earliest(o, part.windows[w].slot, &ids);
             let group = ids.iter().map(|&i| {
-                let at = self.candidate_at(o, &self.node(i).intent.id).expect("a candidate");
+                let at = self.candidate_of(o, i).expect("a candidate");
                 self.offer(o).candidates[at]
             });
             let group = group.collect();

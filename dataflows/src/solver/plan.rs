@@ -55,8 +55,9 @@ pub(crate) struct Trial {
     noted: BTreeSet<(u32, Slot)>,
 }
 
-/// Kept in place of a loss where there is none: a promise would break.
+/// Kept in place of a loss where there is none, as a promise would break; and while it is not known.
 pub(crate) const NO_LOSS: i64 = i64::MAX;
+pub(crate) const UNKNOWN: i64 = i64::MIN;
 
 impl Trial {
     /// Takes a later trial into this one.
@@ -91,7 +92,6 @@ impl Market {
     /// The new members are in the order of ids, and free or members already; the group may break
     /// rules until settled.
     pub(crate) fn seat(&mut self, o: u32, slot: Slot, members: Vec<Candidate>) {
-        self.seatings += 1;
         debug_assert!(members.is_sorted_by_key(|c| &self.node(c.intent).intent.id));
         let value = self.value_of(o, slot, &members);
         let units: i64 = members.iter().map(|c| c.quantity() as i64).sum();
@@ -99,16 +99,19 @@ impl Market {
         let tier = offer.placed.offer.tiers.reached(members.len()).unwrap_or(0) as u32;
         let window = offer.window_mut(slot).expect("a window with candidates");
         let old_value = std::mem::replace(&mut window.value, value);
-        (window.tier, window.turn) = (tier, self.seatings);
+        window.tier = tier;
         let old = std::mem::replace(&mut window.members, members);
         offer.used += units - old.iter().map(|c| c.quantity() as i64).sum::<i64>();
         self.value += value - old_value;
         for c in &old {
             self.hot[c.intent as usize].home = Home::Free;
         }
+        let losses = self.losses.get_mut();
         let window = self.offers[o as usize].as_ref().and_then(|offer| offer.window(slot));
         for c in &window.expect("just found").members {
             self.hot[c.intent as usize].home = Home::In(o, slot);
+            // Whoever was there before has another home, and what is kept of it is out of date, too.
+            losses.get_mut(c.intent as usize).into_iter().for_each(|kept| *kept = UNKNOWN);
         }
         self.changed.insert((slot, o));
     }
@@ -154,10 +157,10 @@ impl Market {
         let Some(window) = self.offer(o).window(slot) else { return };
         let mut members = window.members.clone();
         for &i in intents {
-            let Some(node) = &self.intents[i as usize] else { continue };
-            if self.hot[i as usize].home == Home::Free
+            if self.intents[i as usize].is_some()
+                && self.hot[i as usize].home == Home::Free
                 && self.eligible(o, i, slot)
-                && let Ok(at) = self.candidate_at(o, &node.intent.id)
+                && let Some(at) = self.candidate_of(o, i)
             {
                 let c = self.offer(o).candidates[at];
                 members.insert(self.place_among(&members, i), c);
@@ -232,22 +235,31 @@ impl Market {
         Ok(gone)
     }
 
-    /// [`Market::loss`], kept until the group changes: every rival window asks for it.
-    pub(crate) fn known_loss(&self, i: u32) -> Option<i64> {
-        let Home::In(o, slot) = self.hot[i as usize].home else { return Some(0) };
-        let turn = self.offer(o).window(slot).expect("a home is a window").turn;
+    /// Of the offer's candidates at those places: what is known of [`Market::loss`].
+    ///
+    /// All of it is read at once, so that one load does not wait for another.
+    pub(crate) fn kept_losses(&self, o: u32, places: &[u32]) -> Vec<i64> {
         let mut losses = self.losses.borrow_mut();
         if losses.len() < self.intents.len() {
             let more = self.intents.len() - losses.len();
             let room = more.max(losses.len() / 8);
             losses.reserve_exact(room);
-            losses.resize(self.intents.len(), (0, NO_LOSS));
+            losses.resize(self.intents.len(), UNKNOWN);
         }
-        let kept = &mut losses[i as usize];
-        if kept.0 != turn {
-            *kept = (turn, self.loss(i).unwrap_or(NO_LOSS));
+        let candidates = &self.offer(o).candidates;
+        let of = |at: &u32| losses[candidates[*at as usize].intent as usize];
+        places.iter().map(of).collect()
+    }
+
+    /// [`Market::loss`] of who is in a window, of which `kept` is known; that is kept until its group
+    /// changes: every rival window asks for it.
+    pub(crate) fn known_loss(&self, i: u32, kept: i64) -> Option<i64> {
+        let mut loss = kept;
+        if loss == UNKNOWN {
+            loss = self.loss(i).unwrap_or(NO_LOSS);
+            self.losses.borrow_mut()[i as usize] = loss;
         }
-        (kept.1 != NO_LOSS).then_some(kept.1)
+        (loss != NO_LOSS).then_some(loss)
     }
 
     /// What the objective loses if the intent leaves its window alone; `None` if a promise to
@@ -352,7 +364,7 @@ impl Market {
                     continue;
                 }
                 let c = *known.get_or_insert_with(|| {
-                    let at = self.candidate_at(o, &self.node(i).intent.id);
+                    let at = self.candidate_of(o, i);
                     offer.candidates[at.expect("an edge has its candidate")]
                 });
                 if offer.used + c.quantity() as i64 > offer.placed.stock

@@ -76,9 +76,11 @@ impl Market {
         let offer = self.offer(o);
         let Some(window) = offer.window(slot) else { return Vec::new() };
         let mut listed: Vec<(i64, i64, i32)> = Vec::with_capacity(window.eligible as usize);
-        for c in offer.candidates.iter().filter(|c| c.in_time(slot)) {
+        let stock = offer.placed.stock.max(0);
+        for at in self.who_may(o, slot) {
+            let c = &offer.candidates[at as usize];
             let price = self.hot[c.intent as usize].price;
-            if price != UNPRICED && self.takes_part(o, c, slot) {
+            if price != UNPRICED && c.quantity() as i64 <= stock {
                 listed.push((
                     self.worth(o, c, window, price),
                     c.quantity() as i64 * SCALE,
@@ -294,7 +296,6 @@ impl Market {
     /// The windows that the intent may be in, with its candidate there: by store, then slot.
     pub(crate) fn places_of(&self, i: u32) -> Vec<(u32, usize, Candidate)> {
         let hot = &self.hot[i as usize];
-        let id = &self.node(i).intent.id;
         let mut all = Vec::new();
         for &o in &self.node(i).edges {
             let offer = self.offer(o);
@@ -303,7 +304,7 @@ impl Market {
                 continue;
             };
             debug_assert!(window.slot >= hot.from);
-            let Ok(at) = self.candidate_at(o, id) else { continue };
+            let Some(at) = self.candidate_of(o, i) else { continue };
             let c = offer.candidates[at];
             let near = offer.windows.iter().enumerate().skip(first);
             for (n, window) in near.take_while(|(_, w)| w.slot < hot.until) {

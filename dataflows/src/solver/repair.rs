@@ -129,10 +129,7 @@ impl Market {
         let key = (slot, self.store(o).clone());
         let ids = self.pins.get(&key).into_iter().flatten();
         ids.filter_map(|id| self.intents.find(id))
-            .filter(|&i| {
-                let id = &self.node(i).intent.id;
-                self.eligible(o, i, slot) && self.candidate_at(o, id).is_ok()
-            })
+            .filter(|&i| self.eligible(o, i, slot) && self.candidate_of(o, i).is_some())
             .collect()
     }
 
@@ -163,9 +160,8 @@ impl Market {
 
     /// The greatest price that a buyer who accepted can be held at.
     fn limit_at(&self, i: u32) -> i32 {
-        let node = self.node(i);
-        let o = node.edges[0];
-        let at = self.candidate_at(o, &node.intent.id);
+        let o = self.node(i).edges[0];
+        let at = self.candidate_of(o, i);
         at.map_or(-1, |at| self.limit_of(&self.offer(o).candidates[at]))
     }
 
@@ -264,16 +260,17 @@ impl Market {
         if offer.candidates.len() < offer.tiers()[0].min_buyers as usize {
             return None;
         }
-        let mut items: Vec<Item> = Vec::with_capacity(window.eligible as usize);
-        for (who, c) in (0..).zip(&offer.candidates) {
-            if !c.in_time(slot) || !self.eligible(o, c.intent, slot) {
-                continue;
-            }
+        let places = self.who_may(o, slot);
+        let everyone = whom == Whom::Everyone;
+        let losses = if everyone { self.kept_losses(o, &places) } else { vec![0; places.len()] };
+        let mut items: Vec<Item> = Vec::with_capacity(places.len());
+        for (&who, &loss) in places.iter().zip(&losses) {
+            let c = &offer.candidates[who as usize];
             let cost = match self.hot[c.intent as usize].home {
                 Home::Free => 0,
                 home if home == Home::In(o, slot) => 0,
-                Home::In(..) if whom == Whom::Free => continue,
-                Home::In(..) => match self.known_loss(c.intent) {
+                Home::In(..) if !everyone => continue,
+                Home::In(..) => match self.known_loss(c.intent, loss) {
                     Some(loss) => loss,
                     None => continue,
                 },
