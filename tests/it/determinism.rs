@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "d21796af195236aa958cc02ade03f5f0da08d22499e5e370d8c0b7bb87544d22",
+        "55f1e422d32eae848a7ceac64175c408d18bff4652bfd39163fc08dd8cf3f9c8",
         "{} decisions",
         made.decisions.len()
     );

@@ -12,7 +12,7 @@ use crate::solver::plan::{Gain, NO_LOSS};
 const CELLS: usize = 1 << 14;
 
 /// Cells that take as long as looking at a candidate.
-const CELLS_A_STEP: u64 = 8;
+const CELLS_A_STEP: u64 = 4;
 
 /// In no window.
 pub(crate) const FREE: u32 = u32::MAX;
