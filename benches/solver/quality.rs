@@ -80,9 +80,8 @@ pub(crate) fn run(bench: bool, seeds: u64) {
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut rows: Vec<(&str, usize, Row)> = Vec::new();
     for class in classes::CLASSES {
-        let great = Some(&GREAT.1).filter(|_| bench && GREAT.0.contains(&class));
         let mut whole = Row::default();
-        for &(size, more) in sizes.iter().chain(great) {
+        for &(size, more) in sizes.iter().chain(great(class).filter(|_| bench)) {
             let mut row = Row::default();
             for seed in 0..seeds {
                 row.add(class, size, seed, more);
@@ -94,6 +93,11 @@ pub(crate) fn run(bench: bool, seeds: u64) {
         println!("| {class} | all | {} |", whole.text());
     }
     summary(&rows);
+}
+
+/// Its great size, if the class comes great.
+fn great(class: &str) -> Option<&'static (usize, u32)> {
+    Some(&GREAT.1).filter(|_| GREAT.0.contains(&class))
 }
 
 /// What was measured, beside each bar.
@@ -202,8 +206,8 @@ impl Row {
 /// Writes the markets to files, one each: `city-20-0.json` is the first of its class and size.
 pub(crate) fn write(folder: &std::path::Path, seeds: u64) {
     std::fs::create_dir_all(folder).expect("the folder can be made");
-    let sizes = SIZES.iter().map(|size| size.0);
-    for (class, size) in classes::CLASSES.iter().flat_map(|c| sizes.clone().map(move |s| (*c, s))) {
+    let sizes = |class: &'static str| SIZES.iter().chain(great(class)).map(move |s| (class, s.0));
+    for (class, size) in classes::CLASSES.into_iter().flat_map(sizes) {
         for seed in 0..seeds {
             let path = folder.join(format!("{class}-{size}-{seed}.json"));
             let text = classes::market(class, size, seed).to_string();

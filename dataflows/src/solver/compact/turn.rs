@@ -5,9 +5,10 @@ use crate::solver::Budget;
 /// What a step of search may cost on average: great parts have fewer of them.
 const STEP_WORK: u64 = 4_000;
 /// A part of so many intents has the budget's steps of search; one of twice as many four times as
-/// many steps, up to so many times, at least and at most; fewer where (candidate, tier) pairs are
-/// many, whose prices take long already. Shares are of so many.
+/// many steps, up to so many times, at least (and from scratch) and at most; fewer where (candidate,
+/// tier) pairs are many, whose prices take long already. Shares are of so many.
 const MORE_STEPS: (u64, u64, u64) = (100, 7, 18);
+const MORE_FROM_SCRATCH: u64 = 10;
 const MORE_FOR: u64 = 2_250_000;
 /// From scratch, parts of more intents have half as many steps again.
 const FEW: usize = 110;
@@ -20,8 +21,9 @@ pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u6
     if budget.from_scratch && size > FEW {
         more += more / 2;
     }
-    let most = MORE_FOR / pairs.max(1);
-    let more = more.clamp(SHARES, most.clamp(MORE_STEPS.1, MORE_STEPS.2) * SHARES);
+    let least = if budget.from_scratch { MORE_FROM_SCRATCH } else { MORE_STEPS.1 };
+    let most = (MORE_FOR / pairs.max(1)).clamp(least, MORE_STEPS.2);
+    let more = more.clamp(SHARES, most * SHARES);
     let steps = budget.search_steps as u64 * more / SHARES;
     (steps as u32, budget.search_steps as u64 * STEP_WORK * more / SHARES)
 }
