@@ -50,10 +50,8 @@ impl Hot {
     /// Whether its buyer may be in a window of that slot; nothing where that depends on the store.
     #[inline]
     pub(crate) fn allows(&self, slot: Slot) -> Option<bool> {
-        if slot < self.from || slot >= self.until || self.released {
-            return Some(false);
-        }
-        (!self.answered).then(|| self.mask >> (slot.0 - self.from.0) & 1 == 1)
+        let may = self.may_allow(slot);
+        (!may || !self.answered).then_some(may)
     }
 
     /// The same without a branch: whether it may, as far as that does not depend on the store.
