@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "55f1e422d32eae848a7ceac64175c408d18bff4652bfd39163fc08dd8cf3f9c8",
+        "186325cbbb0039d793b55d53300a373b68e2e9b98eede1f2557a86fab2bde448",
         "{} decisions",
         made.decisions.len()
     );

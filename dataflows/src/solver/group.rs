@@ -6,7 +6,7 @@
 
 use super::knapsack::{Limits, knapsack, sum};
 use crate::market::Tier;
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 
 /// Cells of a knapsack's table that are worth their while for a window that is to stay.
 pub(crate) const KNAPSACK_CELLS: usize = 1 << 18;
@@ -44,7 +44,7 @@ impl Item {
     /// Whether it is in every group at that price that need not be full, or must be.
     #[inline]
     fn is_wanted(&self, price: i64) -> bool {
-        self.pays(price) && (self.bound_here || self.at(price) > 0)
+        self.pays(price) & (self.bound_here | (self.at(price) > 0))
     }
 }
 
@@ -102,22 +102,18 @@ struct Crowd {
 }
 
 impl Crowd {
+    /// Without branches: chance has it who can pay, and who is worth something.
     fn at(items: &[Item], price: i64) -> Self {
         let mut crowd = Self { next: i64::MIN, ..Self::default() };
         for item in items {
-            if !item.pays(price) {
-                crowd.lost |= item.bound_here;
-                continue;
-            }
-            crowd.paying += 1;
-            let worth = item.at(price);
-            if item.bound_here || worth > 0 {
-                crowd.bound += item.bound_here as usize;
-                crowd.wanted += 1;
-                crowd.worth += worth;
-            } else {
-                crowd.next = crowd.next.max(worth);
-            }
+            let (worth, pays) = (item.at(price), item.pays(price));
+            let wanted = pays & (item.bound_here | (worth > 0));
+            crowd.lost |= item.bound_here & !pays;
+            crowd.paying += pays as usize;
+            crowd.bound += (item.bound_here & pays) as usize;
+            crowd.wanted += wanted as usize;
+            crowd.worth += if wanted { worth } else { 0 };
+            crowd.next = crowd.next.max(if pays & !wanted { worth } else { i64::MIN });
         }
         crowd
     }
@@ -195,7 +191,7 @@ pub(crate) fn best_group(items: &[Item], frame: Frame<'_>) -> Option<Group> {
     best.map(|best| Group { cells: all_cells, ..best })
 }
 
-/// All who can pay, in the order of [`by_worth`], which looks up more than sorting takes.
+/// All who can pay, in the order of [`rank`].
 fn in_order(items: &[Item], price: i64) -> Vec<(i64, usize)> {
     let mut order = Vec::with_capacity(items.len());
     for bound in [true, false] {
@@ -205,46 +201,57 @@ fn in_order(items: &[Item], price: i64) -> Vec<(i64, usize)> {
         order.extend(paying.map(|(n, item)| (item.at(price), n)));
         order[from..].sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     }
-    debug_assert!(order.is_sorted_by(|a, b| by_worth(items)(a, b).is_lt()));
+    debug_assert!(order.is_sorted_by_key(|&(_, n)| Reverse(rank(&items[n], price, n))));
     order
 }
 
-/// Who must be in it first, then the greater worth, then the earlier position.
-fn by_worth(items: &[Item]) -> impl Fn(&(i64, usize), &(i64, usize)) -> Ordering + '_ {
-    |a, b| {
-        let bound_first = items[b.1].bound_here.cmp(&items[a.1].bound_here);
-        bound_first.then(b.0.cmp(&a.0)).then(a.1.cmp(&b.1))
+/// Where somebody stands among others, the greatest first: who must be in it, then the greater worth, then
+/// the earlier position.
+fn rank(item: &Item, price: i64, n: usize) -> u128 {
+    // Signed numbers in the order of unsigned ones.
+    let worth = item.at(price) as u64 ^ 1 << 63;
+    (item.bound_here as u128) << 96 | (worth as u128) << 32 | (u32::MAX - n as u32) as u128
+}
+
+/// What `of` says of those items of which it says that they are meant, `most` of them at most.
+///
+/// Without branches, as [`Crowd::at`].
+fn list<T: Copy + Default>(
+    items: &[Item],
+    most: usize,
+    of: impl Fn(usize, &Item) -> (T, bool),
+) -> Vec<T> {
+    let mut all = vec![T::default(); most + 1];
+    let mut count = 0;
+    for (n, item) in items.iter().enumerate() {
+        let (what, is_meant) = of(n, item);
+        all[count] = what;
+        count += is_meant as usize;
     }
+    all.truncate(count);
+    all
 }
 
 /// The best `size` of those who can pay, with their worth; positions rise.
 fn best_of_size(items: &[Item], price: i64, crowd: &Crowd, size: usize) -> (i64, Vec<usize>) {
-    let all = || items.iter().enumerate();
-    let wanted = all().filter(|(_, item)| item.is_wanted(price));
-    let mut chosen = Vec::with_capacity(size);
-    if size >= crowd.wanted {
-        chosen.extend(wanted.clone().map(|(n, _)| n));
-    }
     if size == crowd.wanted {
-        return (crowd.worth, chosen);
+        return (crowd.worth, list(items, size, |n, item| (n, item.is_wanted(price))));
     }
     // Too many, or some who are worth nothing come too.
-    let with_worth = |(n, item): (usize, &Item)| (item.at(price), n);
-    let mut order = Vec::with_capacity(crowd.paying);
-    let (few, worth) = if size < crowd.wanted {
-        order.extend(wanted.map(with_worth));
-        (size, 0)
-    } else {
-        let rest = all().filter(|(_, item)| item.pays(price) && !item.is_wanted(price));
-        order.extend(rest.map(with_worth));
-        (size - crowd.wanted, crowd.worth)
+    let too_many = size < crowd.wanted;
+    let is_one = |item: &Item| item.pays(price) & (item.is_wanted(price) == too_many);
+    let (few, of, worth) = match too_many {
+        true => (size, crowd.wanted, 0),
+        false => (size - crowd.wanted, crowd.paying - crowd.wanted, crowd.worth),
     };
-    if few < order.len() {
-        order.select_nth_unstable_by(few - 1, by_worth(items));
-    }
-    chosen.extend(order[..few].iter().map(|entry| entry.1));
-    chosen.sort_unstable();
-    (sum(std::iter::once(worth).chain(order[..few].iter().map(|entry| entry.0))), chosen)
+    let mut ranks = list(items, of, |n, item| (rank(item, price, n), is_one(item)));
+    let last = if few < of { *ranks.select_nth_unstable_by(few - 1, |a, b| b.cmp(a)).1 } else { 0 };
+    let chosen = list(items, size, |n, item| {
+        let is_best = is_one(item) & (rank(item, price, n) >= last);
+        (n, is_best | (!too_many & item.is_wanted(price)))
+    });
+    let worths = ranks[..few].iter().map(|rank| ((rank >> 32) as u64 ^ 1 << 63) as i64);
+    (sum(std::iter::once(worth).chain(worths)), chosen)
 }
 
 #[cfg(test)]

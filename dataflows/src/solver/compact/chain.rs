@@ -124,7 +124,7 @@ impl Plan<'_> {
         for _ in 0..LONGEST {
             let until = links.len();
             for via in from..until {
-                let price = if via == 0 { price } else { self.own_price(links[via].window) };
+                let price = if via == 0 { price } else { self.pays[links[via].window as usize].0 };
                 self.follow_link(via, price, &mut links, until, &mut best);
             }
             if best.is_some() {
@@ -162,9 +162,9 @@ impl Plan<'_> {
             let mut last = home == FREE;
             if !last {
                 let Some(own) = self.seat_of(c.intent) else { continue };
-                let own = self.cand(own).at(self.own_price(home));
-                let spared =
-                    if self.can_spare(home) { Some(own) } else { self.slight(home, c, seat) };
+                let (pays, spare) = self.pays[home as usize];
+                let own = self.cand(own).at(pays);
+                let spared = if spare > 0 { Some(own) } else { self.slight(home, c, seat) };
                 gain -= spared.unwrap_or(own);
                 last = spared.is_some();
             }
@@ -219,17 +219,6 @@ impl Plan<'_> {
     fn slight(&mut self, home: u32, c: &Cand, seat: i64) -> Option<i64> {
         let linked = self.links[home as usize].0 == self.chains;
         if linked || self.worth[home as usize] > seat { None } else { self.loss(c.intent) }
-    }
-
-    /// The price that the window's group pays.
-    fn own_price(&self, w: u32) -> i64 {
-        self.price(w, self.tier[w as usize] as usize)
-    }
-
-    /// Whether the window stays at its tier with a buyer less.
-    fn can_spare(&self, w: u32) -> bool {
-        let least = self.part.offer_of(w).tiers[self.tier[w as usize] as usize].min_buyers;
-        self.members[w as usize].len() > least as usize
     }
 }
 

@@ -241,29 +241,29 @@ impl Compact {
         branch: Option<&Branch>,
         order: &mut Vec<(i64, u32)>,
     ) -> Option<usize> {
+        let (first, cands) = (self.windows[w as usize].first, self.cands_of(w));
+        let must = |n: u32| branch.map_or(0, |b| b.cands[n as usize]);
         order.clear();
-        let first = self.windows[w as usize].first;
-        let mut forced = 0;
-        for (n, c) in (first..).zip(self.cands_of(w)) {
-            let must = branch.map_or(0, |b| b.cands[n as usize]);
-            if must < 0 {
-                continue;
-            }
-            if !c.pays(price) {
-                if must > 0 {
-                    return None;
-                }
-                continue;
-            }
+        order.resize(cands.len(), (0, 0));
+        let (mut count, mut some_must, mut lost) = (0, false, false);
+        // Without branches, as in `sum_up_all`.
+        for (n, c) in (first..).zip(cands) {
+            let (must, pays) = (must(n), c.pays(price));
+            some_must |= must > 0;
+            lost |= (must > 0) & !pays;
             let worth = c.at(price) * SCALE - u[c.intent as usize] - v * c.quantity as i64;
-            order.push((worth, n));
-            if must > 0 {
-                let last = order.len() - 1;
-                order.swap(forced, last);
+            order[count] = (worth, n);
+            count += (pays & (must >= 0)) as usize;
+        }
+        order.truncate(count);
+        let mut forced = 0;
+        for at in 0..if some_must { count } else { 0 } {
+            if must(order[at].1) > 0 {
+                order.swap(forced, at);
                 forced += 1;
             }
         }
-        Some(forced)
+        (!lost).then_some(forced)
     }
 
     /// The best group of a window at reduced worths.
@@ -333,27 +333,19 @@ impl Compact {
         let unit = price * SCALE + v;
         let cands = self.cands_of(w);
         let Some(branch) = branch else { return sum_up_all(cands, price, unit, u) };
-        let mut sum = Sum::default();
+        let (mut sum, mut lost) = (Sum::default(), false);
         for (c, &must) in cands.iter().zip(&branch.cands[first..]) {
-            if must < 0 {
-                continue;
-            }
-            if !c.pays(price) {
-                if must > 0 {
-                    // Who must be in it cannot pay: no group at this tier.
-                    return Sum::default();
-                }
-                continue;
-            }
+            let (must, may, pays) = (must > 0, must >= 0, c.pays(price));
             let worth = c.base * SCALE - u[c.intent as usize] - c.quantity as i64 * unit;
-            sum.paying += 1;
-            sum.forced += (must > 0) as u32;
-            if worth > 0 || must > 0 {
-                sum.worth += worth;
-                sum.positive += 1;
-            }
+            let wanted = may & pays & (must | (worth > 0));
+            lost |= must & !pays;
+            sum.paying += (may & pays) as u32;
+            sum.forced += must as u32;
+            sum.positive += wanted as u32;
+            sum.worth += if wanted { worth } else { 0 };
         }
-        sum
+        // Who must be in it cannot pay: no group at this tier.
+        if lost { Sum::default() } else { sum }
     }
 
     /// Notes that the window asks for its best group of that size at that tier.
@@ -408,7 +400,9 @@ pub(crate) fn sum_of_best(order: &mut [(i64, u32)], forced: usize, size: usize) 
     let free = &mut order[forced..];
     let of = size - forced;
     if of > 0 && of < free.len() {
-        free.select_nth_unstable_by(of - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        // The greater worth first, then the lesser number: as one number, which compares without a branch.
+        let rank = |at: &(i64, u32)| (at.0 as i128) << 32 | (u32::MAX - at.1) as i128;
+        free.select_nth_unstable_by(of - 1, |a, b| rank(b).cmp(&rank(a)));
     }
     order[..size].iter().map(|entry| entry.0).sum()
 }

@@ -47,6 +47,8 @@ pub(crate) struct Plan<'a> {
     pub tier: Vec<u8>,
     /// By window: its group's part of the objective.
     pub worth: Vec<i64>,
+    /// By window: what its group pays, and how many it has beyond what that tier asks for.
+    pub pays: Vec<(i64, u32)>,
     /// By window: what group it has, of all that it has had; taken back, it has its number again.
     turn: Vec<u32>,
     turns: u32,
@@ -76,6 +78,7 @@ impl<'a> Plan<'a> {
             members: vec![Vec::new(); windows],
             tier: vec![0; windows],
             worth: vec![0; windows],
+            pays: vec![(0, 0); windows],
             turn: vec![0; windows],
             turns: 0,
             used: vec![0; part.offers.len()],
@@ -213,6 +216,8 @@ impl<'a> Plan<'a> {
         self.total.value += worth - self.worth[at];
         self.worth[at] = worth;
         self.tier[at] = tier as u8;
+        let least = self.part.offers[offer].tiers[tier].min_buyers;
+        self.pays[at] = (price, (size as u32).saturating_sub(least));
         old
     }
 
@@ -234,14 +239,13 @@ impl<'a> Plan<'a> {
     }
 
     fn loss_from(&self, w: u32, i: u32) -> Option<i64> {
+        let (price, spare) = self.pays[w as usize];
+        if spare > 0 {
+            return Some(self.cand(self.seat[i as usize]).at(price));
+        }
         let members = &self.members[w as usize];
-        let tier = self.tier[w as usize] as usize;
         let rest = || members.iter().map(|&n| self.cand(n)).filter(|c| c.intent != i);
         let mut count = members.len() - 1;
-        if self.reached(w, count) == Some(tier) {
-            let own = members.iter().map(|&n| self.cand(n)).find(|c| c.intent == i);
-            return own.map(|c| c.at(self.price(w, tier)));
-        }
         loop {
             let Some(tier) = self.reached(w, count) else {
                 return (!rest().any(|c| c.bound_here)).then_some(self.worth[w as usize]);
