@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "186325cbbb0039d793b55d53300a373b68e2e9b98eede1f2557a86fab2bde448",
+        "2ff6964d58445376096d2d3425a184164500423e28b109e3640792716775be12",
         "{} decisions",
         made.decisions.len()
     );

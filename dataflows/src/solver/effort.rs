@@ -33,7 +33,7 @@ const QUIETEST: u64 = 4;
 /// in so many minutes.
 pub(crate) fn quiet(intents: u64, updates: u64, minutes: u64) -> u32 {
     let few = intents.saturating_mul(minutes).saturating_pow(2);
-    let many = (QUIET * updates.max(1)).saturating_pow(2);
+    let many = QUIET.saturating_mul(updates.max(1)).saturating_pow(2);
     (few / many).clamp(1, QUIETEST) as u32
 }
 
@@ -67,5 +67,23 @@ impl Effort {
         }
         self.solved += other.solved;
         self.shed += other.shed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_market_is_searched_more() {
+        // Of 8,000 intents one in eighty a minute is a hundred updates.
+        assert_eq!(quiet(8_000, 4 * 1_000, 4), 1);
+        assert_eq!(quiet(8_000, 4 * 100, 4), 1);
+        assert_eq!(quiet(8_000, 4 * 70, 4), 2);
+        assert_eq!(quiet(8_000, 4 * 50, 4), QUIETEST as u32);
+        assert_eq!(quiet(8_000, 2 * 50, 2), QUIETEST as u32, "by the minute");
+        assert_eq!(quiet(8_000, 0, 4), QUIETEST as u32);
+        assert_eq!(quiet(0, 0, 4), 1);
+        assert_eq!(quiet(u64::MAX, u64::MAX / 80, 1), 1, "no overflow");
     }
 }
