@@ -246,6 +246,8 @@ fn a_network_that_is_cut_both_ways_loses_nothing() {
 #[test]
 fn an_engine_that_is_killed_at_the_end_of_the_log_ends_its_last_tick_once() {
     let town = Town::build();
+    // The clock record comes after the kill, for all of the snapshot's time: there is no room for it.
+    town.limit_records(town.records as i64);
     let mut engine = town.start();
     let last = format!("{:020}", town.records);
     let asked = Instant::now();
@@ -259,7 +261,7 @@ fn an_engine_that_is_killed_at_the_end_of_the_log_ends_its_last_tick_once() {
     }
     engine.kill().unwrap();
     engine.wait().unwrap();
-    town.forget_clock();
+    town.limit_records(-1);
     for _ in 0..2 {
         town.finish();
         town.is_whole();
@@ -344,10 +346,8 @@ fn a_server_whose_consumer_state_is_behind_changes_nothing() {
     let (code, said) = town.fail(&durable);
     assert!(code == Some(0) && said.contains("going on after it"), "{said}");
     assert!(town.ask(Subjects::in_stream, shown) > late, "it is shown once more");
-    let lines = town.expected.lines().count() as u64;
-    assert_eq!(town.messages(Subjects::out_stream), lines);
-    let tapped = town.succeed(&["tap", "--all", "--json", "--count", &lines.to_string()]);
-    assert!(tapped == town.expected);
+    town.goes_on_with(&town.inputs());
+    town.has_all_decisions();
 }
 
 /// Where a server keeps what it knows of the consumer `engine`.

@@ -1,7 +1,7 @@
 //! A town on a real nats-server, and what is in its streams when everything has gone well.
 
 use crate::support::{Dice, iceshop, output, succeed};
-use connectors::nats::{ConnectSettings, Connection, Login, connect};
+use connectors::nats::{AT_HEADER, ConnectSettings, Connection, Login, connect};
 use connectors::subject::Subjects;
 use connectors::testing::{NatsServer, Stream, StreamConfig};
 use serde_json::Value;
@@ -205,6 +205,11 @@ impl Town {
         });
     }
 
+    /// So many records are the most that the input stream takes; -1: any number.
+    pub(super) fn limit_records(&self, most: i64) {
+        self.change(Subjects::in_stream, |config| config.max_messages = most);
+    }
+
     /// Messages in a stream.
     pub(super) fn messages(&self, stream: impl Fn(&Subjects) -> String) -> u64 {
         self.ask(stream, async |stream| stream.cached_info().state.messages)
@@ -234,14 +239,39 @@ impl Town {
         })
     }
 
+    /// What an engine that is not stopped decides on an input stream's records.
+    pub(super) fn decided(&self, records: &[String]) -> String {
+        // A file's end ends the last tick as the engine's clock record does.
+        let (last, records) = records.split_last().unwrap();
+        assert!(is_clock(last), "{last}");
+        let path = self.folder.path().join("longer.jsonl");
+        std::fs::write(&path, records.join("\n")).unwrap();
+        succeed(&["run", "--input", path.to_str().unwrap()])
+    }
+
+    /// From now on what is expected is what is decided on these records: what was expected before, and what
+    /// comes after it.
+    #[track_caller]
+    pub(super) fn goes_on_with(&mut self, records: &[String]) {
+        let expected = self.decided(records);
+        assert!(expected.starts_with(&self.expected), "what was decided is decided otherwise");
+        self.expected = expected;
+    }
+
     /// The streams hold the decisions and receipts of an engine that was never stopped.
     #[track_caller]
     pub(super) fn is_whole(&self) {
+        self.has_all_decisions();
+        self.has_all_receipts();
+    }
+
+    /// The stream holds the decisions that are expected, and no others.
+    #[track_caller]
+    pub(super) fn has_all_decisions(&self) {
         let lines = self.expected.lines().count() as u64;
         assert_eq!(self.messages(Subjects::out_stream), lines);
         let tapped = self.succeed(&["tap", "--all", "--json", "--count", &lines.to_string()]);
         assert!(tapped == self.expected, "the decisions differ from the file's");
-        self.has_all_receipts();
     }
 
     /// A receipt for every record, the clock that ends the last tick among them.
@@ -265,13 +295,17 @@ impl Town {
         })
     }
 
-    /// The bodies of all input messages, in the order of the stream.
+    /// All input messages as records of a file, in the order of the stream.
     pub(super) fn inputs(&self) -> Vec<String> {
         self.ask(Subjects::in_stream, async |stream| {
             let mut all = Vec::new();
             for sequence in 1..=stream.cached_info().state.last_sequence {
                 let message = stream.get_raw_message(sequence).await.unwrap();
-                all.push(String::from_utf8(message.payload.to_vec()).unwrap());
+                let body = String::from_utf8(message.payload.to_vec()).unwrap();
+                // An engine's own clock has its time in a header.
+                let at = message.headers.get(AT_HEADER).filter(|_| !body.contains("\"at\""));
+                let at = at.map(|at| body.replacen('{', &format!("{{\"at\":\"{at}\","), 1));
+                all.push(at.unwrap_or(body));
             }
             all
         })
@@ -280,16 +314,6 @@ impl Town {
     /// Clock records in the input stream.
     pub(super) fn clocks(&self) -> usize {
         self.inputs().iter().filter(|body| is_clock(body)).count()
-    }
-
-    /// Takes the clock record away that an engine may have put behind the log: as if it had been
-    /// killed before.
-    pub(super) fn forget_clock(&self) {
-        self.ask(Subjects::in_stream, async |stream| {
-            for sequence in self.records + 1..=stream.cached_info().state.last_sequence {
-                stream.delete_message(sequence).await.unwrap();
-            }
-        });
     }
 }
 
