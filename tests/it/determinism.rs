@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "55f1e422d32eae848a7ceac64175c408d18bff4652bfd39163fc08dd8cf3f9c8",
+        "2ff6964d58445376096d2d3425a184164500423e28b109e3640792716775be12",
         "{} decisions",
         made.decisions.len()
     );

@@ -21,7 +21,7 @@ const SETTLED_EVERY_MINUTES: i64 = 4;
 /// The budget of that.
 const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, from_scratch: false };
 /// The budget of parts of which a window locks before the next time.
-const NOW: Budget = Budget { price_rounds: 60, search_steps: 400, nodes: 30, from_scratch: false };
+const NOW: Budget = Budget { price_rounds: 48, search_steps: 220, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
 const REGION: u64 = 200_000;
 /// Prices of more triples, times their rounds, are set while the market goes on.

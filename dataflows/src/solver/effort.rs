@@ -6,9 +6,10 @@
 //! greatest gap. Time pays for markets where little happens to be grouped as well as they can be;
 //! where much happens, updates do, so that work does not grow faster than they come. Prices have at
 //! most half of it, and a part that need not lock soon waits until there is enough for all its rounds
-//! of prices and as much search: many small attempts find less than a long one. How fast it is used
-//! up is limited for all markets together ([`super::Due::steps`]). What neither reaches is shed until
-//! the next time.
+//! of prices and as much search: many small attempts find less than a long one. In a quiet market
+//! each attempt is longer, as what it finds is kept for longer. How fast credit is used up is limited
+//! for all markets together ([`super::Due::steps`]). What neither reaches is shed until the next
+//! time.
 
 use super::Phase;
 use serde::{Deserialize, Serialize};
@@ -17,11 +18,24 @@ use serde::{Deserialize, Serialize};
 /// milliseconds.
 pub(crate) const MS_AN_UPDATE: u64 = 20;
 /// And so does a minute of a market's, in thirds of a millisecond.
-pub(crate) const THIRDS_A_MINUTE: u64 = 1_600;
+pub(crate) const THIRDS_A_MINUTE: u64 = 6_400;
 /// The most steps that a market saves up.
 pub(crate) const MOST_SAVED: u64 = 400_000_000;
 /// A step of search costs as much as so many of prices.
 pub(crate) const SEARCH_WEIGHT: u64 = 4;
+
+/// A market of which no more than one intent in so many has an update in a minute is searched more: with
+/// half as many updates so many times as much, which is the most.
+const QUIET: u64 = 80;
+const QUIETEST: u64 = 4;
+
+/// How many times as much as usual a market is searched that has so many intents, and had so many updates
+/// in so many minutes.
+pub(crate) fn quiet(intents: u64, updates: u64, minutes: u64) -> u32 {
+    let few = intents.saturating_mul(minutes).saturating_pow(2);
+    let many = QUIET.saturating_mul(updates.max(1)).saturating_pow(2);
+    (few / many).clamp(1, QUIETEST) as u32
+}
 
 /// What has been done in the background.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,5 +67,23 @@ impl Effort {
         }
         self.solved += other.solved;
         self.shed += other.shed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_market_is_searched_more() {
+        // Of 8,000 intents one in eighty a minute is a hundred updates.
+        assert_eq!(quiet(8_000, 4 * 1_000, 4), 1);
+        assert_eq!(quiet(8_000, 4 * 100, 4), 1);
+        assert_eq!(quiet(8_000, 4 * 70, 4), 2);
+        assert_eq!(quiet(8_000, 4 * 50, 4), QUIETEST as u32);
+        assert_eq!(quiet(8_000, 2 * 50, 2), QUIETEST as u32, "by the minute");
+        assert_eq!(quiet(8_000, 0, 4), QUIETEST as u32);
+        assert_eq!(quiet(0, 0, 4), 1);
+        assert_eq!(quiet(u64::MAX, u64::MAX / 80, 1), 1, "no overflow");
     }
 }

@@ -8,7 +8,7 @@
 //! offer that has changed, where whatever else of the agenda is in it is done with it.
 
 use super::compact::turn::Turn;
-use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE};
+use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE, quiet};
 use super::hot::Home;
 use super::market::Market;
 use super::price::SCALE;
@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 /// locks soon, and any other.
 const ENOUGH: (i128, i128) = (400, 100);
 
-/// A part whose gap is more than this share of its value has so many times as many rounds of prices: the
-/// first that fits.
-const WIDE: [(i128, u32); 2] = [(25, 4), (50, 2)];
+/// A part whose gap is more than this share of its value has so many times as many rounds of prices. More
+/// of them would be at the cost of search, which gains more where the market changes all the time.
+const WIDE: (i128, u32) = (50, 2);
 
 /// What taking a piece out of the market and back takes, in steps for each of its triples.
 const STEPS_A_TRIPLE: u64 = 15;
@@ -87,6 +87,8 @@ pub(crate) struct Agenda {
     done: u64,
     /// Steps that it has taken so far.
     steps: u64,
+    /// How many times as much as usual is searched.
+    search: u32,
     /// Prices of a great part that are under way; whether they are urgent.
     pub(crate) pricing: Option<Box<Pricing>>,
     pricing_urgent: bool,
@@ -171,6 +173,12 @@ impl Agenda {
         }
     }
 
+    /// A piece's budget: more rounds of prices where its gap is wide, more search in a quiet market.
+    fn budget(&self, budget: Budget, times: u32) -> Budget {
+        let search_steps = budget.search_steps * self.search.max(1);
+        Budget { search_steps, ..rounds_for(budget, times) }
+    }
+
     fn list(&mut self, o: u32, urgent: bool, weight: u64) {
         self.waiting.insert(o, weight);
         let sum = if urgent { &mut self.urgent } else { &mut self.later };
@@ -195,7 +203,8 @@ impl Market {
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
         let Upkeep { minutes, soon, now, later, region, apart, share, .. } = upkeep;
-        let thirds = std::mem::take(&mut self.updates).saturating_mul(3 * MS_AN_UPDATE);
+        let updates = std::mem::take(&mut self.updates);
+        let thirds = updates.saturating_mul(3 * MS_AN_UPDATE);
         let thirds = thirds.saturating_add(minutes.saturating_mul(THIRDS_A_MINUTE));
         let earned = thirds.saturating_mul(self.params.upkeep_steps) / 3;
         self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
@@ -204,7 +213,8 @@ impl Market {
         let Agenda { waiting: left, pricing, pricing_urgent, .. } =
             std::mem::take(&mut self.agenda);
         // Prices that are under way go on: where time pays for few steps they take longer than an agenda.
-        self.agenda = Agenda { steps: owed, pricing, pricing_urgent, ..Agenda::default() };
+        let search = quiet(self.intents.count() as u64, updates, minutes);
+        self.agenda = Agenda { steps: owed, search, pricing, pricing_urgent, ..Agenda::default() };
         self.effort.shed += left.len() as u64;
         self.unsolved.extend(left.into_keys());
         let unsolved = std::mem::take(&mut self.unsolved);
@@ -225,8 +235,7 @@ impl Market {
             if budget == Budget::NONE || gap < SCALE as i128 + value / enough {
                 continue;
             }
-            let fits = WIDE.iter().find(|wide| gap > value / wide.0);
-            let times = fits.map_or(1, |wide| wide.1);
+            let times = if gap > value / WIDE.0 { WIDE.1 } else { 1 };
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
             let (slice, left, searched) = (0, None, false);
@@ -288,7 +297,7 @@ impl Market {
                 self.unsolved.extend(offers);
                 continue;
             }
-            let budget = rounds_for(if urgent { now } else { later }, item.times);
+            let budget = self.agenda.budget(if urgent { now } else { later }, item.times);
             if piece == Piece::Prices {
                 self.agenda.pricing_urgent = urgent;
                 self.agenda.steps += pairs * STEPS_A_TRIPLE;
