@@ -154,6 +154,7 @@ impl Rig {
                 measured += 1;
             }
             second.gap_ppm = self.pipeline.engine().market().gap_ppm();
+            self.pipeline.rest();
             between(self)?;
         }
         let markets = self.markets();

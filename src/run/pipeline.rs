@@ -130,6 +130,11 @@ impl Pipeline {
         produce
     }
 
+    /// Does what is better done while nobody waits for a decision ([`Engine::rest`]).
+    pub fn rest(&self) {
+        self.engine.rest();
+    }
+
     /// The log is at its end: its last tick is over.
     pub fn finish(&mut self) -> Produce {
         let mut produce = Produce::default();

@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "2ff6964d58445376096d2d3425a184164500423e28b109e3640792716775be12",
+        "4cc41a6da8f39ae723b57222ebc3ca79af7118c04eb684502aedd7dc3e087101",
         "{} decisions",
         made.decisions.len()
     );

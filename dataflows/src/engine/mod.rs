@@ -199,6 +199,12 @@ impl Engine {
         true
     }
 
+    /// Does what is better done while nobody waits, between ticks: keeps the markets up. It decides the same
+    /// whenever it is done, if at all.
+    pub fn rest(&self) {
+        self.flow.rest();
+    }
+
     /// The log is at its end and what was due is done: brings time to the first event that waited
     /// and whose premise has come, or refuses all that still waits. False if nothing waits.
     fn settle(&mut self) -> bool {

@@ -141,14 +141,16 @@ pub fn attend(cluster: Cluster) -> Result<(), String> {
         let Letter::Begin(params, greedy) = post.wait(worker) else {
             unreachable!("nothing is asked before the beginning")
         };
-        let place = Place { standings: Standings::new(greedy), ..Place::default() };
+        let standings = Standings::new(greedy);
+        let place = Place { shards: Shards::new(standings.clone()), ..Place::default() };
         let mut station = Station::build(worker, &params, Shape::Incremental, &place);
         station.follow();
         while !station.is_over() {
             worker.step_or_park(None);
             station.let_go();
+            place.shards.rest_after(|tick| !station.behind(tick));
             while let Some(letter) = post.next() {
-                let answer = answer(worker, &mut station, &place, letter);
+                let answer = answer(worker, &mut station, (&place, &standings), letter);
                 post.send(0, &answer);
             }
         }
@@ -165,7 +167,12 @@ pub(super) fn start(
 }
 
 /// What a member's worker answers.
-fn answer(worker: &Worker, station: &mut Station, place: &Place, letter: Letter) -> Letter {
+fn answer(
+    worker: &Worker,
+    station: &mut Station,
+    (place, standings): (&Place, &Standings),
+    letter: Letter,
+) -> Letter {
     match letter {
         Letter::Restore(done, markets) => {
             let markets = markets.into_iter().map(|(product, bytes)| (product, bytes.into()));
@@ -175,7 +182,10 @@ fn answer(worker: &Worker, station: &mut Station, place: &Place, letter: Letter)
         }
         Letter::Save => Letter::Saved(bytes_of(&place.shards)),
         Letter::Demand => Letter::Demanded(station.demand()),
-        Letter::Stand => Letter::Stood(place.standings.read()),
+        Letter::Stand => {
+            place.shards.rest();
+            Letter::Stood(standings.read())
+        }
         other => unreachable!("{other:?} is not asked of a member"),
     }
 }

@@ -4,13 +4,16 @@
 //! update: what the update touches. When the frontier passes a tick, its changes are netted, taken
 //! in in the order of [`MarketInput`], and the difference between each touched window's group and
 //! the one emitted last goes out at that tick: never more than one group per window at a time.
+//!
+//! Upkeep is done between ticks ([`Shards::rest`]), when what the tick decided is out: nobody waits for
+//! it then. What it changes goes out at the next tick, which does it first if nobody has yet.
 
 use super::Standings;
 use super::T;
 use super::placement::{Routes, home};
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
-use crate::market::{Params, ProductId, Time};
+use crate::market::{Params, ProductId, Tick, Time};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
 use differential_dataflow::consolidation::consolidate_updates;
@@ -34,21 +37,53 @@ struct Held {
     markets: BTreeMap<ProductId, Shard>,
     /// When the upkeep of each of them that has any under way is to be gone on with.
     queue: BTreeSet<(Time, ProductId)>,
+    /// Those of which upkeep has changed something since the last tick.
+    unsaid: BTreeSet<ProductId>,
+    /// The last tick and its time, until what upkeep was due then is done.
+    resting: Option<(T, Clock)>,
+    /// Where it is noted how they stand.
+    standings: Standings,
     /// The tick up to which whatever comes in is in the markets already: they were restored.
     primed: Option<T>,
 }
 
 impl Shards {
-    /// Shows every market of this worker.
+    /// No markets; how they stand is noted there.
+    pub(super) fn new(standings: Standings) -> Self {
+        Self(Arc::new(Mutex::new(Held { standings, ..Held::default() })))
+    }
+
+    /// Shows every market of this worker, kept up.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
         for (product, shard) in &self.hold().0.markets {
             show(product, &shard.market);
         }
     }
 
-    /// The markets, for as long as they are held: their worker waits.
+    /// The markets, kept up, for as long as they are held: their worker waits.
     pub(super) fn hold(&self) -> Holding<'_> {
-        Holding(self.0.lock().expect("a worker that panicked has ended the engine"))
+        let mut held = self.lock();
+        held.rest();
+        Holding(held)
+    }
+
+    /// Keeps the markets up as the last tick has it, unless that is done; another thread may do it.
+    ///
+    /// **Contract** the tick is complete.
+    pub(super) fn rest(&self) {
+        self.lock().rest();
+    }
+
+    /// The same where only others know when the tick is complete.
+    pub(super) fn rest_after(&self, is_complete: impl FnOnce(Tick) -> bool) {
+        let mut held = self.lock();
+        if held.resting.is_some_and(|(tick, _)| is_complete(Tick(tick))) {
+            held.rest();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().expect("a worker that panicked has ended the engine")
     }
 
     /// Takes those of the markets that are this worker's, one of `peers`; what they are made of
@@ -62,7 +97,7 @@ impl Shards {
         done: T,
         markets: &SavedMarkets,
     ) -> Result<(), Unreadable> {
-        let mut held = self.0.lock().expect("a worker that panicked has ended the engine");
+        let mut held = self.lock();
         held.primed = Some(done);
         for (product, bytes) in markets {
             if home(product, peers) == index {
@@ -76,6 +111,7 @@ impl Shards {
 impl Held {
     fn put(&mut self, product: ProductId, shard: Shard) {
         self.queue.extend(shard.next_upkeep().map(|next| (next, product.clone())));
+        self.unsaid.extend(shard.is_unsaid().then(|| product.clone()));
         self.markets.insert(product, shard);
     }
 
@@ -84,6 +120,7 @@ impl Held {
         if let Some(next) = shard.next_upkeep() {
             self.queue.remove(&(next, product.clone()));
         }
+        self.unsaid.remove(product);
         shard
     }
 
@@ -98,6 +135,18 @@ impl Held {
                     self.queue.remove(&(next, product.clone()));
                 }
             }
+        }
+    }
+
+    /// Goes on with the upkeep that is due since the last tick.
+    fn rest(&mut self) {
+        let Some((_, now)) = self.resting.take() else { return };
+        for product in self.due(now.at) {
+            let shard = self.markets.get_mut(&product).expect("a market that is here");
+            if shard.keep_up(&product, now, &self.standings) {
+                self.unsaid.insert(product.clone());
+            }
+            self.queue.extend(shard.next_upkeep().map(|next| (next, product)));
         }
     }
 
@@ -119,8 +168,6 @@ pub struct Place {
     pub shards: Shards,
     /// Which worker keeps which.
     pub(super) routes: Routes,
-    /// How they stand.
-    pub standings: Standings,
 }
 
 /// The markets of a worker that waits.
@@ -172,7 +219,7 @@ pub(super) fn markets<'s>(
     peers: usize,
     place: Place,
 ) -> Stream<'s, T, Vec<Emission>> {
-    let Place { shards, routes, standings } = place;
+    let Place { shards, routes } = place;
     let route = Exchange::new(move |u: &Update| match &u.0.0 {
         Key::Product(product) => routes.worker(product, peers) as u64,
         Key::Worker(worker) => *worker,
@@ -202,7 +249,7 @@ pub(super) fn markets<'s>(
                     let (tick, (capability, mut updates)) = entry.remove_entry();
                     consolidate_updates(&mut updates);
                     let mut out = Vec::new();
-                    let mut held = shards.0.lock().expect("whoever held it has ended the engine");
+                    let mut held = shards.lock();
                     if held.primed.is_some_and(|done| tick <= done) {
                         for ((_, record), _, diff) in updates {
                             if let (MarketInput::Clock(told), true) = (record, diff > 0) {
@@ -211,7 +258,8 @@ pub(super) fn markets<'s>(
                         }
                         continue;
                     }
-                    take_in(&mut held, &params, &standings, &mut clock, updates, &mut out);
+                    held.rest();
+                    take_in(&mut held, &params, tick, &mut clock, updates, &mut out);
                     let mut session = output.session(&capability);
                     for (record, diff) in out {
                         session.give((record, tick, diff));
@@ -226,7 +274,7 @@ pub(super) fn markets<'s>(
 fn take_in(
     held: &mut Held,
     params: &Params,
-    standings: &Standings,
+    tick: T,
     clock: &mut Option<Clock>,
     updates: Vec<Update>,
     out: &mut Vec<(Output, isize)>,
@@ -258,18 +306,13 @@ fn take_in(
     for product in &touched {
         held.markets.get_mut(product).expect("a market that is here").market.refresh();
     }
-    let due = told.map(|now| held.due(now.at)).unwrap_or_default();
-    for product in touched.union(&due) {
-        let shard = held.markets.get_mut(product).expect("a market that is here");
-        // What is not touched needs no refresh.
-        let kept_up = due.contains(product) && shard.keep_up(product, told, standings);
-        if kept_up || touched.contains(product) {
-            shard.emit(product, out);
-        }
-        let next = shard.next_upkeep().filter(|_| due.contains(product));
-        held.queue.extend(next.map(|next| (next, product.clone())));
+    touched.append(&mut held.unsaid);
+    for product in touched {
+        let shard = held.markets.get_mut(&product).expect("a market that is here");
+        shard.emit(&product, out);
         if shard.is_empty() {
-            held.take(product);
+            held.take(&product);
         }
     }
+    held.resting = told.map(|now| (tick, now));
 }

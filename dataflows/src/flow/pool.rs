@@ -128,13 +128,13 @@ impl Flow {
     }
 
     fn on(mut worker: Worker, params: &Params, shape: Shape, standings: Standings) -> Self {
-        let place = Place { standings, ..Place::default() };
+        let place = Place { shards: Shards::new(standings.clone()), ..Place::default() };
         let station = Station::build(&mut worker, params, shape, &place);
-        Self::with(Workers::Here(Box::new((worker, station))), &[place])
+        Self::with(Workers::Here(Box::new((worker, station))), &[place], standings)
     }
 
-    fn with(workers: Workers, places: &[Place]) -> Self {
-        let Place { routes, standings, .. } = places[0].clone();
+    fn with(workers: Workers, places: &[Place], standings: Standings) -> Self {
+        let routes = places[0].routes.clone();
         let shards = places.iter().map(|place| place.shards.clone()).collect();
         Self { workers, shards, standings, routes, balance: Balance::default() }
     }
@@ -151,10 +151,11 @@ impl Flow {
         }
         let ends = Arc::new(Mutex::new((receivers, answer)));
         let params = params.clone();
-        let one = Place { standings, ..Place::default() };
-        let place = |_| Place { shards: Shards::default(), ..one.clone() };
+        let routes = Routes::default();
+        let shards = || Shards::new(standings.clone());
+        let place = |_| Place { shards: shards(), routes: routes.clone() };
         let places: Vec<Place> = (0..workers).map(place).collect();
-        let all = places.clone();
+        let (all, greedy) = (places.clone(), standings.greedy());
         let guards = cluster::start(cluster, move |worker| {
             let (receiver, answer) = {
                 let mut ends = ends.lock().expect("no worker panics while it takes its end");
@@ -164,7 +165,7 @@ impl Flow {
             // A panicking worker must not leave the others waiting for ever: it says so.
             let run = catch_unwind(AssertUnwindSafe(|| {
                 let place = &all[worker.index()];
-                let post = (elsewhere > 0).then(|| open_post(worker, workers, &params, place));
+                let post = (elsewhere > 0).then(|| open_post(worker, workers, &params, greedy));
                 let station = Station::build(worker, &params, Shape::Incremental, place);
                 Serving { station, post, workers }.serve(worker, receiver, &answer)
             }));
@@ -187,7 +188,7 @@ impl Flow {
             std::mem::forget(guards);
             None
         };
-        Self::with(Workers::Threads { commands, answers, members }, &places)
+        Self::with(Workers::Threads { commands, answers, members }, &places, standings)
     }
 
     /// Takes in the changes of a tick, runs until it is complete, and returns what it changed in
@@ -224,6 +225,14 @@ impl Flow {
                 }
                 decided
             }
+        }
+    }
+
+    /// Keeps the markets up, as the last tick has it, while nobody waits for anything: between ticks. Workers
+    /// in threads of their own do so anyway, and so does the next tick where nobody has.
+    pub fn rest(&self) {
+        if let Workers::Here(here) = &self.workers {
+            here.1.shards().rest();
         }
     }
 
@@ -303,6 +312,7 @@ impl Flow {
     ///
     /// **Panics** if a worker panicked, with its message.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
+        drop(self.hold());
         let mut all = self.standings.read();
         self.ask_members(Letter::Stand, |letter| match letter {
             Letter::Stood(part) => all.extend(part),
@@ -371,10 +381,10 @@ impl Drop for Flow {
 }
 
 /// A worker's letter box; the first worker tells those of other processes what to decide by.
-fn open_post(worker: &mut Worker, workers: usize, params: &Params, place: &Place) -> Post {
+fn open_post(worker: &mut Worker, workers: usize, params: &Params, greedy: bool) -> Post {
     let mut post = Post::open(worker);
     if worker.index() == 0 {
-        let begin = Letter::Begin(params.clone(), place.standings.greedy());
+        let begin = Letter::Begin(params.clone(), greedy);
         (workers..worker.peers()).for_each(|member| post.send(member, &begin));
     }
     post
@@ -408,6 +418,7 @@ impl Serving {
                     if first {
                         let _ = answer.send(Answer::Decided(self.station.take()));
                     }
+                    self.station.shards().rest();
                 }
                 Command::Restore(done, markets) => {
                     let restored = self.station.shards().restore(place, done.0, &markets);

@@ -149,12 +149,10 @@ impl Shard {
     pub(super) fn keep_up(
         &mut self,
         product: &ProductId,
-        now: Option<Clock>,
+        Clock { at, live }: Clock,
         standings: &Standings,
     ) -> bool {
-        let (Some(Clock { at, live }), Some(course)) = (now, &mut self.course) else {
-            return false;
-        };
+        let Some(course) = &mut self.course else { return false };
         let (since, minute) = (course.since, course.since.minute());
         let passed = (at.0 - since.0).max(0) as u64;
         let (own, a_ms) = (self.market.intents_len() as u128, self.market.upkeep_steps());
@@ -298,6 +296,11 @@ impl Shard {
             opening: site.opening,
             offer,
         }
+    }
+
+    /// Whether there may be a difference to what was emitted.
+    pub(super) fn is_unsaid(&self) -> bool {
+        self.market.has_changed() || self.market.certificate() != self.certificate
     }
 
     /// Emits the difference to what was emitted before.

@@ -327,6 +327,11 @@ impl Market {
         })
     }
 
+    /// Whether [`Market::take_changed`] would name any.
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty() || !self.gone.is_empty()
+    }
+
     /// The windows whose group may have changed since the last call, in order.
     pub fn take_changed(&mut self) -> Vec<(crate::market::Slot, StoreId)> {
         let mut all = std::mem::take(&mut self.gone);

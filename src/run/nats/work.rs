@@ -110,7 +110,9 @@ impl<'a> Work<'a> {
         let go_on = || !stopping.load(Ordering::Acquire);
         let produce = self.pipeline.take_while(batch, go_on);
         self.position.decided += produce.decisions.len() as u64;
-        writer.blocking_send(Outgoing::Produce(produce)).is_ok()
+        let heard = writer.blocking_send(Outgoing::Produce(produce)).is_ok();
+        self.pipeline.rest();
+        heard
     }
 
     /// The next batch; while none comes, what came last gets its snapshot when that is due. None once
