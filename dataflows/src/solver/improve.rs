@@ -22,10 +22,12 @@ const SMALL_OFFERS: usize = 64;
 /// How often the dirty windows are gone through before improvement stops.
 const PASSES: usize = 4;
 
-/// Of the windows that an intent may be in, how many that prices think best of are tried for it.
-pub(crate) const WINDOWS_AN_INTENT: usize = 6;
-/// Of the windows of an offer that has room, likewise.
-const WINDOWS_AN_OFFER: usize = 4;
+/// Of the windows that a new intent may be in, how many that prices think best of are tried for it: one
+/// of the first finds most of what there is to be found, and upkeep the rest.
+pub(crate) const WINDOWS_AN_INTENT: usize = 3;
+/// Of those of one who has lost the window, and of an offer that has room, likewise.
+const WINDOWS_WHO_LOST: usize = 2;
+const WINDOWS_AN_OFFER: usize = 1;
 
 /// The offers of components that were looked at.
 #[derive(Default)]
@@ -46,7 +48,7 @@ impl Market {
         awake.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
         for i in awake {
             if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
-                places.extend(self.best_places(i, WINDOWS_AN_INTENT));
+                places.extend(self.best_places(i, WINDOWS_WHO_LOST));
             }
         }
         for o in std::mem::take(&mut self.roomy) {
@@ -75,7 +77,7 @@ impl Market {
                 if let Some(trial) = self.reopen(o, slot) {
                     disturbed.extend(Market::touched(&trial).map(|(o, slot)| (slot, o)));
                     for i in self.set_free(&trial) {
-                        disturbed.extend(self.best_places(i, WINDOWS_AN_INTENT));
+                        disturbed.extend(self.best_places(i, WINDOWS_WHO_LOST));
                     }
                     whole.absorb(trial);
                 }
