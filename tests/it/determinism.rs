@@ -76,7 +76,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "4cc41a6da8f39ae723b57222ebc3ca79af7118c04eb684502aedd7dc3e087101",
+        "1b524d59ae576b8a9537b45630ea8e7ae96189e0d46e61548d7159d9f20666f2",
         "{} decisions",
         made.decisions.len()
     );
