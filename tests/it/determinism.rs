@@ -130,6 +130,34 @@ fn the_size_of_batches_decides_nothing() {
     }
 }
 
+/// Upkeep is done between ticks if somebody asks for it or looks at the markets, else before the next one:
+/// what is decided is the same.
+#[test]
+fn when_the_markets_are_kept_up_decides_nothing() {
+    let _seed = Seed(13);
+    let dice = &mut Dice::new(13);
+    let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
+    let (mut decisions, mut unsaid) = (Vec::new(), 0);
+    for batch in LOG.chunks(20) {
+        decisions.extend(pipeline.take(batch.to_vec()).decisions);
+        match dice.roll(0, 2) {
+            0 => {}
+            1 => pipeline.rest(),
+            _ => {
+                let (said, mut value) = (pipeline.engine().market().value, 0);
+                pipeline
+                    .engine()
+                    .flow()
+                    .each_market(|_, market| value += market.certificate().value);
+                unsaid += (value != said) as usize;
+            }
+        }
+    }
+    decisions.extend(pipeline.finish().decisions);
+    assert!(unsaid > 0, "nothing was gained between two ticks");
+    assert_eq!(hex(&decision_lines(&decisions)), *USUAL);
+}
+
 #[test]
 fn the_order_within_a_tick_decides_nothing() {
     let params = Params::default();
