@@ -43,15 +43,17 @@ const FEW_UPDATES: Course = (200, 2, 20);
 /// How far below the value from scratch the kept one may be, in percent.
 const BAR: f64 = 0.5;
 
-/// Every size.
-pub(crate) fn run(bench: bool) {
+/// Every size, or those that are named, as in `wide-1000`.
+pub(crate) fn run(bench: bool, named: impl Fn(&str) -> bool) {
     let (cases, course) = if bench { (&CASES[..], COURSE) } else { (&SMOKE[..], FEW_UPDATES) };
+    let is_named = |(class, size): &Case| named(&format!("{class}-{size}"));
+    let all = !cases.iter().any(is_named);
     println!("\n## Drift: a maintained grouping and one from scratch, seed 2\n");
     print!("| class | intents | updates | kept value | bound | gap | from scratch | bound |");
     print!(" kept is below | bar | on the way |");
     println!(" CPU ms an update | in the background | from scratch |");
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-    for &case in cases {
+    for &case in cases.iter().filter(|case| all || is_named(case)) {
         city(case, course);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `classes` solves seeded markets of every class from scratch and holds gaps, proofs and times
 //! against their bars; `updates` times single updates in cities of growing size; `drift` holds a
-//! grouping that was maintained through thousands of updates against one from scratch. Without a
+//! grouping that was maintained through thousands of updates against one from scratch (`drift wide-1000`: that
+//! one alone). Without a
 //! section, all three run; under `cargo test` they do so at smoke size. `write FOLDER` writes the
 //! markets of `classes` instead, for other solvers.
 
@@ -39,7 +40,7 @@ fn main() {
         updates::run(bench);
     }
     if all || named("drift") {
-        drift::run(bench);
+        drift::run(bench, named);
     }
 }
 

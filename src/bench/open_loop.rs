@@ -144,7 +144,6 @@ impl Rig {
             let produce = self.take(&lines[next..until]);
             next = until;
             let done = start.elapsed();
-            longest = longest.max(done - now);
             let second: &mut Second = nth(&mut seconds, done.as_secs() as usize);
             for receipt in produce.receipts.iter().filter(|receipt| receipt.sequence >= first) {
                 let late = done.saturating_sub(due_after((receipt.sequence - first) as usize));
@@ -155,6 +154,7 @@ impl Rig {
             }
             second.gap_ppm = self.pipeline.engine().market().gap_ppm();
             self.pipeline.rest();
+            longest = longest.max(start.elapsed() - now);
             between(self)?;
         }
         let markets = self.markets();

@@ -108,6 +108,7 @@ impl Keeper {
     }
 
     fn keep(&mut self, folder: Folder, rig: &mut Rig) -> io::Result<()> {
+        rig.pipeline.engine().end_rest();
         self.last = Instant::now();
         let saving: Saving = rig.pipeline.save(&Forked)?;
         let paused = self.last.elapsed().as_secs_f64() * 1e3;

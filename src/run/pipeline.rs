@@ -90,11 +90,12 @@ impl Pipeline {
         })
     }
 
-    /// Copies what it needs to go on, between batches.
+    /// Copies what it needs to go on, between batches; waits until the markets are kept up.
     ///
     /// # Errors
     /// A copy cannot be made.
     pub fn save(&mut self, copier: &dyn Copier) -> io::Result<Saving> {
+        self.engine.end_rest();
         let watch = Instant::now();
         let beside = (self.translator.newest(), &self.open);
         let state = self.engine.save(copier, &beside)?;

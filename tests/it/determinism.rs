@@ -10,6 +10,7 @@ use connectors::inbound::{Inbound, Stamp};
 use connectors::wire::{self, Arrival, Intent, Offer, Record, Reply, Store, Tier};
 use dataflows::flow::Standings;
 use dataflows::market::{Params, Resolution, Time};
+use dataflows::saved::InMemory;
 use iceshop::run::pipeline::Pipeline;
 use iceshop::translate::Dating;
 use jiff::{Timestamp, ToSpan};
@@ -130,32 +131,39 @@ fn the_size_of_batches_decides_nothing() {
     }
 }
 
-/// Upkeep is done between ticks if somebody asks for it or looks at the markets, else before the next one:
-/// what is decided is the same.
+/// Upkeep is done between ticks if somebody asks for it, looks at the markets or saves them, else before the
+/// next one: what is decided is the same, and what upkeep has changed is part of what is saved.
 #[test]
 fn when_the_markets_are_kept_up_decides_nothing() {
     let _seed = Seed(13);
     let dice = &mut Dice::new(13);
     let mut pipeline = Pipeline::new(Params::default(), 1, Dating::Required, Standings::default());
-    let (mut decisions, mut unsaid) = (Vec::new(), 0);
+    let (mut decisions, mut unsaid, mut saved_unsaid) = (Vec::new(), 0, 0);
     for batch in LOG.chunks(20) {
         decisions.extend(pipeline.take(batch.to_vec()).decisions);
-        match dice.roll(0, 2) {
+        match dice.roll(0, 3) {
             0 => {}
             1 => pipeline.rest(),
+            2 => unsaid += is_unsaid(&mut pipeline) as usize,
             _ => {
-                let (said, mut value) = (pipeline.engine().market().value, 0);
-                pipeline
-                    .engine()
-                    .flow()
-                    .each_market(|_, market| value += market.certificate().value);
-                unsaid += (value != said) as usize;
+                let saved = pipeline.save(&InMemory).unwrap().read().unwrap();
+                saved_unsaid += is_unsaid(&mut pipeline) as usize;
+                let (workers, standings) = (dice.roll(1, 3) as usize, Standings::default());
+                pipeline = Pipeline::restore(&saved, workers, Dating::Required, standings).unwrap();
             }
         }
     }
     decisions.extend(pipeline.finish().decisions);
-    assert!(unsaid > 0, "nothing was gained between two ticks");
+    assert!(unsaid > 0 && saved_unsaid > 0, "nothing was gained between two ticks");
     assert_eq!(hex(&decision_lines(&decisions)), *USUAL);
+}
+
+/// Whether upkeep has gained something that is not said yet.
+fn is_unsaid(pipeline: &mut Pipeline) -> bool {
+    let (said, mut value) = (pipeline.engine().market().value, 0);
+    pipeline.engine().flow().each_market(|_, market| value += market.certificate().value);
+    assert!(value >= said, "upkeep loses nothing");
+    value > said
 }
 
 #[test]

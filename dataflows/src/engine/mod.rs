@@ -205,6 +205,11 @@ impl Engine {
         self.flow.rest();
     }
 
+    /// Waits until that is done, wherever it is done.
+    pub fn end_rest(&self) {
+        self.flow.end_rest();
+    }
+
     /// The log is at its end and what was due is done: brings time to the first event that waited
     /// and whose premise has come, or refuses all that still waits. False if nothing waits.
     fn settle(&mut self) -> bool {

@@ -6,14 +6,15 @@
 //! the one emitted last goes out at that tick: never more than one group per window at a time.
 //!
 //! Upkeep is done between ticks ([`Shards::rest`]), when what the tick decided is out: nobody waits for
-//! it then. What it changes goes out at the next tick, which does it first if nobody has yet.
+//! it then but the next tick, with which goes out what it changes, and which does it first if nobody has yet. So it
+//! knows of what the tick decided, locks and announcements, only what the markets are told at the next one.
 
 use super::Standings;
 use super::T;
 use super::placement::{Routes, home};
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
-use crate::market::{Params, ProductId, Tick, Time};
+use crate::market::{Certificate, Params, ProductId, Tick, Time};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
 use differential_dataflow::consolidation::consolidate_updates;
@@ -53,6 +54,11 @@ impl Shards {
         Self(Arc::new(Mutex::new(Held { standings, ..Held::default() })))
     }
 
+    /// What is said of every market of this worker: upkeep since then has changed nothing of it.
+    pub(super) fn each_said(&self, mut show: impl FnMut(&ProductId, Certificate)) {
+        self.lock().markets.iter().for_each(|(product, shard)| show(product, shard.said()));
+    }
+
     /// Shows every market of this worker, kept up.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
         for (product, shard) in &self.hold().0.markets {
@@ -68,8 +74,6 @@ impl Shards {
     }
 
     /// Keeps the markets up as the last tick has it, unless that is done; another thread may do it.
-    ///
-    /// **Contract** the tick is complete.
     pub(super) fn rest(&self) {
         self.lock().rest();
     }

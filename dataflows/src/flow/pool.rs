@@ -7,7 +7,7 @@ use super::cluster::{self, Cluster, Letter, Members, Post};
 use super::placement::{Balance, Move, Routes, moves};
 use super::station::{Shape, Station};
 use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
-use crate::market::{Params, ProductId, Tick};
+use crate::market::{Certificate, Params, ProductId, Tick};
 use crate::saved::{SavedMarkets, Unreadable};
 use crate::solver::Market;
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub struct Flow {
     standings: Standings,
     routes: Routes,
     balance: Balance,
+    /// Whether loads are to be compared before the next tick.
+    uneven: bool,
 }
 
 enum Workers {
@@ -136,7 +138,8 @@ impl Flow {
     fn with(workers: Workers, places: &[Place], standings: Standings) -> Self {
         let routes = places[0].routes.clone();
         let shards = places.iter().map(|place| place.shards.clone()).collect();
-        Self { workers, shards, standings, routes, balance: Balance::default() }
+        let (balance, uneven) = (Balance::default(), false);
+        Self { workers, shards, standings, routes, balance, uneven }
     }
 
     fn threads(params: &Params, cluster: Cluster, standings: Standings) -> Self {
@@ -207,7 +210,13 @@ impl Flow {
                 }
                 station.take()
             }
-            Workers::Threads { commands, answers, members } => {
+            Workers::Threads { .. } => {
+                if std::mem::take(&mut self.uneven) {
+                    self.level();
+                }
+                let Workers::Threads { commands, answers, members } = &mut self.workers else {
+                    unreachable!("they stay what they are")
+                };
                 let came: i64 = changes.intents.iter().map(|intent| intent.1 as i64).sum();
                 let changes = Arc::new(Mutex::new(Some(changes)));
                 for command in commands.iter() {
@@ -219,10 +228,8 @@ impl Flow {
                     Ok(Answer::Panicked(message)) => panic!("a worker panicked: {message}"),
                     Ok(_) | Err(_) => panic!("the workers are gone"),
                 };
-                // Between processes no market moves.
-                if members.is_none() && self.balance.is_due(came) {
-                    self.level();
-                }
+                // Between processes no market moves; and now the workers rest.
+                self.uneven = members.is_none() && self.balance.is_due(came);
                 decided
             }
         }
@@ -234,6 +241,13 @@ impl Flow {
         if let Workers::Here(here) = &self.workers {
             here.1.shards().rest();
         }
+    }
+
+    /// Waits until the markets of this process are kept up.
+    ///
+    /// **Panics** if a worker panicked.
+    pub fn end_rest(&self) {
+        drop(self.hold());
     }
 
     /// All markets of this process, between ticks, for as long as they are held: the workers wait.
@@ -310,9 +324,9 @@ impl Flow {
 
     /// How the markets stood when they were last settled, by product.
     ///
-    /// **Panics** if a worker panicked, with its message.
+    /// **Panics** if a worker panicked.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
-        drop(self.hold());
+        self.end_rest();
         let mut all = self.standings.read();
         self.ask_members(Letter::Stand, |letter| match letter {
             Letter::Stood(part) => all.extend(part),
@@ -365,7 +379,13 @@ impl Flow {
         sums
     }
 
-    /// Shows every market of this process, between ticks.
+    /// What is said of every market of this process, between ticks: its certificate of the last tick, before
+    /// upkeep.
+    pub fn each_said(&self, mut show: impl FnMut(&ProductId, Certificate)) {
+        self.shards.iter().for_each(|shards| shards.each_said(&mut show));
+    }
+
+    /// Shows every market of this process, kept up, between ticks.
     pub fn each_market(&self, mut show: impl FnMut(&ProductId, &Market)) {
         self.shards.iter().for_each(|shards| shards.each(&mut show));
     }

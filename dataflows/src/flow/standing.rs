@@ -1,6 +1,6 @@
 //! How the markets stand: what their solver has reached, and how much it took.
 //!
-//! Every worker writes here now and then, whoever asks reads; nothing of it comes back into the
+//! Whoever keeps markets up writes here now and then, whoever asks reads; nothing of it comes back into the
 //! dataflow, so it decides nothing.
 
 use crate::market::{Certificate, ProductId};

@@ -29,8 +29,8 @@ pub(crate) const SEARCH_WEIGHT: u64 = 4;
 const QUIET: u64 = 80;
 const QUIETEST: u64 = 4;
 
-/// How many times as much as usual a market is searched that has so many intents, and had so many updates
-/// in so many minutes.
+/// How many times as much as usual a market is searched that has so many intents, and so many updates since
+/// its last agenda; this one pays for so many minutes.
 pub(crate) fn quiet(intents: u64, updates: u64, minutes: u64) -> u32 {
     let few = intents.saturating_mul(minutes).saturating_pow(2);
     let many = QUIET.saturating_mul(updates.max(1)).saturating_pow(2);

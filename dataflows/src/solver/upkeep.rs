@@ -175,7 +175,7 @@ impl Agenda {
 
     /// A piece's budget: more rounds of prices where its gap is wide, more search in a quiet market.
     fn budget(&self, budget: Budget, times: u32) -> Budget {
-        let search_steps = budget.search_steps * self.search.max(1);
+        let search_steps = budget.search_steps.saturating_mul(self.search.max(1));
         Budget { search_steps, ..rounds_for(budget, times) }
     }
 

@@ -77,6 +77,10 @@ impl<'a> World<'a> {
         *tried.entry("tick".into()).or_default() += 1;
         let mut markets = BTreeMap::new();
         let flow = self.engine.flow();
+        let mut said = BTreeMap::new();
+        flow.each_said(|product, certificate| {
+            said.insert(product.clone(), certificate);
+        });
         flow.each_market(|product, market| {
             markets.insert(product.clone(), market.clone());
         });
@@ -85,8 +89,11 @@ impl<'a> World<'a> {
             let product = product(n);
             let empty = Market::new(self.params.clone());
             let market = markets.get(&product).unwrap_or(&empty);
-            let certificate = self.engine.certificates().get(&product);
-            assert_eq!(certificate.copied().unwrap_or_default(), market.certificate());
+            // What is said is what the market said at the last tick: upkeep since then is for the next one.
+            let certificate = self.engine.certificates().get(&product).copied().unwrap_or_default();
+            assert_eq!(certificate, said.get(&product).copied().unwrap_or_default());
+            let kept = market.certificate();
+            assert!(kept.value >= certificate.value && kept.bound <= certificate.bound, "worse");
             self.hold_market(&product, market, tried);
         }
         assert_eq!(self.engine.book().live_intents(), self.live.len());
