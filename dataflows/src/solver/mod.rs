@@ -111,7 +111,7 @@ pub struct Upkeep {
     /// searched region by region, none of them greater.
     pub region: u64,
     /// The most of them, times rounds of prices, of a part whose prices are set with its solve; those of
-    /// a greater one are set first, a few rounds in each tick.
+    /// a greater one are set first, a few rounds after each tick.
     pub apart: u64,
     /// Steps after which a part or a region waits for its next turn, and a market for the next tick; a
     /// great one may take more of them.

@@ -3,7 +3,7 @@
 //! From time to time the offers that have changed since they were solved are put on an agenda: those
 //! with windows that lock soon first, then those where most may be gained. Their turn comes in the
 //! course of the time until the next agenda, so that no update has to wait for all of them: a part is
-//! solved slice by slice. The prices of a greater one are set first, some rounds in each tick, while the
+//! solved slice by slice. The prices of a greater one are set first, some rounds after each tick, while the
 //! market goes on; one that is greater still is not searched as a whole, but in the region around each
 //! offer that has changed, where whatever else of the agenda is in it is done with it.
 
@@ -311,7 +311,7 @@ impl Market {
         any
     }
 
-    /// Goes on with prices that are under way, a little in each tick; whether there are any.
+    /// Goes on with prices that are under way, a little after each tick; whether there are any.
     fn keep_up_prices(&mut self, slice: u64, due: Due) -> bool {
         let late = self.agenda.pricing_urgent && due.urgent >= WHOLE;
         let times = if late { A_TICK.1 } else { A_TICK.0 };
