@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use futures_util::StreamExt;
 
 use super::{Connection, NatsError};
@@ -91,8 +92,43 @@ impl Durable {
     }
 
     /// The consumer as it is, which is made if it is missing.
+    ///
+    /// A server that was still at deleting one may have taken the files of the next one, and then fails at
+    /// whatever is asked of that: it is ours by what it is for, so it is deleted and made anew.
     async fn consumer(&self) -> Result<PullConsumer, NatsError> {
-        let config = pull::Config {
+        let (jetstream, stream) = (self.connection.jetstream(), self.stream.as_str());
+        let make = || jetstream.create_consumer_on_stream(self.config(), stream);
+        let mut made = make().await;
+        if let Err(error) = &made
+            && is_internal(error)
+            && self.is_own().await
+        {
+            tracing::warn!(%error, consumer = self.name, "the durable consumer is made anew");
+            // What comes of that shows when it is made.
+            let _ = jetstream.delete_consumer_from_stream(&self.name, stream).await;
+            made = make().await;
+        }
+        made.map_err(|error| {
+            self.connection.request_failed("make the durable consumer", &self.stream, &error)
+        })
+    }
+
+    /// Whether the consumer that is there is one that this engine, or one before it, has made.
+    async fn is_own(&self) -> bool {
+        let jetstream = self.connection.jetstream();
+        let found: Result<PullConsumer, _> =
+            jetstream.get_consumer_from_stream(&self.name, &self.stream).await;
+        let own = self.config();
+        found.is_ok_and(|found| {
+            let config = &found.cached_info().config;
+            config.description == own.description
+                && config.ack_policy == own.ack_policy
+                && config.headers_only == own.headers_only
+        })
+    }
+
+    fn config(&self) -> pull::Config {
+        pull::Config {
             durable_name: Some(self.name.clone()),
             description: Some("Iceshop: acknowledged as far as snapshots are kept".into()),
             deliver_policy: DeliverPolicy::All,
@@ -101,11 +137,11 @@ impl Durable {
             max_ack_pending: -1,
             headers_only: true,
             ..pull::Config::default()
-        };
-        let jetstream = self.connection.jetstream();
-        let made = jetstream.create_consumer_on_stream(config, self.stream.as_str()).await;
-        made.map_err(|error| {
-            self.connection.request_failed("make the durable consumer", &self.stream, &error)
-        })
+        }
     }
+}
+
+/// Whether the server says that it could not do what it may do.
+fn is_internal(error: &ConsumerError) -> bool {
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.code() == 500)
 }

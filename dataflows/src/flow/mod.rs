@@ -27,6 +27,8 @@ mod placement;
 
 mod pool;
 
+mod serving;
+
 mod cluster;
 
 mod profile;

@@ -3,8 +3,9 @@
 //! One worker needs no thread: the caller steps it. Several are timely's own; the first of them
 //! takes all changes in and gives all decisions out. What comes out is the same either way.
 
-use super::cluster::{self, Cluster, Letter, Members, Post};
+use super::cluster::{self, Cluster, Letter, Members};
 use super::placement::{Balance, Move, Routes, moves};
+use super::serving::{Answer, Command, Serving, open_post};
 use super::station::{Shape, Station};
 use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
 use crate::market::{Certificate, Params, ProductId, Tick};
@@ -62,24 +63,6 @@ enum Workers {
         /// The workers of other processes, if there are any.
         members: Option<Members>,
     },
-}
-
-#[derive(Clone)]
-enum Command {
-    Step(Tick, Arc<Mutex<Option<Changes>>>),
-    Restore(Tick, Arc<SavedMarkets>),
-    Demand,
-    /// Of the first worker: to ask those of other processes.
-    Ask(Letter),
-}
-
-enum Answer {
-    Restored(Result<(), Unreadable>),
-    Decided(Vec<(Output, isize)>),
-    Demand(BTreeMap<DemandKey, i64>),
-    /// What a worker of another process said.
-    Heard(Letter),
-    Panicked(String),
 }
 
 impl Flow {
@@ -396,79 +379,6 @@ impl Drop for Flow {
         if let Workers::Threads { commands, members: Some(members), .. } = &mut self.workers {
             commands.clear();
             members.part();
-        }
-    }
-}
-
-/// A worker's letter box; the first worker tells those of other processes what to decide by.
-fn open_post(worker: &mut Worker, workers: usize, params: &Params, greedy: bool) -> Post {
-    let mut post = Post::open(worker);
-    if worker.index() == 0 {
-        let begin = Letter::Begin(params.clone(), greedy);
-        (workers..worker.peers()).for_each(|member| post.send(member, &begin));
-    }
-    post
-}
-
-/// A worker of this process.
-struct Serving {
-    station: Station,
-    /// To and from other processes, if there are any.
-    post: Option<Post>,
-    /// How many workers this process has.
-    workers: usize,
-}
-
-impl Serving {
-    /// One worker's life: a command at a time, until nobody sends any more.
-    fn serve(mut self, worker: &mut Worker, commands: Receiver<Command>, answer: &Sender<Answer>) {
-        let (first, place) = (worker.index() == 0, (worker.index(), worker.peers()));
-        while let Ok(command) = commands.recv() {
-            match command {
-                Command::Step(tick, changes) => {
-                    if first
-                        && let Some(changes) = changes.lock().expect("only this one locks").take()
-                    {
-                        self.station.feed(tick, changes);
-                    }
-                    self.station.close(tick);
-                    while self.station.behind(tick) {
-                        worker.step_or_park(None);
-                    }
-                    if first {
-                        let _ = answer.send(Answer::Decided(self.station.take()));
-                    }
-                    self.station.shards().rest();
-                }
-                Command::Restore(done, markets) => {
-                    let restored = self.station.shards().restore(place, done.0, &markets);
-                    let _ = answer.send(Answer::Restored(restored));
-                    self.pass_on(worker, answer, |member| {
-                        let home = (member, place.1);
-                        Letter::Restore(done.0, cluster::at_home(&markets, home))
-                    });
-                }
-                Command::Demand => {
-                    let _ = answer.send(Answer::Demand(self.station.demand()));
-                    self.pass_on(worker, answer, |_| Letter::Demand);
-                }
-                Command::Ask(letter) => self.pass_on(worker, answer, |_| letter.clone()),
-            }
-        }
-    }
-
-    /// The first worker asks all of other processes, and tells what they say.
-    fn pass_on(
-        &mut self,
-        worker: &mut Worker,
-        answer: &Sender<Answer>,
-        letter: impl Fn(usize) -> Letter,
-    ) {
-        let Some(post) = self.post.as_mut().filter(|_| worker.index() == 0) else { return };
-        let members = self.workers..worker.peers();
-        members.clone().for_each(|member| post.send(member, &letter(member)));
-        for _ in members {
-            let _ = answer.send(Answer::Heard(post.wait(worker)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is taken away from a city while nobody looks, and what has only one owner.
 
+use super::consumer_state;
 use super::town::{CITY, Town, kept, published, signal};
 use crate::support::iceshop;
 use connectors::subject::Subjects;
@@ -142,6 +143,20 @@ fn a_durable_consumer_that_is_deleted_is_made_again() {
         let consumer = stream.consumer_info("engine").await.unwrap();
         assert!(consumer.ack_floor.stream_sequence >= town.records, "{consumer:?}");
     });
+    town.is_whole();
+}
+
+/// A server that is still at deleting a consumer may take the files away of one that was made since.
+#[test]
+fn a_durable_consumer_whose_files_are_gone_is_made_again() {
+    let town = Town::build();
+    let (code, said) = town.fail(&["--durable", "engine"]);
+    assert_eq!(code, Some(0), "{said}");
+    let state = consumer_state(town.server.store());
+    std::fs::remove_dir_all(state.parent().unwrap()).unwrap();
+    let (code, said) = town.fail(&["--durable", "engine"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(consumer_state(town.server.store()).exists());
     town.is_whole();
 }
 
