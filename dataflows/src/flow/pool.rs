@@ -183,6 +183,9 @@ impl Flow {
     /// **Contract** ticks rise.
     /// **Panics** if a worker panicked, with its message.
     pub fn step(&mut self, tick: Tick, changes: Changes) -> Vec<(Output, isize)> {
+        if std::mem::take(&mut self.uneven) {
+            self.level();
+        }
         match &mut self.workers {
             Workers::Here(here) => {
                 let (worker, station) = here.as_mut();
@@ -193,13 +196,7 @@ impl Flow {
                 }
                 station.take()
             }
-            Workers::Threads { .. } => {
-                if std::mem::take(&mut self.uneven) {
-                    self.level();
-                }
-                let Workers::Threads { commands, answers, members } = &mut self.workers else {
-                    unreachable!("they stay what they are")
-                };
+            Workers::Threads { commands, answers, members } => {
                 let came: i64 = changes.intents.iter().map(|intent| intent.1 as i64).sum();
                 let changes = Arc::new(Mutex::new(Some(changes)));
                 for command in commands.iter() {
