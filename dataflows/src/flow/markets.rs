@@ -14,7 +14,7 @@ use super::T;
 use super::placement::{Routes, home};
 use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
-use crate::market::{Certificate, Params, ProductId, Tick, Time};
+use crate::market::{Params, ProductId, Tick, Time};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
 use crate::solver::Market;
 use differential_dataflow::consolidation::consolidate_updates;
@@ -54,9 +54,9 @@ impl Shards {
         Self(Arc::new(Mutex::new(Held { standings, ..Held::default() })))
     }
 
-    /// What is said of every market of this worker: upkeep since then has changed nothing of it.
-    pub(super) fn each_said(&self, mut show: impl FnMut(&ProductId, Certificate)) {
-        self.lock().markets.iter().for_each(|(product, shard)| show(product, shard.said()));
+    /// Shows every market of this worker as it is: kept up or not.
+    pub(super) fn each_as_it_is(&self, mut show: impl FnMut(&ProductId, &Market)) {
+        self.lock().markets.iter().for_each(|(product, shard)| show(product, &shard.market));
     }
 
     /// Shows every market of this worker, kept up.

@@ -8,7 +8,7 @@ use super::placement::{Balance, Move, Routes, moves};
 use super::serving::{Answer, Command, Serving, open_post};
 use super::station::{Shape, Station};
 use super::{Changes, DemandKey, Holding, Output, Place, Profile, Shards, Standing, Standings};
-use crate::market::{Certificate, Params, ProductId, Tick};
+use crate::market::{Params, ProductId, Tick};
 use crate::saved::{SavedMarkets, Unreadable};
 use crate::solver::Market;
 use std::collections::BTreeMap;
@@ -359,10 +359,10 @@ impl Flow {
         sums
     }
 
-    /// What is said of every market of this process, between ticks: its certificate of the last tick, before
-    /// upkeep.
-    pub fn each_said(&self, mut show: impl FnMut(&ProductId, Certificate)) {
-        self.shards.iter().for_each(|shards| shards.each_said(&mut show));
+    /// Shows every market of this process as it is, between ticks: with one worker, which waits for
+    /// [`Flow::rest`], as the last tick has left it.
+    pub fn each_market_as_it_is(&self, mut show: impl FnMut(&ProductId, &Market)) {
+        self.shards.iter().for_each(|shards| shards.each_as_it_is(&mut show));
     }
 
     /// Shows every market of this process, kept up, between ticks.

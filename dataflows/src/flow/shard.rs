@@ -298,11 +298,6 @@ impl Shard {
         }
     }
 
-    /// The certificate that was emitted last.
-    pub(super) fn said(&self) -> Certificate {
-        self.certificate
-    }
-
     /// Whether there may be a difference to what was emitted.
     pub(super) fn is_unsaid(&self) -> bool {
         self.market.has_changed() || self.market.certificate() != self.certificate
