@@ -258,8 +258,9 @@ pub(super) fn advised(error: NatsError, subjects: &Subjects) -> Failure {
         }
         NatsError::Remembered { .. } => {
             "what comes again is taken once its duplicate window is over (iceshop nats check shows it): start \
-             again then, or delete that stream and make it anew with iceshop nats init; if somebody else \
-             wrote one of that id, end the other writer and delete it first"
+             again then, or delete that stream, make it anew with iceshop nats init, and start with an empty \
+             folder of snapshots (one may have been kept before this was found); if somebody else wrote one \
+             of that id, end the other writer and delete it first"
         }
         NatsError::Request { reason, .. } if reason.contains("can not be updated") => {
             "a consumer of that name is another one: give --durable another name, or delete it (nats \

@@ -56,8 +56,11 @@ fn receipts_that_are_purged_come_back_when_the_server_has_forgotten_them() {
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("the server remembers that it had it, as message 1"), "{said}");
     assert!(said.contains("once its duplicate window is over"), "{said}");
+    assert!(said.contains("start with an empty folder of snapshots"), "{said}");
     town.delete(Subjects::receipt_stream);
     town.succeed(&["nats", "init"]);
+    // A snapshot of records that have no receipt yet may have been kept, and knows where the stream ended.
+    std::fs::remove_dir_all(town.snapshots()).unwrap();
     town.finish();
     town.is_whole();
 }
