@@ -54,6 +54,8 @@ pub struct Offered {
     pub solved: u64,
     /// Those that were not, since the credit of their market was used up.
     pub shed: u64,
+    /// Times that a market took in a tick in haste, as so much changed in it.
+    pub crowded: u64,
 }
 
 /// A second of it.
@@ -171,6 +173,7 @@ impl Rig {
             left: self.left - left,
             solved: markets.solved - before.solved,
             shed: markets.shed - before.shed,
+            crowded: markets.crowded - before.crowded,
         })
     }
 

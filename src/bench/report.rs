@@ -102,6 +102,8 @@ pub struct Row {
     pub solved: u64,
     /// Parts that were not, since the credit of their market was used up.
     pub shed: u64,
+    /// Times that a market took in a tick in haste, as so much changed in it.
+    pub crowded: u64,
     /// Second by second: records decided, the greatest latency in milliseconds, the gap in millionths.
     pub seconds: Vec<(u64, f64, u64)>,
 }
@@ -127,6 +129,7 @@ impl From<&Offered> for Row {
             left: offered.left,
             solved: offered.solved,
             shed: offered.shed,
+            crowded: offered.crowded,
             seconds: offered.seconds.iter().map(|s| (s.done, ms(s.worst), s.gap_ppm)).collect(),
         }
     }
@@ -231,13 +234,13 @@ impl Report {
         );
         page.push_str(
             "| offered/s | decided/s | p50 ms | p99 ms | p99.9 ms | max ms | CPU s per 100,000 | gap, mean | \
-             at the end | decisions | moved or freed | parts solved | shed |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+             at the end | decisions | moved or freed | parts solved | shed | in haste |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for row in &self.rates {
             let _ = writeln!(
                 page,
-                "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {} | {} | {} | {} | {} | {} | {} |",
                 count(row.offered_per_s as u64),
                 count(row.decided_per_s as u64),
                 row.p50_ms,
@@ -251,6 +254,7 @@ impl Report {
                 count(row.left),
                 count(row.solved),
                 count(row.shed),
+                count(row.crowded),
             );
         }
         let _ = write!(

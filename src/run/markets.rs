@@ -21,6 +21,8 @@ pub struct MarketFigures {
     pub solved: u64,
     /// Parts that were not, since the credit of their market was used up.
     pub shed: u64,
+    /// Times that a market took in a tick in which so much changed that little was tried for each change.
+    pub crowded: u64,
     /// By how much the objective was above that of a plain greedy on the same market, in
     /// millionths of the greedy's; absent unless they were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,15 +73,18 @@ impl MarketFigures {
         let greedy = self
             .above_greedy_ppm
             .map(|ppm| format!(", {:.2} % above a plain greedy", ppm as f64 / 10_000.0));
+        let crowded = Some(self.crowded).filter(|times| *times > 0);
+        let crowded = crowded.map(|times| format!(", {} times in haste", count(times)));
         format!(
             "{} of the value proven optimal; million steps: {} prices, {} search, {} branches; \
-             parts: {} solved, {} shed{}",
+             parts: {} solved, {} shed{}{}",
             percent(self.proven_ppm),
             millions(prices),
             millions(construct + search),
             millions(branches),
             count(self.solved),
             count(self.shed),
+            crowded.unwrap_or_default(),
             greedy.unwrap_or_default(),
         )
     }
@@ -92,13 +97,15 @@ impl From<&Standing> for MarketFigures {
             if whole > 0 { (part.max(0) * 1_000_000 / whole) as u64 } else { 0 }
         };
         let (ours, greedy) = standing.against_greedy;
-        let Effort { steps: [construct, prices, search, branches], solved, shed } = standing.effort;
+        let Effort { steps, solved, shed, crowded } = standing.effort;
+        let [construct, prices, search, branches] = steps;
         Self {
             gap_over_time_ppm: share(bound - value, bound),
             proven_ppm: share(proven, value),
             steps: Steps { construct, prices, search, branches },
             solved,
             shed,
+            crowded,
             above_greedy_ppm: (greedy > 0).then(|| ((ours - greedy) * 1_000_000 / greedy) as i64),
         }
     }

@@ -77,7 +77,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "1b524d59ae576b8a9537b45630ea8e7ae96189e0d46e61548d7159d9f20666f2",
+        "cb6f0d81177424b45c94e649cf56d245d7b301e332a073b17ec39b5218024ca9",
         "{} decisions",
         made.decisions.len()
     );
@@ -128,6 +128,17 @@ fn the_number_of_workers_decides_nothing() {
 fn the_size_of_batches_decides_nothing() {
     for batch in [1, 7] {
         assert_eq!(digest(&Params::default(), 1, batch, &LOG), *USUAL, "batches of {batch}");
+    }
+}
+
+/// Where so much changes in a tick that little is tried for each change, that is the same everywhere.
+#[test]
+fn ticks_in_haste_decide_the_same() {
+    let params = Params { upkeep_steps: 1, ..Params::default() };
+    let usual = digest(&params, 1, 1_000, &LOG);
+    assert_ne!(usual, *USUAL, "nothing was done in haste");
+    for (workers, batch) in [(2, 1_000), (3, 7)] {
+        assert_eq!(digest(&params, workers, batch, &LOG), usual, "{workers} workers, by {batch}");
     }
 }
 

@@ -244,6 +244,17 @@ fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
 }
 
+/// Where so much changes that little is tried for each change, the rules are the same.
+#[test]
+fn every_tick_of_a_random_stream_in_haste_obeys_the_rules() {
+    let mut optima = 0;
+    for_each_seed(CASES / 4, |seed| {
+        let tried = stream::live_with(seed, stream::IN_HASTE).finish();
+        optima += tried.get("optimum").copied().unwrap_or(0);
+    });
+    assert!(optima > 0);
+}
+
 #[test]
 fn every_tick_of_a_random_stream_obeys_the_rules() {
     let mut tried: BTreeMap<String, u64> = BTreeMap::new();

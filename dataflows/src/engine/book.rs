@@ -382,7 +382,8 @@ impl Book {
     pub fn tell(&mut self, tick: Tick) {
         let before = self.params.start(tick).plus_ms(-self.params.tick_ms);
         if self.clock.is_none_or(|clock| before > clock.at) {
-            let now = Clock { at: before, live: self.live as u64 };
+            let crowded = self.params.is_crowded(self.changes.intents.len() as u64);
+            let now = Clock { at: before, live: self.live as u64, crowded };
             let was = self.clock.replace(now);
             self.changes.clock.extend(was.map(|clock| (clock, -1)));
             self.changes.clock.push((now, 1));

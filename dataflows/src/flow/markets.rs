@@ -16,7 +16,7 @@ use super::records::{Clock, Key, MarketInput, Output};
 use super::shard::Shard;
 use crate::market::{Params, ProductId, Tick, Time};
 use crate::saved::{self, SavedMarkets, Unreadable, Writer};
-use crate::solver::Market;
+use crate::solver::{Market, Trials};
 use differential_dataflow::consolidation::consolidate_updates;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -307,8 +307,9 @@ fn take_in(
         held.markets.entry(product.clone()).or_insert_with(new).apply(records);
         touched.insert(product);
     }
+    let trials = if told.is_some_and(|now| now.crowded) { Trials::FEW } else { Trials::ALL };
     for product in &touched {
-        held.markets.get_mut(product).expect("a market that is here").market.refresh();
+        held.markets.get_mut(product).expect("a market that is here").market.refresh_with(trials);
     }
     touched.append(&mut held.unsaid);
     for product in touched {

@@ -36,6 +36,8 @@ pub struct Clock {
     pub at: Time,
     /// Live intents in all markets: what there is to do is shared out by them.
     pub live: u64,
+    /// Whether so much changes in this tick that little is tried for each change of it.
+    pub crowded: bool,
 }
 
 /// Where a record goes.

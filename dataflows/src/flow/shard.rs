@@ -37,8 +37,9 @@ const PLANNED_WITHIN_MS: u64 = 5_000;
 const URGENT_MS: u64 = 50_000;
 const LATER_MS: u64 = 90_000;
 
-/// After how many milliseconds it is looked at again whether any is due: ticks may be far shorter.
-const LOOKED_AT_EVERY_MS: i64 = 50;
+/// After how many milliseconds it is looked at again whether any is due: ticks may be far shorter; and
+/// where none was.
+const LOOKED_AT_EVERY_MS: (i64, i64) = (50, 1_000);
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
@@ -149,7 +150,7 @@ impl Shard {
     pub(super) fn keep_up(
         &mut self,
         product: &ProductId,
-        Clock { at, live }: Clock,
+        Clock { at, live, .. }: Clock,
         standings: &Standings,
     ) -> bool {
         let Some(course) = &mut self.course else { return false };
@@ -177,7 +178,6 @@ impl Shard {
             // Great parts are taken out in another tick.
             return false;
         }
-        course.next = Time(at.0 + LOOKED_AT_EVERY_MS);
         let until = |all: u64| passed.min(all) * WHOLE / all;
         let since_then = (at.0 - std::mem::replace(&mut course.until, at).0).max(0) as u64;
         let due = Due {
@@ -188,6 +188,12 @@ impl Shard {
             passed: steps_in(since_then),
         };
         let any = self.market.keep_up(upkeep, due);
+        let (often, seldom) = LOOKED_AT_EVERY_MS;
+        course.next = Time(at.0 + often);
+        if !any && !self.market.has_prices_under_way() {
+            // No tick has to bear at once what time has paid for meanwhile.
+            (course.until, course.next) = (Time(at.0 + seldom - often), Time(at.0 + seldom));
+        }
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
             standings.note(product, &self.market, compared);

@@ -8,7 +8,8 @@
 //! never needed.
 //!
 //! [`dual`] proves a bound (`joint` where buyers or stock run out), [`rounds`] tighten it, `stronger`
-//! and its `cuts` make it less, [`plan`] holds a grouping, `moves` change it, [`search`] improves it, and
+//! and its `cuts` make it less, [`plan`] holds a grouping, `moves` change it, [`search`] improves it,
+//! `merge` and `graft` take over what another one does better, and
 //! [`exact`] closes what is small enough by branch and bound, which `barred` and `alike` keep
 //! narrow; [`solve`] runs them, slice by slice as [`turn`] has it.
 
@@ -33,6 +34,8 @@ mod moves;
 mod chain;
 
 mod merge;
+
+mod graft;
 
 pub(crate) mod search;
 

@@ -37,6 +37,33 @@ pub(crate) fn quiet(intents: u64, updates: u64, minutes: u64) -> u32 {
     (few / many).clamp(1, QUIETEST) as u32
 }
 
+/// How much is tried at a refresh for what has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trials {
+    /// Whether a small component that has changed is also solved from scratch, greedily.
+    pub restarts: bool,
+    /// Of the windows that a new intent may be in, how many that prices think best of are tried for it: one
+    /// of the first finds most of what there is to be found, and upkeep the rest.
+    pub an_intent: usize,
+    /// Of those of one who has lost the window, likewise.
+    pub who_lost: usize,
+    /// The same of an offer's.
+    pub an_offer: usize,
+    /// How often windows that were disturbed are gone through before improvement stops.
+    pub passes: usize,
+    /// How many loose windows are made exact: so many, and for every fresh intent.
+    pub loose: (usize, usize),
+}
+
+impl Trials {
+    /// All that is worth its while.
+    pub const ALL: Self =
+        Self { restarts: true, an_intent: 3, who_lost: 2, an_offer: 1, passes: 4, loose: (8, 8) };
+    /// The least, in a tick in which very much changes.
+    pub const FEW: Self =
+        Self { restarts: false, an_intent: 1, who_lost: 1, an_offer: 1, passes: 1, loose: (2, 2) };
+}
+
 /// What has been done in the background.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effort {
@@ -47,6 +74,8 @@ pub struct Effort {
     /// Parts that were not, since their market's credit was used up, and offers of which the time was
     /// over before their turn came.
     pub shed: u64,
+    /// Refreshes after ticks in which so much changed that little was tried for each change.
+    pub crowded: u64,
 }
 
 impl Effort {
@@ -67,6 +96,7 @@ impl Effort {
         }
         self.solved += other.solved;
         self.shed += other.shed;
+        self.crowded += other.crowded;
     }
 }
 

@@ -5,6 +5,7 @@
 //! unless it gained. So the incumbent never gets worse here. Work is counted in steps, never timed.
 
 use super::compact::search::Greedy;
+use super::effort::Trials;
 use super::group::{Frame, Group, Item, TRIAL_CELLS, best_group};
 use super::hot::Home;
 use super::market::{Market, WindowNode};
@@ -19,15 +20,6 @@ use std::collections::BTreeSet;
 const SMALL_PAIRS: usize = 1_000;
 /// The most offers of such a component.
 const SMALL_OFFERS: usize = 64;
-/// How often the dirty windows are gone through before improvement stops.
-const PASSES: usize = 4;
-
-/// Of the windows that a new intent may be in, how many that prices think best of are tried for it: one
-/// of the first finds most of what there is to be found, and upkeep the rest.
-pub(crate) const WINDOWS_AN_INTENT: usize = 3;
-/// Of those of one who has lost the window, and of an offer that has room, likewise.
-const WINDOWS_WHO_LOST: usize = 2;
-const WINDOWS_AN_OFFER: usize = 1;
 
 /// The offers of components that were looked at.
 #[derive(Default)]
@@ -40,7 +32,11 @@ struct Seen {
 impl Market {
     /// The windows to be tried after an update: those whose groups changed, those that want a new
     /// intent most, and those where who is free, or offers with room, may find something better.
-    pub(crate) fn promising(&mut self, wanted: Vec<(Slot, u32)>) -> Vec<(Slot, u32)> {
+    pub(crate) fn promising(
+        &mut self,
+        wanted: Vec<(Slot, u32)>,
+        trials: Trials,
+    ) -> Vec<(Slot, u32)> {
         let mut places = std::mem::take(&mut self.dirty);
         places.extend(wanted);
         let mut awake: Vec<u32> = std::mem::take(&mut self.awake).into_iter().collect();
@@ -48,7 +44,7 @@ impl Market {
         awake.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
         for i in awake {
             if self.hot[i as usize].home == Home::Free && !self.fill(&mut Trial::default(), i) {
-                places.extend(self.best_places(i, WINDOWS_WHO_LOST));
+                places.extend(self.best_places(i, trials.who_lost));
             }
         }
         for o in std::mem::take(&mut self.roomy) {
@@ -56,30 +52,24 @@ impl Market {
             let mut best: Vec<(Reverse<i64>, Slot)> =
                 windows.filter_map(|w| Some((Reverse(self.promise_of(o, w)?), w.slot))).collect();
             best.sort_unstable();
-            places.extend(best.iter().take(WINDOWS_AN_OFFER).map(|w| (w.1, o)));
+            places.extend(best.iter().take(trials.an_offer).map(|w| (w.1, o)));
         }
         self.in_order(&places)
     }
 
     /// Improves the windows of `list` and those that they disturb; returns the steps used.
-    pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>) -> u64 {
-        self.improve_within(&mut Trial::default(), list)
-    }
-
-    /// The same, as a part of a greater trial.
-    pub(crate) fn improve_within(&mut self, whole: &mut Trial, list: Vec<(Slot, u32)>) -> u64 {
+    pub(crate) fn improve(&mut self, list: Vec<(Slot, u32)>, trials: Trials) -> u64 {
         let mut steps = 0;
         let mut pending = list;
-        for _ in 0..PASSES {
+        for _ in 0..trials.passes {
             let mut disturbed: BTreeSet<(Slot, u32)> = BTreeSet::new();
             for &(slot, o) in &pending {
                 steps += 1;
                 if let Some(trial) = self.reopen(o, slot) {
                     disturbed.extend(Market::touched(&trial).map(|(o, slot)| (slot, o)));
                     for i in self.set_free(&trial) {
-                        disturbed.extend(self.best_places(i, WINDOWS_WHO_LOST));
+                        disturbed.extend(self.best_places(i, trials.who_lost));
                     }
-                    whole.absorb(trial);
                 }
             }
             if disturbed.is_empty() {
@@ -233,7 +223,7 @@ impl Market {
         for &(slot, o) in &windows {
             self.touch(&mut trial, o, slot);
         }
-        steps += self.improve(windows);
+        steps += self.improve(windows, Trials::ALL);
         if self.gain(&trial) <= Gain::default() {
             self.roll_back(trial);
         }

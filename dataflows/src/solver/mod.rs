@@ -59,7 +59,7 @@ mod audit;
 #[cfg(test)]
 mod tests;
 
-pub use effort::Effort;
+pub use effort::{Effort, Trials};
 pub use market::{Market, PlacedOffer};
 pub use price::SCALE;
 pub use upkeep::{Due, WHOLE, share_of};
@@ -192,12 +192,23 @@ impl Market {
     ///
     /// **Cost** in proportion to the windows within reach of what was touched.
     pub fn refresh(&mut self) {
+        self.refresh_with(Trials::ALL);
+    }
+
+    /// The same; so much is tried. What is left out upkeep finds.
+    pub fn refresh_with(&mut self, trials: Trials) {
         self.repair();
-        self.rethink();
+        if trials.restarts {
+            self.rethink();
+        } else {
+            // Not at the next refresh either: time alone would bring that about, and change groups then.
+            self.touched.clear();
+            self.effort.crowded += 1;
+        }
         self.reprice();
-        let wanted = self.price_fresh();
-        let list = self.promising(wanted);
-        self.improve(list);
+        let wanted = self.price_fresh(trials);
+        let list = self.promising(wanted, trials);
+        self.improve(list, trials);
         self.dirty.clear();
     }
 
@@ -234,7 +245,7 @@ impl Market {
     /// Tightens the bound by a counted number of rounds of prices; the grouping stays as it is.
     pub fn tighten_bound(&mut self, rounds: u32) {
         self.reprice();
-        self.price_fresh();
+        self.price_fresh(Trials::ALL);
         for part in self.components() {
             self.tighten_part(&part, rounds);
         }

@@ -155,7 +155,7 @@ impl Market {
     }
 
     /// The incumbent, as far as the part can hold it.
-    fn plan_of<'a>(&self, part: &'a Compact) -> Plan<'a> {
+    pub(crate) fn plan_of<'a>(&self, part: &'a Compact) -> Plan<'a> {
         let mut plan = Plan::empty(part);
         for (number, offer) in part.offers.iter().enumerate() {
             for node in self.offer(offer.o).windows.iter().filter(|w| !w.members.is_empty()) {
@@ -204,7 +204,7 @@ impl Market {
     /// Takes the grouping over: every group in the earliest slot that can hold it at no less.
     ///
     /// Who is in no window any more, and could be served elsewhere, is awake.
-    fn adopt(&mut self, part: &Compact, plan: &Plan<'_>) {
+    pub(crate) fn adopt(&mut self, part: &Compact, plan: &Plan<'_>) {
         let shared = part.intents.iter().zip(&part.shared).filter(|(_, shared)| **shared);
         let grouped = |i: &&u32| self.hot[**i as usize].home != Home::Free;
         let shared: Vec<u32> = shared.map(|(i, _)| i).filter(grouped).copied().collect();

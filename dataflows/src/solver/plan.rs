@@ -59,17 +59,6 @@ pub(crate) struct Trial {
 pub(crate) const NO_LOSS: i64 = i64::MAX;
 pub(crate) const UNKNOWN: i64 = i64::MIN;
 
-impl Trial {
-    /// Takes a later trial into this one.
-    pub(crate) fn absorb(&mut self, later: Trial) {
-        for (o, slot, members) in later.before {
-            if self.noted.insert((o, slot)) {
-                self.before.push((o, slot, members));
-            }
-        }
-    }
-}
-
 impl Market {
     /// The objective's part of a member at the window's tier; negative gain is left as it is.
     #[inline]

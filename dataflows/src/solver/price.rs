@@ -15,6 +15,7 @@
 //! term has them.
 
 use super::candidate::Candidate;
+use super::effort::Trials;
 use super::hot::UNPRICED;
 use super::market::{Market, OfferNode, WindowNode};
 use super::sums::{Sizes, TierSum, scan};
@@ -28,8 +29,6 @@ pub const SCALE: i64 = 256;
 const MAX_PRICE: i64 = 1 << 48;
 /// How many of the windows that want a fresh intent most are made exact before it is priced.
 const EXACT_BIDS: usize = 3;
-/// How many loose windows are made exact at a refresh: so many, and for every fresh intent.
-const TIGHTENED: (usize, usize) = (8, 8);
 
 /// A window's wish for an intent: what the intent would add to its term, and which window.
 type Bid = (i64, Slot, u32);
@@ -216,16 +215,16 @@ impl Market {
     ///
     /// **Contract** no term is stale; none is afterwards.
     /// **Cost** of an intent: its windows times tiers, and a few of them exactly.
-    pub(crate) fn price_fresh(&mut self) -> Vec<(Slot, u32)> {
+    pub(crate) fn price_fresh(&mut self, trials: Trials) -> Vec<(Slot, u32)> {
         debug_assert!(self.stale.is_empty());
         let mut fresh: Vec<u32> = std::mem::take(&mut self.fresh).into_iter().collect();
         fresh.sort_by(|a, b| self.node(*a).intent.id.cmp(&self.node(*b).intent.id));
-        let mut tightened = TIGHTENED.0;
+        let mut tightened = trials.loose.0;
         let mut wanted = Vec::new();
         for i in fresh {
             let bids = self.price_one(i);
-            wanted.extend(bids.iter().take(super::improve::WINDOWS_AN_INTENT).map(|b| (b.1, b.2)));
-            tightened += TIGHTENED.1;
+            wanted.extend(bids.iter().take(trials.an_intent).map(|b| (b.1, b.2)));
+            tightened += trials.loose.1;
         }
         self.tighten_loose(tightened);
         wanted

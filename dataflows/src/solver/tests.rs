@@ -17,7 +17,7 @@ mod reference;
 
 mod small;
 
-use super::{Budget, Market};
+use super::{Budget, Market, Trials};
 use crate::market::limits::{MAX_GROUP, MAX_MONEY};
 use crate::market::*;
 use reference::World;
@@ -293,6 +293,17 @@ fn live(seed: u64) {
             change.apply(&mut mirror);
         }
         let released = world.released(&market);
+        if dice.chance(20) {
+            // What a refresh in haste leaves out upkeep finds.
+            market.refresh_with(Trials::FEW);
+            mirror.refresh_with(Trials::FEW);
+            assert_eq!(market.grouping(), mirror.grouping(), "in haste in batch {batch}");
+            assert_eq!(market.verify(), Ok(market.value));
+            assert_eq!(market.audit(), Ok(()));
+            let greedies = Budget { from_scratch: true, ..Budget::NONE };
+            market.solve(greedies);
+            mirror.solve(greedies);
+        }
         market.refresh();
         mirror.refresh();
         world.hold(&market, &released);

@@ -8,7 +8,7 @@
 //! offer that has changed, where whatever else of the agenda is in it is done with it.
 
 use super::compact::turn::Turn;
-use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE, quiet};
+use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE, Trials, quiet};
 use super::hot::Home;
 use super::market::Market;
 use super::price::SCALE;
@@ -36,6 +36,8 @@ const SLICE_A_TRIPLE: u64 = 10;
 /// and all that is should be done, they take so many times that, and whatever else is due does, too,
 /// or a slice.
 const A_TICK: (u64, u64) = (8, 32);
+/// Of its share of all steps a market saves up so many slices at most.
+const SLICES_SAVED: u64 = 8;
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -85,8 +87,10 @@ pub(crate) struct Agenda {
     urgent: u64,
     later: u64,
     done: u64,
-    /// Steps that it has taken so far.
+    /// Steps that it has taken so far, and what earlier ones took beyond the market's share; and what they
+    /// left of that.
     steps: u64,
+    saved: u64,
     /// How many times as much as usual is searched.
     search: u32,
     /// Prices of a great part that are under way; whether they are urgent.
@@ -155,11 +159,14 @@ impl Agenda {
         None
     }
 
-    fn is_due(&self, due: Due, next: Item) -> bool {
-        if self.steps > due.steps {
+    /// Whether it is its turn: by what it weighs, and by the time, which has to have paid for its first
+    /// slice.
+    fn is_due(&self, due: Due, next: Item, slice: u64) -> bool {
+        let weight = self.waiting[&next.o];
+        if self.steps + weight.min(slice) > due.steps.saturating_add(self.saved) {
             return false;
         }
-        let from = self.done + share_of(self.waiting[&next.o], due.before);
+        let from = self.done + share_of(weight, due.before);
         share_of(self.urgent, due.urgent) + share_of(self.later, due.later) >= from
     }
 
@@ -197,24 +204,32 @@ impl Market {
         !self.agenda.waiting.is_empty() || self.agenda.pricing.is_some()
     }
 
+    /// Whether prices of a great part are being set.
+    pub fn has_prices_under_way(&self) -> bool {
+        self.agenda.pricing.is_some()
+    }
+
     /// Puts what has changed on the agenda; what was on it and did not have its turn is counted as
     /// shed, and comes again.
     ///
     /// **Cost** the candidates of the parts that have changed.
     pub fn plan_upkeep(&mut self, upkeep: Upkeep) {
-        let Upkeep { minutes, soon, now, later, region, apart, share, .. } = upkeep;
+        let Upkeep { minutes, soon, now, later, region, apart, slice, share } = upkeep;
         let updates = std::mem::take(&mut self.updates);
         let thirds = updates.saturating_mul(3 * MS_AN_UPDATE);
         let thirds = thirds.saturating_add(minutes.saturating_mul(THIRDS_A_MINUTE));
-        let earned = thirds.saturating_mul(self.params.upkeep_steps) / 3;
-        self.credit = self.credit.saturating_add(earned).min(MOST_SAVED);
-        // What was taken beyond the market's share is paid for now, at most all of it.
-        let owed = self.agenda.steps.saturating_sub(share).min(share);
-        let Agenda { waiting: left, pricing, pricing_urgent, .. } =
+        let paid = thirds.saturating_mul(self.params.upkeep_steps) / 3;
+        self.credit = self.credit.saturating_add(paid).min(MOST_SAVED);
+        let Agenda { waiting: left, pricing, pricing_urgent, steps, saved, .. } =
             std::mem::take(&mut self.agenda);
+        // What was taken beyond the market's share is paid for now; what is left of it is there for parts
+        // that cost more than a share.
+        let earned = share.saturating_add(saved);
+        let saved = earned.saturating_sub(steps).min(SLICES_SAVED.saturating_mul(slice));
+        let steps = steps.saturating_sub(earned);
         // Prices that are under way go on: where time pays for few steps they take longer than an agenda.
         let search = quiet(self.intents.count() as u64, updates, minutes);
-        self.agenda = Agenda { steps: owed, search, pricing, pricing_urgent, ..Agenda::default() };
+        self.agenda = Agenda { steps, saved, search, pricing, pricing_urgent, ..Agenda::default() };
         self.effort.shed += left.len() as u64;
         self.unsolved.extend(left.into_keys());
         let unsolved = std::mem::take(&mut self.unsolved);
@@ -276,7 +291,7 @@ impl Market {
         let mut any = self.keep_up_prices(slice, due);
         let most = slice.max(due.passed.saturating_mul(A_TICK.1));
         while let Some(item) = self.agenda.next().filter(|_| self.agenda.pricing.is_none()) {
-            if !self.agenda.is_due(due, item) || self.agenda.steps - begun >= most {
+            if !self.agenda.is_due(due, item, slice) || self.agenda.steps - begun >= most {
                 break;
             }
             self.agenda.queue.pop();
@@ -363,8 +378,8 @@ impl Market {
             }
         }
         if !self.awake.is_empty() {
-            let list = self.promising(Vec::new());
-            self.improve(list);
+            let list = self.promising(Vec::new(), Trials::ALL);
+            self.improve(list, Trials::ALL);
         }
     }
 

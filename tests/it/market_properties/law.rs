@@ -1,5 +1,6 @@
 //! The rules of market.md, worked out from the book alone after every tick.
 
+use super::stream::IN_HASTE;
 use dataflows::engine::{Book, Engine};
 use dataflows::market::{
     Intent, IntentId, OfferKey, Params, ProductId, Slot, StoreId, Time, WindowKey,
@@ -141,7 +142,12 @@ impl<'a> World<'a> {
             assert!(certificate.value <= best, "value {} > {best}", certificate.value);
         }
         let accepted = problem.intents.iter().any(|i| i.promise.pin.is_some() && !let_go(&i.id));
-        if !accepted && let Some(least) = problem.least_greedy() {
+        // What is tried in haste may be less than a greedy finds, until upkeep has the time.
+        let hasty = self.params.upkeep_steps == IN_HASTE;
+        if !hasty
+            && !accepted
+            && let Some(least) = problem.least_greedy()
+        {
             *tried.entry("greedy".into()).or_default() += 1;
             let value = certificate.value;
             let own = market.greedy_value();

@@ -14,11 +14,19 @@ const SLOT_MS: i64 = 20 * 60_000;
 /// Availability lies in this many slots from the start.
 const SLOTS: i64 = 6;
 
+/// So few that no tick has the time to try what may be gained.
+pub(super) const IN_HASTE: u64 = 1;
+
 /// One random stream, through the engine up to its end.
 pub(super) fn live(seed: u64) -> Run {
+    live_with(seed, Params::default().upkeep_steps)
+}
+
+/// The same with so many steps of upkeep.
+pub(super) fn live_with(seed: u64, upkeep_steps: u64) -> Run {
     let dice = &mut Dice::new(seed);
     let mut stream = Stream { versions: BTreeMap::new(), events: 0, now: START_MS };
-    let mut run = Run::new(params(dice));
+    let mut run = Run::new(Params { upkeep_steps, ..params(dice) });
     for n in 0..STORES {
         stream.put(&mut run, |stream| stream.store(dice, n));
         for p in 0..PRODUCTS {

@@ -5,7 +5,7 @@ use super::cuts::Cut;
 use super::dual::{Demand, Prices};
 use super::plan::Plan;
 use super::rounds::{GREAT, Pace};
-use super::search::{Greedy, Manner};
+use super::search::{Dice, Greedy, Manner};
 use super::turn::{Turn, search_limits};
 use crate::solver::effort::{Effort, SEARCH_WEIGHT};
 use crate::solver::plan::Gain;
@@ -20,12 +20,15 @@ const RARER: (usize, u32) = (5_000, 12);
 const FOLLOWED_PAIRS: usize = 20_000;
 /// What a node may cost on average, in counted steps: great parts have fewer of them.
 const NODE_WORK: u64 = 20_000;
-/// How many starts a search from scratch has in a part of up to so many intents; one from an
-/// incumbent has fewer, and in greater parts there is one.
-const STARTS: [(usize, u32); 2] = [(60, 4), (200, 3)];
-const STARTS_FROM_INCUMBENT: [(usize, u32); 1] = [(60, 2)];
-/// As many as share the budget's steps.
-const SHARED_BY: u32 = 3;
+/// How many starts a search from scratch has in a part of up to so many intents, and how many of them
+/// share the budget's steps; one from an incumbent has fewer, and in greater parts there is one.
+const STARTS: [(usize, u32, u32); 3] = [(60, 4, 3), (200, 3, 3), (usize::MAX, 6, 6)];
+const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
+/// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
+/// else, and the best takes over what others do better, a piece at a time, in so many tries, which take
+/// no more than that share of the start's own work.
+const GRAFTED: usize = 200;
+const GRAFTS: (u32, u64) = (1_000, 2);
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// How parts are searched.
@@ -250,8 +253,8 @@ impl<'a> Solve<'a> {
     fn search(&mut self, seed: u64, turn: &mut Turn) {
         let size = self.part.intents.len();
         let all: &[_] = if self.budget.from_scratch { &STARTS } else { &STARTS_FROM_INCUMBENT };
-        let starts = all.iter().find(|few| size <= few.0).map_or(1, |few| few.1);
-        let shares = starts.min(SHARED_BY);
+        let few = all.iter().find(|few| size <= few.0);
+        let (starts, shares) = few.map_or((1, 1), |few| (few.1, few.2));
         let (steps, work) = turn.left.unwrap_or_else(|| self.search_limits());
         if starts == 1 && !self.budget.from_scratch {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
@@ -274,7 +277,7 @@ impl<'a> Solve<'a> {
             }
             let limits = (steps, self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT);
             // From elsewhere once, in case the incumbent is no place to start from.
-            let anew = n > 0 && n + 1 == starts;
+            let anew = n > 0 && (n + 1 == starts || size > GRAFTED);
             let seed = seed.wrapping_add(n as u64);
             let value = self.search_from(start.clone(), anew, limits, seed, MIXED).value;
             // Two that end alike have most likely found all there is.
@@ -309,10 +312,26 @@ impl<'a> Solve<'a> {
         }
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let made = run.search(limits, seed, (&self.prices, &self.demand), enough, manner);
+        let value = run.total().value;
+        if anew && self.part.intents.len() > GRAFTED {
+            let work = (run.work - begun) / GRAFTS.1;
+            run = self.graft(run, work, seed);
+        }
         let used = (run.work - begun) * SEARCH_WEIGHT;
         self.effort.spend(Phase::Search, used);
         self.plan.better_of(&run);
-        Searched { made, used, value: run.total().value }
+        Searched { made, used, value }
+    }
+
+    /// The better of this grouping and the best so far, with what the other one does better.
+    fn graft(&self, mut run: Plan<'a>, work: u64, seed: u64) -> Plan<'a> {
+        let mut best = self.plan.clone();
+        best.work = run.work;
+        if run.total() > best.total() {
+            std::mem::swap(&mut best, &mut run);
+        }
+        best.graft(&run.members, (GRAFTS.0, work), &mut Dice(seed));
+        best
     }
 
     /// Whether the gap is too great for branch and bound to close.

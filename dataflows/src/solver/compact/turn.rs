@@ -10,15 +10,15 @@ const STEP_WORK: u64 = 4_000;
 const MORE_STEPS: (u64, u64, u64) = (100, 7, 18);
 const MORE_FROM_SCRATCH: u64 = 10;
 const MORE_FOR: u64 = 2_250_000;
-/// From scratch, parts of more intents have half as many steps again.
-const FEW: usize = 110;
+/// From scratch, parts of more intents, up to so many, have half as many steps again.
+const FEW: (usize, usize) = (110, 500);
 const SHARES: u64 = 16;
 
 /// Steps of search of a part of so many intents and (candidate, tier) pairs, and the candidates that
 /// they may look at.
 pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u64) {
     let mut more = (size as u64).pow(2) * SHARES / MORE_STEPS.0.pow(2);
-    if budget.from_scratch && size > FEW {
+    if budget.from_scratch && size > FEW.0 && size <= FEW.1 {
         more += more / 2;
     }
     let least = if budget.from_scratch { MORE_FROM_SCRATCH } else { MORE_STEPS.1 };

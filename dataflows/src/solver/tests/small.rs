@@ -4,6 +4,8 @@
 //! mirror of each market, whose indices were given out differently and whose cells are of another
 //! resolution, has to come out the same.
 
+mod grafts;
+
 mod meanwhile;
 
 use super::reference::World;
@@ -42,7 +44,7 @@ fn budget(price_rounds: u32, search_steps: u32, nodes: u32, from_scratch: bool) 
     Budget { price_rounds, search_steps, nodes, from_scratch }
 }
 
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 15] = [
     ("solve", |market| market.solve(Budget::default())),
     ("solve with nothing", |market| market.solve(Budget::NONE)),
     ("greedies alone", |market| market.solve(budget(0, 0, 0, true))),
@@ -57,6 +59,7 @@ const WAYS: [Way; 14] = [
     ("some urgent upkeep", |market| keep_up_a_while(market, true)),
     ("some upkeep", |market| keep_up_a_while(market, false)),
     ("tighten", |market| market.tighten_bound(9)),
+    ("grafts", grafts::graft),
 ];
 
 /// A market, its mirror, and the records of both.

@@ -1,0 +1,31 @@
+//! Groupings of greedies, grafted onto the incumbent and the other way round.
+
+use crate::solver::Market;
+use crate::solver::compact::Compact;
+use crate::solver::compact::search::{Dice, Greedy};
+
+/// Tries of pieces at a time.
+const TRIES: u32 = 30;
+
+/// Does so in every part; the better of the groupings remains.
+pub(super) fn graft(market: &mut Market) {
+    market.refresh();
+    for offers in market.components() {
+        let part = Compact::of(market, &offers);
+        let mut plan = market.plan_of(&part);
+        let (began, held) = (plan.total(), plan.held());
+        for (greedy, seed) in [(Greedy::Window, 1), (Greedy::Buyer, 2)] {
+            let mut other = plan.clone();
+            other.start_anew(greedy);
+            let totals = [plan.total(), other.total()];
+            plan.graft(&other.members, (TRIES, u64::MAX), &mut Dice(seed));
+            other.graft(&plan.members, (TRIES, u64::MAX), &mut Dice(seed));
+            assert!(plan.total() >= totals[0] && other.total() >= totals[1], "a graft lost");
+            plan.better_of(&other);
+        }
+        assert_eq!(plan.held(), held, "who accepted stays (R8)");
+        if plan.total() > began {
+            market.adopt(&part, &plan);
+        }
+    }
+}
