@@ -302,13 +302,15 @@ fn take_in(
             touched.extend(held.markets.keys().cloned());
         }
     }
+    let changed: BTreeSet<ProductId> = per_product.keys().cloned().collect();
     for (product, records) in per_product {
         let new = || Shard::new(params, *clock);
-        held.markets.entry(product.clone()).or_insert_with(new).apply(records);
-        touched.insert(product);
+        held.markets.entry(product).or_insert_with(new).apply(records);
     }
-    let trials = if told.is_some_and(|now| now.crowded) { Trials::FEW } else { Trials::ALL };
+    touched.extend(changed.iter().cloned());
+    let crowded = told.is_some_and(|now| now.crowded);
     for product in &touched {
+        let trials = if crowded && changed.contains(product) { Trials::FEW } else { Trials::ALL };
         held.markets.get_mut(product).expect("a market that is here").market.refresh_with(trials);
     }
     touched.append(&mut held.unsaid);

@@ -37,9 +37,10 @@ const PLANNED_WITHIN_MS: u64 = 5_000;
 const URGENT_MS: u64 = 50_000;
 const LATER_MS: u64 = 90_000;
 
-/// After how many milliseconds it is looked at again whether any is due: ticks may be far shorter; and
-/// where none was.
-const LOOKED_AT_EVERY_MS: (i64, i64) = (50, 1_000);
+/// After how many milliseconds it is looked at again whether any is due, where some was: ticks may be far
+/// shorter. And where none was.
+const LOOKED_AT_EVERY_MS: i64 = 50;
+const IDLE_MS: i64 = 1_000;
 
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
@@ -188,11 +189,11 @@ impl Shard {
             passed: steps_in(since_then),
         };
         let any = self.market.keep_up(upkeep, due);
-        let (often, seldom) = LOOKED_AT_EVERY_MS;
-        course.next = Time(at.0 + often);
+        course.next = Time(at.0 + LOOKED_AT_EVERY_MS);
         if !any && !self.market.has_prices_under_way() {
             // No tick has to bear at once what time has paid for meanwhile.
-            (course.until, course.next) = (Time(at.0 + seldom - often), Time(at.0 + seldom));
+            course.next = Time(at.0 + IDLE_MS);
+            course.until = Time(course.next.0 - LOOKED_AT_EVERY_MS);
         }
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;

@@ -4,7 +4,7 @@ use super::{Invalid, Resolution, SlotLength, Tick, Time, limits};
 use serde::{Deserialize, Serialize};
 
 /// About how many steps of upkeep are as much work as all that is tried for a change of an intent.
-const STEPS_A_CHANGE: u64 = 2_500;
+const STEPS_A_CHANGE: u64 = 1_500;
 
 /// The parameters of an engine. Two engines with equal parameters and equal logs decide equally.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +90,9 @@ impl Params {
         Tick(-((-time.0).div_euclid(self.tick_ms)) as u64)
     }
 
-    /// Whether so many changes of intents are more in one tick than can all be tried for: their trials would
-    /// take more steps than upkeep may take in a tick's time, and are left to that.
+    /// Whether so many differences of intents (one for who comes or leaves, two for who is edited, answered
+    /// for or announced) are more in one tick than can all be tried for: their trials would take more steps
+    /// than upkeep may take in a tick's time, and are left to that.
     pub fn is_crowded(&self, changes: u64) -> bool {
         let paid_for = self.upkeep_steps.saturating_mul(self.tick_ms.unsigned_abs());
         paid_for > 0 && changes.saturating_mul(STEPS_A_CHANGE) > paid_for
@@ -121,9 +122,9 @@ mod tests {
     #[test]
     fn a_tick_is_crowded_if_upkeep_in_its_time_would_not_pay_for_its_changes() {
         let params = Params { tick_ms: 10, ..Params::default() };
-        assert!(!params.is_crowded(60) && params.is_crowded(61));
+        assert!(!params.is_crowded(100) && params.is_crowded(101));
         let slower = Params { tick_ms: 250, ..Params::default() };
-        assert!(!slower.is_crowded(1_500) && slower.is_crowded(1_501));
+        assert!(!slower.is_crowded(2_500) && slower.is_crowded(2_501));
         let never = Params { upkeep_steps: 0, ..Params::default() };
         assert!(!never.is_crowded(u64::MAX), "nothing would ever try what is left out");
     }

@@ -114,7 +114,7 @@ pub struct Upkeep {
     /// a greater one are set first, a few rounds after each tick.
     pub apart: u64,
     /// Steps after which a part or a region waits for its next turn, and a market for the next tick; a
-    /// great one may take more of them.
+    /// great one may take more of them. The most that a market saves up of its share.
     pub slice: u64,
     /// The market's share of the steps that all may take in that time.
     pub share: u64,
@@ -195,7 +195,7 @@ impl Market {
         self.refresh_with(Trials::ALL);
     }
 
-    /// The same; so much is tried. What is left out upkeep finds.
+    /// The same; so much is tried. What is left out is upkeep's.
     pub fn refresh_with(&mut self, trials: Trials) {
         self.repair();
         if trials.restarts {

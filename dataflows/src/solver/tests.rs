@@ -294,7 +294,7 @@ fn live(seed: u64) {
         }
         let released = world.released(&market);
         if dice.chance(20) {
-            // What a refresh in haste leaves out upkeep finds.
+            // What a refresh in haste leaves out the greedies of a solve find.
             market.refresh_with(Trials::FEW);
             mirror.refresh_with(Trials::FEW);
             assert_eq!(market.grouping(), mirror.grouping(), "in haste in batch {batch}");

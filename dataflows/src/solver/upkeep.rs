@@ -36,8 +36,6 @@ const SLICE_A_TRIPLE: u64 = 10;
 /// and all that is should be done, they take so many times that, and whatever else is due does, too,
 /// or a slice.
 const A_TICK: (u64, u64) = (8, 32);
-/// Of its share of all steps a market saves up so many slices at most.
-const SLICES_SAVED: u64 = 8;
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 
@@ -59,7 +57,8 @@ pub struct Due {
     /// How much of a piece has to be due before it is solved, in 1/[`WHOLE`]: markets that have
     /// different ones are not solved all at once.
     pub before: u64,
-    /// The most steps that all that has been solved so far may have taken.
+    /// The most steps that all that has been solved so far, and the first slice of what comes next, may take
+    /// beyond what was saved before.
     pub steps: u64,
     /// The market's share of the steps that all may take in the time since it was last kept up.
     pub passed: u64,
@@ -222,11 +221,11 @@ impl Market {
         self.credit = self.credit.saturating_add(paid).min(MOST_SAVED);
         let Agenda { waiting: left, pricing, pricing_urgent, steps, saved, .. } =
             std::mem::take(&mut self.agenda);
-        // What was taken beyond the market's share is paid for now; what is left of it is there for parts
-        // that cost more than a share.
+        // What was taken beyond the market's share is paid for now, at most a share of it; what is left of
+        // that is saved, for a slice that costs more. With more than one all markets could be at it at once.
         let earned = share.saturating_add(saved);
-        let saved = earned.saturating_sub(steps).min(SLICES_SAVED.saturating_mul(slice));
-        let steps = steps.saturating_sub(earned);
+        let saved = earned.saturating_sub(steps).min(slice);
+        let steps = steps.saturating_sub(earned).min(share);
         // Prices that are under way go on: where time pays for few steps they take longer than an agenda.
         let search = quiet(self.intents.count() as u64, updates, minutes);
         self.agenda = Agenda { steps, saved, search, pricing, pricing_urgent, ..Agenda::default() };

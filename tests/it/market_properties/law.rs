@@ -142,6 +142,7 @@ impl<'a> World<'a> {
             assert!(certificate.value <= best, "value {} > {best}", certificate.value);
         }
         let accepted = problem.intents.iter().any(|i| i.promise.pin.is_some() && !let_go(&i.id));
+        *tried.entry("in haste".into()).or_default() += market.effort().crowded.min(1);
         // What is tried in haste may be less than a greedy finds, until upkeep has the time.
         let hasty = self.params.upkeep_steps == IN_HASTE;
         if !hasty

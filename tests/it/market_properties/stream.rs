@@ -14,7 +14,7 @@ const SLOT_MS: i64 = 20 * 60_000;
 /// Availability lies in this many slots from the start.
 const SLOTS: i64 = 6;
 
-/// So few that no tick has the time to try what may be gained.
+/// So few that hardly any tick has the time to try what may be gained.
 pub(super) const IN_HASTE: u64 = 1;
 
 /// One random stream, through the engine up to its end.

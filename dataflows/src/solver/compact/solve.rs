@@ -21,7 +21,7 @@ const FOLLOWED_PAIRS: usize = 20_000;
 /// What a node may cost on average, in counted steps: great parts have fewer of them.
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents, and how many of them
-/// share the budget's steps; one from an incumbent has fewer, and in greater parts there is one.
+/// share the budget's steps; one from an incumbent has fewer, and in greater parts one.
 const STARTS: [(usize, u32, u32); 3] = [(60, 4, 3), (200, 3, 3), (usize::MAX, 6, 6)];
 const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 /// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
@@ -248,8 +248,8 @@ impl<'a> Solve<'a> {
         self.bound = self.bound.min(bound);
     }
 
-    /// Searches from the incumbent, and in a small part from elsewhere; in a greater one as far as
-    /// its turn goes.
+    /// Searches from the incumbent and from elsewhere; in a part that is neither small nor solved from
+    /// scratch only from the incumbent, as far as its turn goes.
     fn search(&mut self, seed: u64, turn: &mut Turn) {
         let size = self.part.intents.len();
         let all: &[_] = if self.budget.from_scratch { &STARTS } else { &STARTS_FROM_INCUMBENT };
@@ -276,7 +276,7 @@ impl<'a> Solve<'a> {
                 return;
             }
             let limits = (steps, self.left(work * SEARCH_WEIGHT) / SEARCH_WEIGHT);
-            // From elsewhere once, in case the incumbent is no place to start from.
+            // From elsewhere once, in case the incumbent is no place to start from; in great parts always.
             let anew = n > 0 && (n + 1 == starts || size > GRAFTED);
             let seed = seed.wrapping_add(n as u64);
             let value = self.search_from(start.clone(), anew, limits, seed, MIXED).value;
@@ -313,7 +313,7 @@ impl<'a> Solve<'a> {
         let enough = self.bound.div_euclid(SCALE as i128) as i64;
         let made = run.search(limits, seed, (&self.prices, &self.demand), enough, manner);
         let value = run.total().value;
-        if anew && self.part.intents.len() > GRAFTED {
+        if anew && self.part.intents.len() > GRAFTED && value < enough {
             let work = (run.work - begun) / GRAFTS.1;
             run = self.graft(run, work, seed);
         }
@@ -330,7 +330,7 @@ impl<'a> Solve<'a> {
         if run.total() > best.total() {
             std::mem::swap(&mut best, &mut run);
         }
-        best.graft(&run.members, (GRAFTS.0, work), &mut Dice(seed));
+        best.graft(&run.members, (GRAFTS.0, work), &mut Dice(!seed));
         best
     }
 
@@ -354,7 +354,7 @@ impl<'a> Solve<'a> {
         let share = left / SEARCHES_ON as u64;
         for n in 0..SEARCHES_ON {
             let limits = (u32::MAX, share.min(left) / SEARCH_WEIGHT);
-            let seed = seed.wrapping_add((STARTS[0].1 + n) as u64);
+            let seed = seed.wrapping_add((STARTS[2].1 + n) as u64);
             let searched = self.search_from(self.plan.clone(), n == 0, limits, seed, EXCHANGES);
             left = left.saturating_sub(searched.used);
         }
