@@ -135,7 +135,10 @@ fn a_durable_consumer_that_is_deleted_is_made_again() {
     published(&town, 30);
     kept(&town);
     town.ask(Subjects::in_stream, async |stream| {
-        stream.delete_consumer("engine").await.unwrap();
+        // The server may be at writing the files that it deletes, and says so: the consumer is gone.
+        if let Err(error) = stream.delete_consumer("engine").await {
+            assert!(error.to_string().contains("directory not empty"), "{error:?}");
+        }
     });
     published(&town, town.expected.lines().count() as u64);
     signal(&engine, "-TERM");
