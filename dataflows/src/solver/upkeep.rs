@@ -200,7 +200,7 @@ impl Market {
 
     /// Whether anything on the agenda has not had its turn.
     pub fn has_upkeep(&self) -> bool {
-        !self.agenda.waiting.is_empty() || self.agenda.pricing.is_some()
+        !self.agenda.waiting.is_empty() || self.has_prices_under_way()
     }
 
     /// Whether prices of a great part are being set.

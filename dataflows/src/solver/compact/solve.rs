@@ -22,7 +22,7 @@ const FOLLOWED_PAIRS: usize = 20_000;
 const NODE_WORK: u64 = 20_000;
 /// How many starts a search from scratch has in a part of up to so many intents, and how many of them
 /// share the budget's steps; one from an incumbent has fewer, and in greater parts one.
-const STARTS: [(usize, u32, u32); 3] = [(60, 4, 3), (200, 3, 3), (usize::MAX, 6, 6)];
+const STARTS: [(usize, u32, u32); 3] = [(60, 4, 3), (GRAFTED, 3, 3), (usize::MAX, 6, 6)];
 const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 /// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
 /// else, and the best takes over what others do better, a piece at a time, in so many tries, which take
