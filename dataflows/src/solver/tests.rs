@@ -11,6 +11,8 @@ mod exact;
 
 mod faults;
 
+mod great;
+
 mod limits;
 
 mod reference;

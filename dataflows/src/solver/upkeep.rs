@@ -7,7 +7,7 @@
 //! market goes on; one that is greater still is not searched as a whole, but in the region around each
 //! offer that has changed, where whatever else of the agenda is in it is done with it.
 
-use super::compact::turn::Turn;
+use super::compact::turn::{MOST_ROUNDS, Turn};
 use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE, Trials, quiet};
 use super::hot::Home;
 use super::market::Market;
@@ -38,6 +38,10 @@ const SLICE_A_TRIPLE: u64 = 10;
 const A_TICK: (u64, u64) = (8, 32);
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
+/// Rounds of grafts of a great part with an urgent window, and of another; in quiet markets so many times
+/// as many as they are searched more. A region has them divided by this.
+const ROUNDS: (u32, u32) = (3, 2);
+const ROUNDS_OF_REGIONS: u32 = 2;
 
 /// A share of all: in 1/2^20.
 pub const WHOLE: u64 = 1 << 20;
@@ -112,6 +116,7 @@ struct Item {
     /// How far it has come ([`Turn`]).
     left: Option<(u32, u64)>,
     searched: bool,
+    grafted: u32,
     /// Whether its prices are a piece of their own.
     priced: bool,
 }
@@ -145,6 +150,12 @@ impl Agenda {
         if let Some(pricing) = &mut self.pricing {
             pricing.since.intents.insert(i);
         }
+    }
+
+    /// How many rounds of grafts the piece has had that comes next.
+    #[cfg(test)]
+    pub(crate) fn grafted(&self) -> u32 {
+        self.queue.last().map_or(0, |item| item.grafted)
     }
 
     /// The first whose turn has not come.
@@ -183,6 +194,14 @@ impl Agenda {
     fn budget(&self, budget: Budget, times: u32) -> Budget {
         let search_steps = budget.search_steps.saturating_mul(self.search.max(1));
         Budget { search_steps, ..rounds_for(budget, times) }
+    }
+
+    /// How many rounds of grafts a piece has.
+    fn rounds(&self, item: &Item) -> u32 {
+        let usual = if item.urgent { ROUNDS.0 } else { ROUNDS.1 };
+        let rounds = usual * self.search.max(1);
+        let overlap = if item.piece == Piece::Region { ROUNDS_OF_REGIONS } else { 1 };
+        (rounds / overlap).min(MOST_ROUNDS)
     }
 
     fn list(&mut self, o: u32, urgent: bool, weight: u64) {
@@ -252,10 +271,19 @@ impl Market {
             let times = if gap > value / WIDE.0 { WIDE.1 } else { 1 };
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
-            let (slice, left, searched) = (0, None, false);
+            let (slice, left, searched, grafted) = (0, None, false, 0);
             let priced = pairs * rounds > apart || pairs > region;
-            let item =
-                |urgent, piece, o| Item { urgent, times, piece, o, slice, left, searched, priced };
+            let item = |urgent, piece, o| Item {
+                urgent,
+                times,
+                piece,
+                o,
+                slice,
+                left,
+                searched,
+                grafted,
+                priced,
+            };
             let out = self.agenda.pricing.as_deref();
             if priced && !out.is_some_and(|pricing| pricing.is_of(part[0])) {
                 // Known by an offer that waits.
@@ -351,8 +379,10 @@ impl Market {
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
     /// comes next.
     fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget, most: u64) {
-        let Item { piece, left, searched, priced, .. } = item;
-        let mut turn = Turn { left, searched, priced: priced && piece == Piece::Part, most };
+        let Item { piece, left, searched, grafted, priced, .. } = item;
+        let priced = priced && piece == Piece::Part;
+        let rounds = self.agenda.rounds(&item);
+        let mut turn = Turn { left, searched, rounds, grafted, priced, most };
         let budget = match piece {
             Piece::Region => {
                 Budget { price_rounds: 0, search_steps: budget.search_steps / REGIONS, ..budget }
@@ -366,8 +396,8 @@ impl Market {
         });
         self.agenda.steps += pairs * STEPS_A_TRIPLE;
         if !ends {
-            let Turn { left, searched, .. } = turn;
-            self.agenda.go_on(Item { left, searched, slice: item.slice + 1, ..item });
+            let Turn { left, searched, grafted, .. } = turn;
+            self.agenda.go_on(Item { left, searched, grafted, slice: item.slice + 1, ..item });
         } else {
             for &o in offers {
                 self.agenda.drop(o);

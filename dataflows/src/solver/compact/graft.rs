@@ -5,14 +5,28 @@
 //! ([`super::merge`]). Yet one does better here, and the other there. So a few windows that are neighbours
 //! are made as the other grouping has them, whoever that sets free looks for another window, what that
 //! disturbs is improved, and if all of it gains, it stays.
+//!
+//! The other grouping need not be good for that: one that greedily follows what the windows ask for at
+//! some prices is a tenth below the incumbent, and yet its pieces gain more, for the same work, than
+//! search does where a market has changed a little everywhere.
 
+use super::dual::Demand;
 use super::plan::{FREE, Plan};
 use super::search::Dice;
+use super::solve::{GRAFTED, Solve};
+use super::turn::Turn;
+use crate::solver::Phase;
+use crate::solver::effort::SEARCH_WEIGHT;
 
 /// The most windows of a piece.
 const PIECE: usize = 6;
 /// How often windows that a piece has disturbed are gone through.
 const PASSES: usize = 1;
+
+/// A round of grafts has a try for so many intents, and no more than so many.
+const TRIES: (u32, u32) = (3, 1_000);
+/// How far prices are taken off for one, in percent.
+const OFF_BY: usize = 15;
 
 /// Another grouping.
 struct Other<'a> {
@@ -112,10 +126,54 @@ impl Plan<'_> {
         freed.sort_unstable();
         freed.dedup();
         for i in freed {
+            self.work += self.part.places[i as usize].len() as u64;
             self.fill(i);
         }
         let disturbed = self.changed(0).collect();
         self.improve(disturbed, PASSES);
         true
+    }
+}
+
+impl Solve<'_> {
+    /// Rounds of grafts from what the windows ask for at the prices, and at some nearby, as far as its turn
+    /// goes; whether all are done.
+    pub(super) fn graft_on(&mut self, seed: u64, turn: &mut Turn) -> bool {
+        let is_great = self.part.intents.len() > GRAFTED;
+        let rounds = if is_great { turn.rounds } else { 0 };
+        while turn.grafted < rounds && !self.is_proven() {
+            self.graft_round(turn.grafted, seed);
+            turn.grafted += 1;
+            if self.has_had(turn) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The first of them is at the prices themselves.
+    pub(crate) fn graft_round(&mut self, n: u32, seed: u64) {
+        let dice = &mut Dice(seed ^ (n as u64 + 1) << 32);
+        let demand = self.demand_nearby(if n == 0 { 0 } else { OFF_BY }, dice);
+        let work = self.left(u64::MAX) / SEARCH_WEIGHT;
+        let (begun, mut asked) = (self.plan.work, self.plan.clone());
+        asked.follow(&demand);
+        self.plan.work = asked.work;
+        let tries = (self.part.intents.len() as u32 / TRIES.0).min(TRIES.1);
+        self.plan.graft(&asked.members, (tries, work), dice);
+        self.effort.spend(Phase::Search, (self.plan.work - begun) * SEARCH_WEIGHT);
+    }
+
+    /// What the windows ask for at prices that chance has taken off by so many percent at most.
+    fn demand_nearby(&mut self, most: usize, dice: &mut Dice) -> Demand {
+        let mut prices = self.prices.clone();
+        for u in &mut prices.u {
+            let percent = 100 - most + dice.below(2 * most + 1);
+            *u = (*u as i128 * percent as i128 / 100) as i64;
+        }
+        let mut demand = Demand::default();
+        self.part.bound_at(&prices, None, &mut demand).expect("nothing is forced");
+        self.effort.spend(Phase::Search, demand.work);
+        demand
     }
 }

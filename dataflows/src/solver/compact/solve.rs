@@ -27,7 +27,7 @@ const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 /// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
 /// else, and the best takes over what others do better, a piece at a time, in so many tries, which take
 /// no more than that share of the start's own work.
-const GRAFTED: usize = 200;
+pub(super) const GRAFTED: usize = 200;
 const GRAFTS: (u32, u64) = (1_000, 2);
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
@@ -152,6 +152,10 @@ impl<'a> Solve<'a> {
                 return false;
             }
         }
+        if !self.graft_on(seed, turn) {
+            watch(Phase::Search, self.plan.total().value, self.bound);
+            return false;
+        }
         if turn.priced {
             self.bound_jointly();
         } else {
@@ -172,7 +176,7 @@ impl<'a> Solve<'a> {
     }
 
     /// Whether its slice has had half of what a search may take: the next phase is for another.
-    fn has_had(&self, turn: &Turn) -> bool {
+    pub(super) fn has_had(&self, turn: &Turn) -> bool {
         self.effort.total() >= turn.most.saturating_mul(SEARCH_WEIGHT) / 2
     }
 

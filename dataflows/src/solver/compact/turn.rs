@@ -13,6 +13,8 @@ const MORE_FOR: u64 = 2_250_000;
 /// From scratch, parts of more intents, up to so many, have half as many steps again.
 const FEW: (usize, usize) = (110, 500);
 const SHARES: u64 = 16;
+/// The most rounds of grafts of a part: more of them gain next to nothing.
+pub(crate) const MOST_ROUNDS: u32 = 8;
 
 /// Steps of search of a part of so many intents and (candidate, tier) pairs, and the candidates that
 /// they may look at.
@@ -35,6 +37,9 @@ pub(crate) struct Turn {
     pub left: Option<(u32, u64)>,
     /// Whether all of that is done.
     pub searched: bool,
+    /// How many rounds of grafts it has, if it is great, and how many of them are done.
+    pub rounds: u32,
+    pub grafted: u32,
     /// Whether its prices were set before.
     pub priced: bool,
     /// The most candidates that a slice's search may look at.
@@ -44,6 +49,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// All at once.
     pub(crate) fn whole() -> Self {
-        Self { left: None, searched: false, priced: false, most: u64::MAX }
+        let (rounds, most) = (MOST_ROUNDS, u64::MAX);
+        Self { left: None, searched: false, rounds, grafted: 0, priced: false, most }
     }
 }
