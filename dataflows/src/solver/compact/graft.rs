@@ -141,7 +141,7 @@ impl Solve<'_> {
     pub(super) fn graft_on(&mut self, seed: u64, turn: &mut Turn) -> bool {
         let is_great = self.part.intents.len() > GRAFTED;
         let rounds = if is_great { turn.rounds } else { 0 };
-        while turn.grafted < rounds && !self.is_proven() {
+        while turn.grafted < rounds && !self.is_proven() && self.left(1) > 0 {
             self.graft_round(turn.grafted, seed);
             turn.grafted += 1;
             if self.has_had(turn) {
