@@ -39,7 +39,7 @@ const A_TICK: (u64, u64) = (8, 32);
 /// A region has the steps of search of a part, divided by this: regions overlap.
 const REGIONS: u32 = 4;
 /// Rounds of grafts of a great part with an urgent window, and of another; in quiet markets so many times
-/// as many as they are searched more. A region has them divided by this.
+/// as many as they are searched more, up to [`MOST_ROUNDS`]. A region has them divided by this.
 const ROUNDS: (u32, u32) = (3, 2);
 const ROUNDS_OF_REGIONS: u32 = 2;
 

@@ -23,10 +23,14 @@ const PIECE: usize = 6;
 /// How often windows that a piece has disturbed are gone through.
 const PASSES: usize = 1;
 
-/// A round of grafts has a try for so many intents, and no more than so many.
-const TRIES: (u32, u32) = (3, 1_000);
-/// How far prices are taken off for one, in percent.
+/// A round of grafts has a try for so many intents, so many at least, and at most: these take a hundredth
+/// of a second or two.
+const TRIES: (u32, u32, u32) = (3, 10, 400);
+/// How far prices are off in a round, in percent.
 const OFF_BY: usize = 15;
+/// Nobody has more than a round for so many of the budget's steps of search, and from scratch for so many:
+/// where nothing is searched there is none.
+const STEPS_A_ROUND: (u32, u32) = (6, 300);
 
 /// Another grouping.
 struct Other<'a> {
@@ -126,6 +130,7 @@ impl Plan<'_> {
         freed.sort_unstable();
         freed.dedup();
         for i in freed {
+            // A try frees dozens: these are most of what it looks at.
             self.work += self.part.places[i as usize].len() as u64;
             self.fill(i);
         }
@@ -136,12 +141,12 @@ impl Plan<'_> {
 }
 
 impl Solve<'_> {
-    /// Rounds of grafts from what the windows ask for at the prices, and at some nearby, as far as its turn
-    /// goes; whether all are done.
+    /// Rounds of grafts, as far as its turn and its allowance go; whether none is left.
     pub(super) fn graft_on(&mut self, seed: u64, turn: &mut Turn) -> bool {
         let is_great = self.part.intents.len() > GRAFTED;
-        let rounds = if is_great { turn.rounds } else { 0 };
-        while turn.grafted < rounds && !self.is_proven() && self.left(1) > 0 {
+        let of = if self.budget.from_scratch { STEPS_A_ROUND.1 } else { STEPS_A_ROUND.0 };
+        let most = if is_great { self.budget.search_steps / of } else { 0 };
+        while turn.grafted < turn.rounds.min(most) && !self.is_proven() && self.left(1) > 0 {
             self.graft_round(turn.grafted, seed);
             turn.grafted += 1;
             if self.has_had(turn) {
@@ -151,20 +156,23 @@ impl Solve<'_> {
         true
     }
 
-    /// The first of them is at the prices themselves.
+    /// A round: a grouping is made of what the windows ask for, in the first at the prices, in others at some
+    /// nearby, so that each proposes something else; its pieces are tried on the incumbent.
+    ///
+    /// **Cost** a bound, a greedy over all windows, and a try for every few intents; it is not divided.
     pub(crate) fn graft_round(&mut self, n: u32, seed: u64) {
         let dice = &mut Dice(seed ^ (n as u64 + 1) << 32);
         let demand = self.demand_nearby(if n == 0 { 0 } else { OFF_BY }, dice);
-        let work = self.left(u64::MAX) / SEARCH_WEIGHT;
         let (begun, mut asked) = (self.plan.work, self.plan.clone());
         asked.follow(&demand);
         self.plan.work = asked.work;
-        let tries = (self.part.intents.len() as u32 / TRIES.0).min(TRIES.1);
+        let work = (self.left(u64::MAX) / SEARCH_WEIGHT).saturating_sub(asked.work - begun);
+        let tries = (self.part.intents.len() as u32 / TRIES.0).clamp(TRIES.1, TRIES.2);
         self.plan.graft(&asked.members, (tries, work), dice);
         self.effort.spend(Phase::Search, (self.plan.work - begun) * SEARCH_WEIGHT);
     }
 
-    /// What the windows ask for at prices that chance has taken off by so many percent at most.
+    /// What the windows ask for if each buyer's price is higher or lower by chance, by so many percent at most.
     fn demand_nearby(&mut self, most: usize, dice: &mut Dice) -> Demand {
         let mut prices = self.prices.clone();
         for u in &mut prices.u {

@@ -26,7 +26,7 @@ const STARTS: [(usize, u32, u32); 3] = [(60, 4, 3), (GRAFTED, 3, 3), (usize::MAX
 const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 /// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
 /// else, and the best takes over what others do better, a piece at a time, in so many tries, which take
-/// no more than that share of the start's own work.
+/// no more than that share of the start's own work. Such parts have rounds of grafts, too.
 pub(super) const GRAFTED: usize = 200;
 const GRAFTS: (u32, u64) = (1_000, 2);
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
@@ -152,8 +152,11 @@ impl<'a> Solve<'a> {
                 return false;
             }
         }
-        if !self.graft_on(seed, turn) {
+        let (before, ends) = (turn.grafted, self.graft_on(seed, turn));
+        if turn.grafted > before {
             watch(Phase::Search, self.plan.total().value, self.bound);
+        }
+        if !ends {
             return false;
         }
         if turn.priced {
@@ -196,7 +199,8 @@ impl<'a> Solve<'a> {
         self.bound < (self.plan.total().value + self.grain) as i128 * SCALE as i128
     }
 
-    /// Whether whole groupings are made: of a great part only when it is solved from scratch.
+    /// Whether whole groupings are made between rounds of prices: of a great part only when it is solved from
+    /// scratch.
     fn follows(&self) -> bool {
         self.budget.from_scratch || self.part.pairs() <= FOLLOWED_PAIRS
     }

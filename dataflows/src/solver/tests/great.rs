@@ -6,8 +6,8 @@ use super::*;
 use crate::saved;
 
 /// Budgets of parts with an urgent window, and of others.
-const NOW: Budget = Budget { price_rounds: 12, search_steps: 4, nodes: 5, from_scratch: false };
-const LATER: Budget = Budget { price_rounds: 8, search_steps: 2, nodes: 0, from_scratch: false };
+const NOW: Budget = Budget { price_rounds: 12, search_steps: 18, nodes: 5, from_scratch: false };
+const LATER: Budget = Budget { price_rounds: 8, search_steps: 12, nodes: 0, from_scratch: false };
 
 /// Some hundreds of buyers who could be served by many stores.
 fn great(dice: &mut Dice) -> Market {
