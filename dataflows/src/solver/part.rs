@@ -88,7 +88,7 @@ impl Market {
         let part = Compact::of(self, offers);
         let mut solve =
             Solve::new(&part, self.plan_of(&part), self.prices_of(&part), budget).within(allowance);
-        let begins = turn.left.is_none() && !turn.priced;
+        let begins = turn.done.left.is_none() && !turn.priced;
         let closed = part.is_closed();
         if closed && begins {
             offers.iter().for_each(|&o| self.unprove(o));

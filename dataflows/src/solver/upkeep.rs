@@ -7,7 +7,7 @@
 //! market goes on; one that is greater still is not searched as a whole, but in the region around each
 //! offer that has changed, where whatever else of the agenda is in it is done with it.
 
-use super::compact::turn::{MOST_ROUNDS, Turn};
+use super::compact::turn::{MOST_ROUNDS, Progress, Turn};
 use super::effort::{MOST_SAVED, MS_AN_UPDATE, SEARCH_WEIGHT, THIRDS_A_MINUTE, Trials, quiet};
 use super::hot::Home;
 use super::market::Market;
@@ -113,10 +113,8 @@ struct Item {
     o: u32,
     /// How many slices of it are done.
     slice: u32,
-    /// How far it has come ([`Turn`]).
-    left: Option<(u32, u64)>,
-    searched: bool,
-    grafted: u32,
+    /// How far it has come.
+    done: Progress,
     /// Whether its prices are a piece of their own.
     priced: bool,
 }
@@ -155,7 +153,7 @@ impl Agenda {
     /// How many rounds of grafts the piece has had that comes next.
     #[cfg(test)]
     pub(crate) fn grafted(&self) -> u32 {
-        self.queue.last().map_or(0, |item| item.grafted)
+        self.queue.last().map_or(0, |item| item.done.grafted)
     }
 
     /// The first whose turn has not come.
@@ -271,19 +269,9 @@ impl Market {
             let times = if gap > value / WIDE.0 { WIDE.1 } else { 1 };
             let pairs: u64 = part.iter().map(|&o| self.pairs_of(o)).sum();
             let rounds = rounds_for(budget, times).price_rounds.max(1) as u64;
-            let (slice, left, searched, grafted) = (0, None, false, 0);
+            let (slice, done) = (0, Progress::default());
             let priced = pairs * rounds > apart || pairs > region;
-            let item = |urgent, piece, o| Item {
-                urgent,
-                times,
-                piece,
-                o,
-                slice,
-                left,
-                searched,
-                grafted,
-                priced,
-            };
+            let item = |urgent, piece, o| Item { urgent, times, piece, o, slice, done, priced };
             let out = self.agenda.pricing.as_deref();
             if priced && !out.is_some_and(|pricing| pricing.is_of(part[0])) {
                 // Known by an offer that waits.
@@ -379,10 +367,10 @@ impl Market {
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
     /// comes next.
     fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget, most: u64) {
-        let Item { piece, left, searched, grafted, priced, .. } = item;
+        let Item { piece, done, priced, .. } = item;
         let priced = priced && piece == Piece::Part;
         let rounds = self.agenda.rounds(&item);
-        let mut turn = Turn { left, searched, rounds, grafted, priced, most };
+        let mut turn = Turn { done, rounds, priced, most };
         let budget = match piece {
             Piece::Region => {
                 Budget { price_rounds: 0, search_steps: budget.search_steps / REGIONS, ..budget }
@@ -396,8 +384,7 @@ impl Market {
         });
         self.agenda.steps += pairs * STEPS_A_TRIPLE;
         if !ends {
-            let Turn { left, searched, grafted, .. } = turn;
-            self.agenda.go_on(Item { left, searched, grafted, slice: item.slice + 1, ..item });
+            self.agenda.go_on(Item { done: turn.done, slice: item.slice + 1, ..item });
         } else {
             for &o in offers {
                 self.agenda.drop(o);

@@ -28,7 +28,7 @@ const PASSES: usize = 1;
 const TRIES: (u32, u32, u32) = (3, 10, 400);
 /// How far prices are off in a round, in percent.
 const OFF_BY: usize = 15;
-/// Nobody has more than a round for so many of the budget's steps of search, and from scratch for so many:
+/// No part has more than a round for so many of the budget's steps of search, and from scratch for so many:
 /// where nothing is searched there is none.
 const STEPS_A_ROUND: (u32, u32) = (6, 300);
 
@@ -146,9 +146,9 @@ impl Solve<'_> {
         let is_great = self.part.intents.len() > GRAFTED;
         let of = if self.budget.from_scratch { STEPS_A_ROUND.1 } else { STEPS_A_ROUND.0 };
         let most = if is_great { self.budget.search_steps / of } else { 0 };
-        while turn.grafted < turn.rounds.min(most) && !self.is_proven() && self.left(1) > 0 {
-            self.graft_round(turn.grafted, seed);
-            turn.grafted += 1;
+        while turn.done.grafted < turn.rounds.min(most) && !self.is_proven() && self.left(1) > 0 {
+            self.graft_round(turn.done.grafted, seed);
+            turn.done.grafted += 1;
             if self.has_had(turn) {
                 return false;
             }

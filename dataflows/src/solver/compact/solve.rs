@@ -27,7 +27,7 @@ const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 /// In a part of more intents than that all starts but the first are from elsewhere: each ends somewhere
 /// else, and the best takes over what others do better, a piece at a time, in so many tries, which take
 /// no more than that share of the start's own work. Such parts have rounds of grafts, too.
-pub(super) const GRAFTED: usize = 200;
+pub(crate) const GRAFTED: usize = 200;
 const GRAFTS: (u32, u64) = (1_000, 2);
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
@@ -133,27 +133,27 @@ impl<'a> Solve<'a> {
             self.construct();
             watch(Phase::Construct, self.plan.total().value, self.bound);
         }
-        if turn.left.is_none() && !turn.priced {
+        if turn.done.left.is_none() && !turn.priced {
             self.tighten(self.budget.price_rounds / 2);
             watch(Phase::Prices, self.plan.total().value, self.bound);
             if self.has_had(turn) {
-                turn.left = Some(self.search_limits());
+                turn.done.left = Some(self.search_limits());
                 return false;
             }
         }
-        if !turn.searched {
+        if !turn.done.searched {
             self.search(seed, turn);
             watch(Phase::Search, self.plan.total().value, self.bound);
-            if turn.left.is_some_and(|left| left.0 > 0 && left.1 > 0) {
+            if turn.done.left.is_some_and(|left| left.0 > 0 && left.1 > 0) {
                 return false;
             }
-            turn.searched = true;
+            turn.done.searched = true;
             if self.has_had(turn) {
                 return false;
             }
         }
-        let (before, ends) = (turn.grafted, self.graft_on(seed, turn));
-        if turn.grafted > before {
+        let (before, ends) = (turn.done.grafted, self.graft_on(seed, turn));
+        if turn.done.grafted > before {
             watch(Phase::Search, self.plan.total().value, self.bound);
         }
         if !ends {
@@ -263,7 +263,7 @@ impl<'a> Solve<'a> {
         let all: &[_] = if self.budget.from_scratch { &STARTS } else { &STARTS_FROM_INCUMBENT };
         let few = all.iter().find(|few| size <= few.0);
         let (starts, shares) = few.map_or((1, 1), |few| (few.1, few.2));
-        let (steps, work) = turn.left.unwrap_or_else(|| self.search_limits());
+        let (steps, work) = turn.done.left.unwrap_or_else(|| self.search_limits());
         if starts == 1 && !self.budget.from_scratch {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
             let Searched { made, used, .. } = match self.is_proven() {
@@ -272,10 +272,10 @@ impl<'a> Solve<'a> {
             };
             // What credit does not reach is left out.
             let work = if limits.1 < work.min(turn.most) { 0 } else { work };
-            turn.left = Some((steps - made, work.saturating_sub(used / SEARCH_WEIGHT)));
+            turn.done.left = Some((steps - made, work.saturating_sub(used / SEARCH_WEIGHT)));
             return;
         }
-        turn.left = Some((0, 0));
+        turn.done.left = Some((0, 0));
         let (steps, work) = (steps / shares, work / shares as u64);
         let start = self.plan.clone();
         let mut found = None;

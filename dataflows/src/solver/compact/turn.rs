@@ -1,6 +1,7 @@
 //! How much search a part has, and how far it has come where that is done slice by slice.
 
 use crate::solver::Budget;
+use serde::{Deserialize, Serialize};
 
 /// What a step of search may cost on average: great parts have fewer of them.
 const STEP_WORK: u64 = 4_000;
@@ -31,15 +32,22 @@ pub(crate) fn search_limits(budget: Budget, size: usize, pairs: u64) -> (u32, u6
 }
 
 /// How far the search of a part has come that is solved slice by slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Turn {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
     /// Steps of search that are left, and candidates that they may look at; nothing before the first.
     pub left: Option<(u32, u64)>,
     /// Whether all of that is done.
     pub searched: bool,
-    /// How many rounds of grafts it has, if it is great, and how many of them are done.
-    pub rounds: u32,
+    /// How many rounds of grafts are done.
     pub grafted: u32,
+}
+
+/// A slice of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub done: Progress,
+    /// How many rounds of grafts it has, if it is great.
+    pub rounds: u32,
     /// Whether its prices were set before.
     pub priced: bool,
     /// The most candidates that a slice's search may look at.
@@ -49,7 +57,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// All at once.
     pub(crate) fn whole() -> Self {
-        let (rounds, most) = (MOST_ROUNDS, u64::MAX);
-        Self { left: None, searched: false, rounds, grafted: 0, priced: false, most }
+        let (done, rounds) = (Progress::default(), MOST_ROUNDS);
+        Self { done, rounds, priced: false, most: u64::MAX }
     }
 }

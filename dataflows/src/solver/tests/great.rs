@@ -1,6 +1,7 @@
 //! A part that is great enough for grafts, kept up slice by slice.
 
 use super::super::compact::Compact;
+use super::super::compact::solve::GRAFTED;
 use super::super::{Due, Upkeep};
 use super::*;
 use crate::saved;
@@ -32,7 +33,7 @@ fn slice_by_slice(seed: u64) {
     let mut market = great(dice);
     let largest = market.components().into_iter().map(|part| Compact::of(&market, &part));
     let largest = largest.map(|part| part.intents.len()).max().unwrap();
-    assert!(largest > 200, "no part of {largest} intents has grafts");
+    assert!(largest > GRAFTED, "no part of {largest} intents has grafts");
     let soon = Time(if dice.chance(50) { i64::MAX / 4 } else { i64::MIN / 4 });
     let (minutes, region, share) = (4, u64::MAX, u64::MAX);
     let (now, later, apart, slice) = (NOW, LATER, u64::MAX, 200_000);
