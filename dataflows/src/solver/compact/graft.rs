@@ -67,8 +67,8 @@ impl Plan<'_> {
             let piece = self.piece(first, &other, 1 + dice.below(PIECE));
             if self.make_alike(&piece, &other) && self.total > before {
                 debug_assert!(self.is_paid_for(0), "a group reaches no tier, or cannot pay");
+                self.note_differing(&other, &mut differ);
                 self.keep();
-                differ = self.differing(&other);
             } else {
                 self.roll_back(0);
             }
@@ -81,6 +81,18 @@ impl Plan<'_> {
 
     fn differing(&self, other: &Other<'_>) -> Vec<u32> {
         (0..other.members.len() as u32).filter(|&w| self.differs(w, other)).collect()
+    }
+
+    /// Keeps that list true after changes.
+    fn note_differing(&self, other: &Other<'_>, differ: &mut Vec<u32>) {
+        for w in self.changed(0) {
+            match (differ.binary_search(&w), self.differs(w, other)) {
+                (Ok(at), false) => drop(differ.remove(at)),
+                (Err(at), true) => differ.insert(at, w),
+                _ => {}
+            }
+        }
+        debug_assert_eq!(*differ, self.differing(other));
     }
 
     /// Up to so many windows that differ: this one, those that its buyers of either grouping are in in the
