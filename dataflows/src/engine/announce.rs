@@ -2,12 +2,11 @@
 
 use super::book::{Book, Removal};
 use super::life::Life;
-use super::window::Announced;
+use super::window::{Announced, Window};
 use crate::market::{
-    Change, Decision, Departure, IntentId, Left, Member, Quote, Reason, WindowKey,
+    Change, Decision, Departure, IntentId, Left, Member, Params, Quote, Reason, WindowKey,
 };
 use crate::solver::GroupedWindow;
-use std::collections::BTreeSet;
 
 impl Life {
     /// Who was announced and is not in the group now, and why.
@@ -92,13 +91,16 @@ impl Life {
 }
 
 /// What is to be said of the window's group.
+///
+/// Of those who were announced at the same list price, and were not put anew since, nothing is looked up:
+/// there are many, and the book is large.
 pub(super) fn announced(
-    params: &crate::market::Params,
+    params: &Params,
     book: &Book,
-    key: &WindowKey,
+    window: &Window,
     group: &GroupedWindow,
-    accepted: &BTreeSet<IntentId>,
 ) -> Announced {
+    let key = &*window.key;
     let offer = book.offer(&key.offer()).expect("a grouped window has its offer");
     let store = book.store(&key.store).expect("an offer has its store").clone();
     let tiers = offer.tiers.as_slice();
@@ -111,25 +113,36 @@ pub(super) fn announced(
         next_tier: tiers.get(tier + 1).copied(),
         visit_value,
     };
+    let before = window.announced.as_deref().filter(|before| before.quote.list == quote.list);
     let mut seats = Vec::with_capacity(group.members.len());
     let mut value = 0;
     for (id, distance_m) in &group.members {
-        let entry = book.intent(id).expect("a grouped intent is in the book");
-        let unit = entry.intent.budget.min(offer.list_price).minor();
-        let saving = entry.intent.quantity as i64 * (unit - group.price.minor());
+        let looked_up = || {
+            let entry = book.intent(id).expect("a grouped intent is in the book");
+            let unit = entry.intent.budget.min(offer.list_price).minor();
+            let quantity = entry.intent.quantity;
+            (entry.buyer.clone(), quantity, quantity as i64 * unit)
+        };
+        let known = before.filter(|_| !window.edited.contains(id)).and_then(|before| {
+            let seat = before.seat(id)?;
+            let worth = seat.saving + seat.quantity as i64 * before.quote.unit.minor();
+            Some((seat.buyer.clone(), seat.quantity, worth))
+        });
+        debug_assert!(known.as_ref().is_none_or(|known| *known == looked_up()));
+        let (buyer, quantity, worth) = known.unwrap_or_else(looked_up);
+        let saving = worth - quantity as i64 * group.price.minor();
         let travel = params.travel(*distance_m);
         value += saving - travel + visit_value;
-        let seat = Member {
+        seats.push(Member {
             intent: id.clone(),
-            buyer: entry.buyer.clone(),
-            quantity: entry.intent.quantity,
+            buyer,
+            quantity,
             distance_m: *distance_m,
             saving,
             travel,
-            accepted: accepted.contains(id),
+            accepted: window.accepted.contains(id),
             change: Change::Kept,
-        };
-        seats.push(seat);
+        });
     }
     Announced { seats: seats.into(), quote, value, store }
 }

@@ -146,7 +146,11 @@ impl Life {
 
     /// Notes which announced intents were put anew: what is said of them may have changed.
     pub(super) fn note_edited(&mut self, edited: Vec<IntentId>) {
-        self.pending.extend(edited.iter().filter_map(|id| self.seats.announced_in(id).cloned()));
+        for id in edited {
+            let Some(key) = self.seats.announced_in(&id) else { continue };
+            self.pending.insert(key.clone());
+            self.windows.get_mut(key).expect("it is announced").edited.insert(id);
+        }
     }
 
     /// Which of these intents are in an announced window of what they want now: whoever left and

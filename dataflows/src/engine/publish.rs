@@ -232,7 +232,7 @@ impl Life {
         let before = self.windows[key].announced.clone();
         self.hold_again(book, key, group);
         let window = &self.windows[key];
-        let now = announced(&self.params, book, key, group, &window.accepted);
+        let now = announced(&self.params, book, window, group);
         let same = before.as_ref().is_some_and(|b| b.seats == now.seats && b.quote == now.quote);
         if same && !locks {
             return None;
@@ -248,6 +248,7 @@ impl Life {
         window.last_quote = Some(now.quote);
         window.announced = Some(Arc::new(now));
         window.declined.clear();
+        window.edited.clear();
         self.free_released(key);
         let reason = match (locks, previous) {
             (true, _) => Reason::LeadTime,
@@ -321,6 +322,7 @@ impl Life {
         window.due = settled;
         window.accepted.clear();
         window.declined.clear();
+        window.edited.clear();
         self.free_released(key);
         let mut decision = self.decision(tick, sequence, key, State::Proposed, reason);
         decision.members.clear();
