@@ -42,6 +42,10 @@ const LATER_MS: u64 = 90_000;
 const LOOKED_AT_EVERY_MS: i64 = 50;
 const IDLE_MS: i64 = 1_000;
 
+/// After a crowded tick upkeep has its usual steps divided by this, and agendas are made within so many times
+/// as long: those who wait come first.
+const IN_HASTE: u64 = 4;
+
 /// How often a market is compared with a plain greedy, where that is asked for, in minutes.
 const COMPARED_EVERY_MINUTES: i64 = 20;
 
@@ -151,16 +155,17 @@ impl Shard {
     pub(super) fn keep_up(
         &mut self,
         product: &ProductId,
-        Clock { at, live, .. }: Clock,
+        Clock { at, live, crowded }: Clock,
         standings: &Standings,
     ) -> bool {
         let Some(course) = &mut self.course else { return false };
         let (since, minute) = (course.since, course.since.minute());
         let passed = (at.0 - since.0).max(0) as u64;
         let (own, a_ms) = (self.market.intents_len() as u128, self.market.upkeep_steps());
+        let haste = if crowded { IN_HASTE } else { 1 };
         // All markets' steps are shared out by live intents.
         let steps_in = |ms: u64| {
-            let steps = a_ms as u128 * ms as u128 * own / live.max(1) as u128;
+            let steps = a_ms as u128 * ms as u128 * own / (live.max(1) as u128 * haste as u128);
             steps.min(u64::MAX as u128) as u64
         };
         let upkeep = upkeep(minute, steps_in(minutes_paid(minute) * 60_000));
@@ -169,7 +174,7 @@ impl Shard {
             course.planned = true;
         }
         if !course.planned {
-            let turn = share_of(PLANNED_WITHIN_MS, turn(product));
+            let turn = share_of(PLANNED_WITHIN_MS * haste, turn(product));
             if passed < turn {
                 course.next = Time(since.0 + turn as i64);
                 return false;
@@ -252,6 +257,16 @@ impl Shard {
             if self.stock.get(&store) == Some(&0) {
                 self.stock.remove(&store);
             }
+        }
+        self.apply_intents(intents);
+    }
+
+    fn apply_intents(&mut self, mut intents: BTreeMap<IntentId, Option<Arc<Intent>>>) {
+        let gone = intents.values().filter(|intent| intent.is_none()).count();
+        if self.market.are_many(gone) {
+            let leaves = intents.iter().filter(|(_, intent)| intent.is_none());
+            self.market.remove_intents(leaves.map(|(id, _)| id));
+            intents.retain(|_, intent| intent.is_some());
         }
         for (id, intent) in intents {
             match intent {

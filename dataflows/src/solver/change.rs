@@ -10,7 +10,7 @@ use super::hot::{Home, Hot, UNPRICED};
 use super::market::{Market, OfferNode};
 use super::price::SCALE;
 use crate::lists::make_room;
-use crate::market::{Cell, Intent, IntentId, Slot, SlotSet, StoreId, Time};
+use crate::market::{Cell, Intent, Slot, SlotSet, StoreId, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -242,13 +242,6 @@ impl Market {
         }
     }
 
-    /// Takes an intent out.
-    pub fn remove_intent(&mut self, id: &IntentId) {
-        if let Some(i) = self.intents.find(id) {
-            self.take_intent(i);
-        }
-    }
-
     fn insert_intent(&mut self, intent: Arc<Intent>) -> u32 {
         self.updates += 1;
         let i = self.free_intents.pop().unwrap_or_else(|| {
@@ -281,36 +274,6 @@ impl Market {
             self.dirty.insert((pin.slot, o));
         }
         i
-    }
-
-    fn take_intent(&mut self, i: u32) {
-        self.updates += 1;
-        if let Home::In(o, slot) = self.hot[i as usize].home {
-            self.leave(i);
-            self.dirty.insert((slot, o));
-            self.mark_roomy(o);
-        }
-        let price = self.hot[i as usize].price;
-        for o in std::mem::take(&mut self.intents[i as usize].as_mut().expect("in use").edges) {
-            self.unprove(o);
-            self.disconnect(o, i, price);
-        }
-        self.dual -= self.price_of(i) as i128;
-        self.fresh.remove(&i);
-        self.awake.remove(&i);
-        self.agenda.lose_intent(i);
-        let node = self.intents.take(i);
-        if let Some(pin) = &node.intent.promise.pin {
-            let key = (pin.slot, pin.store.clone());
-            let ids = self.pins.get_mut(&key).expect("noted when it came");
-            ids.remove(&node.intent.id);
-            if ids.is_empty() {
-                self.pins.remove(&key);
-            }
-        }
-        self.intent_cells.remove(&(node.intent.cell, i));
-        self.hot[i as usize] = Hot::vacant();
-        self.free_intents.push(i);
     }
 
     /// What is bucketed in the cells within reach of `cell`; everything, where that is less work.

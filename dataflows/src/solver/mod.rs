@@ -30,6 +30,8 @@ mod group;
 
 mod intents;
 
+mod leaving;
+
 mod knapsack;
 
 mod repair;

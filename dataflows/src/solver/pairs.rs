@@ -104,16 +104,33 @@ impl Market {
     pub(crate) fn disconnect(&mut self, o: u32, i: u32, price: i64) {
         let at = self.candidate_of(o, i).expect("an edge has its candidate");
         let c = self.offer(o).candidates[at];
-        for slot in self.met(o, i) {
+        self.discount(o, &c, price);
+        let offer = self.offer_mut(o);
+        offer.candidates.remove(at);
+        offer.demand -= c.quantity() as i64;
+    }
+
+    /// The same of all those of an offer's candidates who go, whose demand counts no more already.
+    ///
+    /// **Cost** the offer's candidates.
+    pub(crate) fn disconnect_all(&mut self, o: u32, goes: impl Fn(u32) -> bool) {
+        let candidates = &self.offer(o).candidates;
+        let gone: Vec<Candidate> = candidates.iter().filter(|c| goes(c.intent)).copied().collect();
+        for c in &gone {
+            self.discount(o, c, self.hot[c.intent as usize].price);
+        }
+        self.offer_mut(o).candidates.retain(|c| !goes(c.intent));
+    }
+
+    /// The offer's windows count the candidate no more.
+    fn discount(&mut self, o: u32, c: &Candidate, price: i64) {
+        for slot in self.met(o, c.intent) {
             if price != UNPRICED {
-                self.count(o, slot, &c, price, false);
+                self.count(o, slot, c, price, false);
             }
             let window = self.offer_mut(o).window_mut(slot).expect("just listed");
             window.eligible -= 1;
         }
-        let offer = self.offer_mut(o);
-        offer.candidates.remove(at);
-        offer.demand -= c.quantity() as i64;
     }
 
     /// The windows of the offer that count the intent.

@@ -13,6 +13,8 @@ mod faults;
 
 mod great;
 
+mod leaving;
+
 mod limits;
 
 mod reference;
