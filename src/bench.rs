@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`workload`] | what is offered: a standing city, a rush at noon, or a trace |
 //! | [`open_loop`] | offers it at a rate, and measures |
+//! | [`sink`] | takes what is decided, and knows how late it is |
 //! | [`snapshots`] | keeps snapshots meanwhile, and restarts from one |
 //! | [`report`] | JSON and a table |
 //! | [`picture`] | latencies, throughput and gap as SVG |
@@ -17,6 +18,8 @@
 pub mod open_loop;
 
 pub mod picture;
+
+mod sink;
 
 pub mod snapshots;
 
@@ -29,6 +32,10 @@ use crate::run::pipeline::Pipeline;
 use crate::run::summary::Summary;
 use crate::run::usage::{cpu_ms, rss_kib};
 use crate::translate::Dating;
+use connectors::codec::json;
+use connectors::file::{TextLine, inbound};
+use connectors::inbound::Stamp;
+use connectors::wire::{Clock, Record};
 use dataflows::flow::{Crew, Standings};
 use dataflows::market::Params;
 use jiff::Timestamp;
@@ -37,9 +44,6 @@ use report::{Load, Report};
 use snapshots::Keeper;
 use std::time::{Duration, Instant};
 use workload::{Kind, Workload};
-
-/// A tick is so long by the clock, in milliseconds, however fast logical time passes.
-const TICK_MS: f64 = 10.0;
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -54,7 +58,9 @@ pub struct Settings {
     pub sustained_p99: Duration,
     /// Worker threads of the dataflow, in each process.
     pub workers: usize,
-    /// What decisions depend on; the tick is chosen by the first rate.
+    /// A tick is so long by the clock at the first rate, in milliseconds, however fast logical time passes.
+    pub clock_tick_ms: u64,
+    /// What decisions depend on; the tick follows from that.
     pub params: Params,
     /// Whether snapshots are kept meanwhile, and a restart is tried at the end.
     pub snapshots: Option<snapshots::Asked>,
@@ -66,6 +72,12 @@ impl Settings {
     /// How many records a rate offers.
     fn records_at(&self, rate: f64) -> usize {
         (rate * self.each.as_secs_f64()).ceil() as usize
+    }
+
+    /// A tick of logical time, in milliseconds.
+    fn tick_ms(&self) -> i64 {
+        let speed = self.rates[0] / self.kind.logical_rate().max(1e-6);
+        (self.clock_tick_ms as f64 * speed).round().clamp(1.0, 60_000.0) as i64
     }
 
     /// What they are all made of.
@@ -88,8 +100,8 @@ pub fn run(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Report, Failure> {
     let processes = crew.processes();
-    let tick_ms = tick_ms(&settings.kind, settings.rates[0]);
-    let upkeep_steps = settings.params.upkeep_steps * TICK_MS as u64 / tick_ms as u64;
+    let tick_ms = settings.tick_ms();
+    let upkeep_steps = settings.params.upkeep_steps * settings.clock_tick_ms / tick_ms as u64;
     let params = Params { tick_ms, upkeep_steps, ..settings.params.clone() };
     let (workers, standings) = (settings.workers, Standings::default());
     let mut rig = Rig::new(Pipeline::new(params.clone(), crew, Dating::Required, standings));
@@ -100,7 +112,7 @@ pub fn run(
     if let Some(keeper) = &keeper {
         tell(&keeper.figures().text());
     }
-    rig.mark();
+    rig.sink.mark();
     let mut between = |rig: &mut Rig| match &mut keeper {
         Some(keeper) => keeper.pass(rig).or_fail(FailureKind::Data, || "a snapshot".into()),
         None => Ok(()),
@@ -123,7 +135,7 @@ pub fn run(
         }
     }
     let engine = Summary::of(&rig.pipeline.figures(), Instant::now());
-    let (digest, since) = (rig.digest(), rig.digest_since());
+    let (digest, since) = (rig.sink.digest(), rig.sink.digest_since());
     let mut report = Report::new((settings, processes), &params, load, offered, engine, digest);
     if let (Some(asked), Some(mut keeper)) = (&settings.snapshots, keeper) {
         keeper.end().or_fail(FailureKind::Data, || "the last snapshot".into())?;
@@ -137,26 +149,37 @@ pub fn run(
     Ok(report)
 }
 
-/// The tick that lasts [`TICK_MS`] at that rate.
-fn tick_ms(kind: &Kind, rate: f64) -> i64 {
-    let speed = rate / kind.logical_rate().max(1e-6);
-    (TICK_MS * speed).round().clamp(1.0, 60_000.0) as i64
+/// A line that says that time has come to that of another one; none where that says no time.
+fn clock(line: &[u8]) -> Option<Vec<u8>> {
+    let stamp = inbound(TextLine { number: 1, bytes: line, length: line.len() as u64 }).at;
+    let Stamp::Text(at) = stamp else { return None };
+    let mut clock = Vec::new();
+    json::write_record(&mut clock, Some(&at), &Record::Clock(Clock {}));
+    Some(clock)
 }
 
-/// Takes in what stands before anything is measured, as fast as that goes.
+/// Takes in what stands before anything is measured, as fast as that goes, until time has come to what is.
 fn load(workload: &mut Workload, rig: &mut Rig) -> Result<Load, Failure> {
     let before_kib = rss_kib();
     let (mut taken, mut cpu, mut records) = (Duration::ZERO, 0, 0);
     loop {
-        let lines = workload.opening()?;
-        if lines.is_empty() {
-            break;
-        }
+        let mut lines = workload.opening()?;
         records += lines.len() as u64;
+        let ends = lines.is_empty();
+        if ends {
+            lines.extend(workload.comes()?.and_then(clock));
+        }
         let (started, began) = (Instant::now(), cpu_ms());
         rig.take(&lines);
+        if ends {
+            // What is left in the background is not measured with what comes next.
+            rig.pipeline.engine().end_rest();
+        }
         taken += started.elapsed();
         cpu += cpu_ms() - began;
+        if ends {
+            break;
+        }
     }
     let stats = rig.pipeline.engine().stats();
     Ok(Load {

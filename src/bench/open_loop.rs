@@ -1,30 +1,34 @@
 //! Records offered at a rate, whether the engine is ready or not.
+//!
+//! As in a run on NATS, one thread reads and decodes what is due, this one steps the engine, and another
+//! encodes what it decides.
 
+use super::sink::{Measured, Pace, Second, Sink};
 use crate::failure::Failure;
 use crate::readable::{count, percent, span};
 use crate::run::markets::MarketFigures;
 use crate::run::pipeline::{Pipeline, Produce};
 use crate::run::summary::Histogram;
 use crate::run::usage::cpu_ms;
-use connectors::codec::json;
 use connectors::file::{TextLine, inbound};
-use sha2::{Digest, Sha256};
+use connectors::inbound::Inbound;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The most records handed over at a time.
 pub(super) const BATCH: usize = 1_024;
+/// How many batches may wait for the engine. What is due and not read waits all the same.
+const READ_AHEAD: usize = 64;
+/// Records that come faster are read together, so many times a second.
+const READS_A_SECOND: f64 = 1_000.0;
 
 /// An engine on the bench: its records numbered, its decisions taken, as a worker would get them.
 pub struct Rig {
     pub(super) pipeline: Pipeline,
+    pub(super) sink: Sink,
     /// The last record's number.
     sequence: u64,
-    line: Vec<u8>,
-    /// Of all decisions, and of those since the mark.
-    digest: [Sha256; 2],
-    /// Decisions, and buyers who were moved or set free by one.
-    decisions: u64,
-    left: u64,
 }
 
 /// What became of one rate.
@@ -36,7 +40,7 @@ pub struct Offered {
     pub records: u64,
     /// Those of them that were decided while it lasted: their latency is known.
     pub measured: u64,
-    /// From the first record's time until the last one was taken.
+    /// From the first record's time until what the last one brought forth was in the sink.
     pub took: Duration,
     /// From a record's time to its decisions in the sink.
     pub latency: Histogram,
@@ -58,17 +62,6 @@ pub struct Offered {
     pub crowded: u64,
 }
 
-/// A second of it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Second {
-    /// Records decided.
-    pub done: u64,
-    /// The greatest latency of those.
-    pub worst: Duration,
-    /// The certified gap of all markets at its end, in millionths.
-    pub gap_ppm: u64,
-}
-
 impl Rig {
     /// Before anything.
     pub(super) fn new(pipeline: Pipeline) -> Self {
@@ -77,8 +70,7 @@ impl Rig {
 
     /// After that record.
     pub(super) fn after(pipeline: Pipeline, sequence: u64) -> Self {
-        let (line, digest) = (Vec::new(), [Sha256::new(), Sha256::new()]);
-        Self { pipeline, sequence, line, digest, decisions: 0, left: 0 }
+        Self { pipeline, sink: Sink::default(), sequence }
     }
 
     /// The last record's number.
@@ -86,37 +78,11 @@ impl Rig {
         self.sequence
     }
 
-    /// From here on [`Rig::digest_since`] counts.
-    pub(super) fn mark(&mut self) {
-        self.digest[1] = Sha256::new();
-    }
-
     /// Decodes lines and takes them in; what that brought forth is in the sink.
-    pub(super) fn take(&mut self, lines: &[Vec<u8>]) -> Produce {
-        let batch = lines.iter().map(|bytes| {
-            self.sequence += 1;
-            inbound(TextLine { number: self.sequence, bytes, length: bytes.len() as u64 })
-        });
-        let batch = batch.collect();
-        let produce = self.pipeline.take(batch);
-        for decision in &produce.decisions {
-            self.line.clear();
-            json::write_decision(&mut self.line, decision);
-            self.digest.iter_mut().for_each(|digest| digest.update(&self.line));
-            self.decisions += 1;
-            self.left += decision.left.len() as u64;
-        }
-        produce
-    }
-
-    /// The digest of all decisions.
-    pub(super) fn digest(&self) -> String {
-        hex(&self.digest[0])
-    }
-
-    /// The digest of those since the mark.
-    pub(super) fn digest_since(&self) -> String {
-        hex(&self.digest[1])
+    pub(super) fn take(&mut self, lines: &[Vec<u8>]) {
+        let batch = decode(lines, self.sequence);
+        self.sequence += batch.len() as u64;
+        self.sink.put(&self.pipeline.take(batch));
     }
 
     /// Offers the lines, so many a second; `between` is called between batches.
@@ -129,52 +95,64 @@ impl Rig {
         rate: f64,
         between: &mut dyn FnMut(&mut Self) -> Result<(), Failure>,
     ) -> Result<Offered, Failure> {
-        let (first, cpu, before) = (self.sequence + 1, cpu_ms(), self.markets());
-        let (decisions, left) = (self.decisions, self.left);
-        let (mut latency, mut seconds) = (Histogram::default(), Vec::new());
-        let (mut next, mut measured, mut longest) = (0, 0, Duration::ZERO);
-        let due_after = |n: usize| Duration::from_secs_f64(n as f64 / rate);
-        let start = Instant::now();
-        while next < lines.len() {
-            let now = start.elapsed();
-            if due_after(next) > now {
-                std::thread::sleep(due_after(next) - now);
-                continue;
-            }
-            let due = (now.as_secs_f64() * rate) as usize + 1;
-            let until = due.min(next + BATCH).min(lines.len());
-            let produce = self.take(&lines[next..until]);
-            next = until;
-            let done = start.elapsed();
-            let second: &mut Second = nth(&mut seconds, done.as_secs() as usize);
-            for receipt in produce.receipts.iter().filter(|receipt| receipt.sequence >= first) {
-                let late = done.saturating_sub(due_after((receipt.sequence - first) as usize));
-                latency.record(late);
-                second.done += 1;
-                second.worst = second.worst.max(late);
-                measured += 1;
-            }
-            second.gap_ppm = self.pipeline.engine().market().gap_ppm();
-            self.pipeline.rest();
-            longest = longest.max(start.elapsed() - now);
-            between(self)?;
-        }
-        let markets = self.markets();
+        let (cpu, before) = (cpu_ms(), self.markets());
+        let mut sink = std::mem::take(&mut self.sink);
+        let (decisions, left) = (sink.decisions, sink.left);
+        let pace = Pace { start: Instant::now(), rate, first: self.sequence + 1 };
+        let mut measured = Measured::new(pace);
+        let longest = thread::scope(|scope| {
+            let (read, batches) = sync_channel(READ_AHEAD);
+            let (decided, produces) = channel();
+            scope.spawn(move || read_on(lines, pace, read));
+            scope.spawn(|| {
+                for (produce, gap_ppm) in produces {
+                    sink.put(&produce);
+                    measured.note(&produce, gap_ppm);
+                }
+            });
+            self.decide(batches, decided, between)
+        });
+        let took = pace.start.elapsed();
+        let (decisions, left) = (sink.decisions - decisions, sink.left - left);
+        self.sink = sink;
+        let (longest, markets) = (longest?, self.markets());
+        let Measured { latency, seconds, decided, .. } = measured;
         Ok(Offered {
             rate,
             records: lines.len() as u64,
-            measured,
-            took: start.elapsed(),
+            measured: decided,
+            took,
             latency,
             cpu_s: (cpu_ms() - cpu) as f64 / 1e3,
             longest,
             seconds,
-            decisions: self.decisions - decisions,
-            left: self.left - left,
+            decisions,
+            left,
             solved: markets.solved - before.solved,
             shed: markets.shed - before.shed,
             crowded: markets.crowded - before.crowded,
         })
+    }
+
+    /// Steps the engine for every batch; the longest that one took.
+    fn decide(
+        &mut self,
+        batches: Receiver<Vec<Inbound>>,
+        decided: Sender<(Produce, u64)>,
+        between: &mut dyn FnMut(&mut Self) -> Result<(), Failure>,
+    ) -> Result<Duration, Failure> {
+        let mut longest = Duration::ZERO;
+        for batch in batches {
+            let began = Instant::now();
+            self.sequence += batch.len() as u64;
+            let produce = self.pipeline.take(batch);
+            // Who takes them ends after this.
+            let _ = decided.send((produce, self.pipeline.engine().market().gap_ppm()));
+            self.pipeline.rest();
+            longest = longest.max(began.elapsed());
+            between(self)?;
+        }
+        Ok(longest)
     }
 
     /// All markets together.
@@ -183,17 +161,31 @@ impl Rig {
     }
 }
 
-fn hex(digest: &Sha256) -> String {
-    digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// Decodes the lines that come after record `before`.
+fn decode(lines: &[Vec<u8>], before: u64) -> Vec<Inbound> {
+    let numbered = lines.iter().zip(before + 1..);
+    let line = |(bytes, number): (&Vec<u8>, u64)| {
+        inbound(TextLine { number, bytes, length: bytes.len() as u64 })
+    };
+    numbered.map(line).collect()
 }
 
-/// The second of that number; seconds in which nothing ended were as the one before.
-fn nth(seconds: &mut Vec<Second>, n: usize) -> &mut Second {
-    let gap_ppm = seconds.last().map_or(0, |second| second.gap_ppm);
-    while seconds.len() <= n {
-        seconds.push(Second { gap_ppm, ..Second::default() });
+/// Reads what is due, until all is or nobody takes it.
+fn read_on(lines: &[Vec<u8>], pace: Pace, read: SyncSender<Vec<Inbound>>) {
+    let together = (pace.rate / READS_A_SECOND) as usize;
+    let mut next = 0;
+    while next < lines.len() {
+        let (now, due) = (pace.start.elapsed(), pace.due_after(next));
+        if due > now {
+            thread::sleep(pace.due_after((next + together).min(lines.len() - 1)) - now);
+            continue;
+        }
+        let until = pace.due(now).min(next + BATCH).min(lines.len());
+        if read.send(decode(&lines[next..until], pace.first - 1 + next as u64)).is_err() {
+            return;
+        }
+        next = until;
     }
-    &mut seconds[n]
 }
 
 impl Offered {

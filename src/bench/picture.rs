@@ -1,7 +1,8 @@
 //! Latencies, throughput and gap of a bench, as one SVG.
 
-use super::open_loop::{Offered, Second};
+use super::open_loop::Offered;
 use super::report::Report;
+use super::sink::Second;
 use crate::drawing::{BLUE, curve, label, rule};
 use crate::readable::{count, span};
 use svg::Document;

@@ -29,6 +29,8 @@ pub struct Setting {
     pub processes: usize,
     /// A tick of logical time, in milliseconds.
     pub tick_ms: i64,
+    /// How long that is by the clock at the first rate, in milliseconds.
+    pub clock_tick_ms: u64,
     /// Steps of upkeep in a millisecond of logical time, at most.
     pub upkeep_steps: u64,
 }
@@ -184,6 +186,7 @@ impl Report {
                 workers: settings.workers,
                 processes,
                 tick_ms: params.tick_ms,
+                clock_tick_ms: settings.clock_tick_ms,
                 upkeep_steps: params.upkeep_steps,
             },
             load,
@@ -206,10 +209,11 @@ impl Report {
     /// A page of Markdown.
     pub fn markdown(&self) -> String {
         let Setting { workload, machine, version, began, workers, processes, .. } = &self.setting;
-        let Setting { tick_ms, upkeep_steps, .. } = &self.setting;
+        let Setting { tick_ms, clock_tick_ms, upkeep_steps, .. } = &self.setting;
         let mut page = format!(
-            "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {tick_ms} \
-             ms of logical time, at most {upkeep_steps} steps of upkeep in one of those\n\n",
+            "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {clock_tick_ms} \
+             ms by the clock, {tick_ms} of logical time, at most {upkeep_steps} steps of upkeep in one of \
+             those\n\n",
             match (*workers, *processes) {
                 (1, 1) => "one worker".into(),
                 (workers, 1) => format!("{workers} workers"),

@@ -107,15 +107,30 @@ impl Workload {
         self.read(count, COMES)
     }
 
+    /// The line that comes next.
+    ///
+    /// # Errors
+    /// The trace cannot be read.
+    pub fn comes(&mut self) -> Result<Option<&[u8]>, Failure> {
+        self.look_ahead()?;
+        let made = self.made as usize;
+        Ok(self.next.as_ref().map(|line| &line[made..]))
+    }
+
+    /// Reads the next line, unless that is done.
+    fn look_ahead(&mut self) -> Result<(), Failure> {
+        if self.next.is_none() {
+            let read = self.lines.next_line();
+            let read = read.or_fail(FailureKind::Data, || format!("cannot read {}", self.path))?;
+            self.next = read.map(|line| line.bytes.to_vec());
+        }
+        Ok(())
+    }
+
     fn read(&mut self, count: usize, part: u8) -> Result<Vec<Vec<u8>>, Failure> {
         let mut all = Vec::new();
         while all.len() < count {
-            if self.next.is_none() {
-                let read = self.lines.next_line();
-                let read =
-                    read.or_fail(FailureKind::Data, || format!("cannot read {}", self.path))?;
-                self.next = read.map(|line| line.bytes.to_vec());
-            }
+            self.look_ahead()?;
             let made = self.made;
             let own = |line: &mut Vec<u8>| !made || line.first() == Some(&part);
             let Some(mut line) = self.next.take_if(own) else { break };

@@ -28,8 +28,9 @@ Examples:
 
 Open loop: record n of a rate is due n / rate after its start, ready or not, and its latency runs
 from then until the decisions of its tick are in the sink: a stall counts for every record that it
-kept waiting. Time is scaled: at the first rate a tick lasts 10 ms by the clock, and a millisecond
-by the clock has the usual steps of upkeep, so give a rate a run of its own where these matter. The page of figures is Markdown, on standard output.";
+kept waiting. Time is scaled: by the first rate it is decided how long a tick lasts by the clock, and a
+millisecond by the clock has the usual steps of upkeep, so give a rate a run of its own where these
+matter. The page of figures is Markdown, on standard output.";
 
 /// What `iceshop bench` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 250,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub p99_ms: u64,
+    /// How long a tick lasts by the clock at the first rate. Longer ticks cost less CPU, and records
+    /// wait longer [default: 3 for each 1,000 records a second, 10 to 60]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub clock_tick_ms: Option<u64>,
     /// Live intents that stand before anything is measured
     #[arg(long, value_name = "COUNT", conflicts_with = "trace")]
     pub intents: Option<usize>,
@@ -129,6 +134,11 @@ const BURST: Usual = Usual {
     rates: &[500.0],
     seconds: 60.0,
 };
+
+/// How long a tick lasts by the clock, in milliseconds: so long for each thousand records a second, at least and
+/// at most. What a tick costs whatever is in it must not take all the time.
+const CLOCK_TICK_MS: f64 = 3.0;
+const CLOCK_TICK_LIMITS_MS: (f64, f64) = (10.0, 60.0);
 
 /// Of a crowd, so many come and go in an hour of logical time for each that stands.
 const TURNOVER_PER_HOUR: f64 = 1.6;
@@ -211,6 +221,8 @@ fn settings(args: &Args, params: dataflows::market::Params) -> Settings {
     let (workers, sustained_p99) = (args.workers as usize, Duration::from_millis(args.p99_ms));
     let pace = args.pace.pace();
     let snapshots = args.snapshots.clone().map(|folder| Asked { folder, pace });
-    let began = Timestamp::now();
-    Settings { kind, rates, each, sustained_p99, workers, params, snapshots, began }
+    let (least_ms, most_ms) = CLOCK_TICK_LIMITS_MS;
+    let usual_ms = (CLOCK_TICK_MS * rates[0] / 1e3).clamp(least_ms, most_ms) as u64;
+    let (clock_tick_ms, began) = (args.clock_tick_ms.unwrap_or(usual_ms), Timestamp::now());
+    Settings { kind, rates, each, sustained_p99, workers, clock_tick_ms, params, snapshots, began }
 }

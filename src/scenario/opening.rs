@@ -6,6 +6,9 @@ use jiff::Timestamp;
 /// Milliseconds in a minute.
 pub(super) const MINUTE_MS: i64 = 60_000;
 
+/// A crowd is there within so many: when demand begins, nothing waits for what was made of it.
+const CROWD_MS: i64 = 40_000;
+
 /// How far the opening of a city has come.
 pub(super) struct Opening {
     start_ms: i64,
@@ -38,11 +41,11 @@ impl Opening {
     pub(super) fn next(&mut self) -> Option<(i64, bool)> {
         let n = self.made;
         let within =
-            |n: u64, all: u64| (u128::from(n) * MINUTE_MS as u128 / u128::from(all)) as i64;
+            |ms: i64, n: u64, all: u64| (u128::from(n) * ms as u128 / u128::from(all)) as i64;
         let rush_from_ms = self.start_ms + (self.crowd > 0) as i64 * MINUTE_MS;
         let next = match n.checked_sub(self.crowd) {
-            None => (self.start_ms + within(n, self.crowd), false),
-            Some(n) if n < self.rush => (rush_from_ms + within(n, self.rush), true),
+            None => (self.start_ms + within(CROWD_MS, n, self.crowd), false),
+            Some(n) if n < self.rush => (rush_from_ms + within(MINUTE_MS, n, self.rush), true),
             Some(_) => return None,
         };
         self.made += 1;
