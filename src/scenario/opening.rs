@@ -7,7 +7,7 @@ use jiff::Timestamp;
 pub(super) const MINUTE_MS: i64 = 60_000;
 
 /// A crowd is there within so many: when demand begins, nothing waits for what was made of it.
-const CROWD_MS: i64 = 40_000;
+const CROWD_MS: i64 = 55_000;
 
 /// How far the opening of a city has come.
 pub(super) struct Opening {

@@ -123,7 +123,8 @@ pub(super) fn announced(
             let quantity = entry.intent.quantity;
             (entry.buyer.clone(), quantity, quantity as i64 * unit)
         };
-        let known = before.filter(|_| !window.edited.contains(id)).and_then(|before| {
+        let edited = window.edited.as_ref().is_some_and(|edited| edited.contains(id));
+        let known = before.filter(|_| !edited).and_then(|before| {
             let seat = before.seat(id)?;
             let worth = seat.saving + seat.quantity as i64 * before.quote.unit.minor();
             Some((seat.buyer.clone(), seat.quantity, worth))

@@ -149,7 +149,8 @@ impl Life {
         for id in edited {
             let Some(key) = self.seats.announced_in(&id) else { continue };
             self.pending.insert(key.clone());
-            self.windows.get_mut(key).expect("it is announced").edited.insert(id);
+            let window = self.windows.get_mut(key).expect("it is announced");
+            window.edited.get_or_insert_default().insert(id);
         }
     }
 

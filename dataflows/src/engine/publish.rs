@@ -248,7 +248,7 @@ impl Life {
         window.last_quote = Some(now.quote);
         window.announced = Some(Arc::new(now));
         window.declined.clear();
-        window.edited.clear();
+        window.edited = None;
         self.free_released(key);
         let reason = match (locks, previous) {
             (true, _) => Reason::LeadTime,
@@ -322,7 +322,7 @@ impl Life {
         window.due = settled;
         window.accepted.clear();
         window.declined.clear();
-        window.edited.clear();
+        window.edited = None;
         self.free_released(key);
         let mut decision = self.decision(tick, sequence, key, State::Proposed, reason);
         decision.members.clear();

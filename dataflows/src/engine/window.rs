@@ -52,8 +52,9 @@ pub(super) struct Window {
     pub released: BTreeMap<IntentId, Reason>,
     /// Members who declined; until announced.
     pub declined: BTreeSet<IntentId>,
-    /// Announced members who were put anew since: what is to be said of them is looked up again.
-    pub edited: BTreeSet<IntentId>,
+    /// Announced members who were put anew since: what is to be said of them is looked up again. Mostly there
+    /// are none.
+    pub edited: Option<Box<BTreeSet<IntentId>>>,
     /// Names of answers and arrivals, to know a repeated one.
     pub events: BTreeSet<EventId>,
 }
@@ -76,7 +77,7 @@ impl Window {
             accepted: BTreeSet::new(),
             released: BTreeMap::new(),
             declined: BTreeSet::new(),
-            edited: BTreeSet::new(),
+            edited: None,
             events: BTreeSet::new(),
         }
     }
