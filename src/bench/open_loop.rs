@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 pub(super) const BATCH: usize = 1_024;
 /// How many batches may wait for the engine. What is due and not read waits all the same.
 const READ_AHEAD: usize = 64;
+/// After so many ticks what they brought forth is taken, where much time passes at once.
+const STEPS: u32 = 64;
 /// Records that come faster are read together, so many times a second.
 const READS_A_SECOND: f64 = 1_000.0;
 
@@ -82,7 +84,19 @@ impl Rig {
     pub(super) fn take(&mut self, lines: &[Vec<u8>]) {
         let batch = decode(lines, self.sequence);
         self.sequence += batch.len() as u64;
-        self.sink.put(&self.pipeline.take(batch));
+        let mut batch = Some(batch);
+        loop {
+            let mut steps = 0;
+            let go_on = || {
+                steps += 1;
+                steps <= STEPS
+            };
+            let produce = self.pipeline.take_while(batch.take().unwrap_or_default(), go_on);
+            self.sink.put(&produce);
+            if steps <= STEPS {
+                return;
+            }
+        }
     }
 
     /// Offers the lines, so many a second; `between` is called between batches.
