@@ -26,6 +26,9 @@ impl Announced {
     }
 }
 
+/// Some members; mostly there are none.
+type Edited = Option<Box<BTreeSet<IntentId>>>;
+
 /// One window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Window {
@@ -52,9 +55,8 @@ pub(super) struct Window {
     pub released: BTreeMap<IntentId, Reason>,
     /// Members who declined; until announced.
     pub declined: BTreeSet<IntentId>,
-    /// Announced members who were put anew since: what is to be said of them is looked up again. Mostly there
-    /// are none.
-    pub edited: Option<Box<BTreeSet<IntentId>>>,
+    /// Announced members who were put anew since: what is to be said of them is looked up again.
+    pub edited: Edited,
     /// Names of answers and arrivals, to know a repeated one.
     pub events: BTreeSet<EventId>,
 }
