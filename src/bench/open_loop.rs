@@ -82,16 +82,15 @@ impl Rig {
 
     /// Decodes lines and takes them in; what that brought forth is in the sink.
     pub(super) fn take(&mut self, lines: &[Vec<u8>]) {
-        let batch = decode(lines, self.sequence);
+        let mut batch = decode(lines, self.sequence);
         self.sequence += batch.len() as u64;
-        let mut batch = Some(batch);
         loop {
             let mut steps = 0;
             let go_on = || {
                 steps += 1;
                 steps <= STEPS
             };
-            let produce = self.pipeline.take_while(batch.take().unwrap_or_default(), go_on);
+            let produce = self.pipeline.take_while(std::mem::take(&mut batch), go_on);
             self.sink.put(&produce);
             if steps <= STEPS {
                 return;

@@ -34,7 +34,7 @@ impl Market {
             self.set_out(i);
             // What is left to be served counts as whoever has gone already would have left it.
             let quantity = self.node(i).intent.quantity as i64;
-            for o in self.node(i).edges.clone() {
+            for o in self.take_edges(i) {
                 around[o as usize] = true;
                 self.unprove(o);
                 self.offer_mut(o).demand -= quantity;
@@ -50,7 +50,7 @@ impl Market {
     pub(crate) fn take_intent(&mut self, i: u32) {
         self.set_out(i);
         let price = self.hot[i as usize].price;
-        for o in self.node(i).edges.clone() {
+        for o in self.take_edges(i) {
             self.unprove(o);
             self.disconnect(o, i, price);
         }
@@ -65,6 +65,11 @@ impl Market {
             self.dirty.insert((slot, o));
             self.mark_roomy(o);
         }
+    }
+
+    /// The offers that could serve it, which it has no more.
+    fn take_edges(&mut self, i: u32) -> Vec<u32> {
+        std::mem::take(&mut self.intents[i as usize].as_mut().expect("in use").edges)
     }
 
     /// Nothing of it is left.
