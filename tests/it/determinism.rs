@@ -77,13 +77,13 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "cb6f0d81177424b45c94e649cf56d245d7b301e332a073b17ec39b5218024ca9",
+        "cb3b4290803817dfd9d73f1ee0b84769e9a2df5cf43aec4fec65c3f5ddb1e449",
         "{} decisions",
         made.decisions.len()
     );
     assert_eq!(
         hex(&receipt_lines(&made.receipts)),
-        "c838f6ac88e9b6189e78d849a75554fd4b27853f0948f36df2bf07eca7b9a37b",
+        "3e8254495a6b1dbf811b514fc95d71b7269e646c07a21fc1260e62f070428017",
         "{} receipts",
         made.receipts.len()
     );

@@ -23,7 +23,7 @@ const LATER: Budget = Budget { price_rounds: 28, search_steps: 50, nodes: 0, fro
 /// The budget of parts of which a window locks before the next time.
 const NOW: Budget = Budget { price_rounds: 48, search_steps: 220, nodes: 30, from_scratch: false };
 /// The most (candidate, slot, tier) triples that are solved at a time, but for prices.
-const REGION: u64 = 200_000;
+const REGION: u64 = 400_000;
 /// Prices of more triples, times their rounds, are set while the market goes on.
 const APART: u64 = 125_000;
 /// A market with a gap of more than so many millionths, and nothing left to solve again, does not

@@ -15,13 +15,14 @@ use super::plan::{FREE, Plan};
 use super::search::Dice;
 use super::solve::{GRAFTED, Solve};
 use super::turn::Turn;
-use crate::solver::Phase;
 use crate::solver::effort::SEARCH_WEIGHT;
+use crate::solver::{Budget, Phase};
 
 /// The most windows of a piece.
 const PIECE: usize = 6;
-/// How often windows that a piece has disturbed are gone through.
-const PASSES: usize = 1;
+/// How often windows that a piece has disturbed are gone through, in a part that is kept up and from scratch:
+/// there more of it gains nothing, and here more than as much further search does.
+const PASSES: (usize, usize) = (3, 1);
 
 /// A round of grafts has a try for so many intents, so many at least, and at most: these take a hundredth
 /// of a second or two.
@@ -35,26 +36,28 @@ const STEPS_A_ROUND: (u32, u32) = (6, 300);
 /// Another grouping.
 struct Other<'a> {
     members: &'a [Vec<u32>],
+    /// How often what a piece of it disturbs is gone through.
+    passes: usize,
     /// By intent: its window there.
     home: Vec<u32>,
 }
 
 impl Plan<'_> {
-    /// Tries pieces of another grouping of the part, so many, which look at so many candidates at most; the
-    /// objective and its ties never get worse.
+    /// Tries pieces of another grouping of the part, so many, which look at so many candidates at most, and of
+    /// which each goes so often through what it disturbs; the objective and its ties never get worse.
     ///
     /// **Cost** of a try: the candidates of a piece's windows, and of those that it disturbs.
     pub(crate) fn graft(
         &mut self,
         members: &[Vec<u32>],
-        (tries, work): (u32, u64),
+        (tries, work, passes): (u32, u64, usize),
         dice: &mut Dice,
     ) {
         let mut home = vec![FREE; self.part.intents.len()];
         for (group, w) in members.iter().zip(0..) {
             group.iter().for_each(|&n| home[self.cand(n).intent as usize] = w);
         }
-        let other = Other { members, home };
+        let other = Other { members, passes, home };
         self.keep();
         let most = self.work.saturating_add(work);
         let mut differ = self.differing(&other);
@@ -147,9 +150,14 @@ impl Plan<'_> {
             self.fill(i);
         }
         let disturbed = self.changed(0).collect();
-        self.improve(disturbed, PASSES);
+        self.improve(disturbed, other.passes);
         true
     }
+}
+
+/// How often what a piece disturbs is gone through, with that budget.
+pub(super) fn passes_of(budget: Budget) -> usize {
+    if budget.from_scratch { PASSES.1 } else { PASSES.0 }
 }
 
 impl Solve<'_> {
@@ -180,7 +188,8 @@ impl Solve<'_> {
         self.plan.work = asked.work;
         let work = (self.left(u64::MAX) / SEARCH_WEIGHT).saturating_sub(asked.work - begun);
         let tries = (self.part.intents.len() as u32 / TRIES.0).clamp(TRIES.1, TRIES.2);
-        self.plan.graft(&asked.members, (tries, work), dice);
+        let passes = passes_of(self.budget);
+        self.plan.graft(&asked.members, (tries, work, passes), dice);
         self.effort.spend(Phase::Search, (self.plan.work - begun) * SEARCH_WEIGHT);
     }
 

@@ -3,6 +3,7 @@
 use super::Compact;
 use super::cuts::Cut;
 use super::dual::{Demand, Prices};
+use super::graft::passes_of;
 use super::plan::Plan;
 use super::rounds::{GREAT, Pace};
 use super::search::{Dice, Greedy, Manner};
@@ -33,6 +34,9 @@ const GRAFTS: (u32, u64) = (1_000, 2);
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// How parts are searched.
 const MIXED: Manner = Manner { exchange_in: 6, heat: 1 };
+/// How great parts are searched that are kept up: a search that finds nothing else any more must lose more
+/// to get away from there, and exchanges find a third of what others do for the same work.
+const KEPT: Manner = Manner { exchange_in: 30, heat: 10 };
 /// How they are searched on: where what a group is worth jumps with its size, much has to be lost
 /// before more can be gained.
 const EXCHANGES: Manner = Manner { exchange_in: 1, heat: 4 };
@@ -266,9 +270,10 @@ impl<'a> Solve<'a> {
         let (steps, work) = turn.done.left.unwrap_or_else(|| self.search_limits());
         if starts == 1 && !self.budget.from_scratch {
             let limits = (steps, self.left(work.min(turn.most) * SEARCH_WEIGHT) / SEARCH_WEIGHT);
+            let manner = if size > GRAFTED { KEPT } else { MIXED };
             let Searched { made, used, .. } = match self.is_proven() {
                 true => Searched { made: steps, used: 0, value: 0 },
-                false => self.search_from(self.plan.clone(), false, limits, seed, MIXED),
+                false => self.search_from(self.plan.clone(), false, limits, seed, manner),
             };
             // What credit does not reach is left out.
             let work = if limits.1 < work.min(turn.most) { 0 } else { work };
@@ -338,7 +343,8 @@ impl<'a> Solve<'a> {
         if run.total() > best.total() {
             std::mem::swap(&mut best, &mut run);
         }
-        best.graft(&run.members, (GRAFTS.0, work), &mut Dice(!seed));
+        let passes = passes_of(self.budget);
+        best.graft(&run.members, (GRAFTS.0, work, passes), &mut Dice(!seed));
         best
     }
 

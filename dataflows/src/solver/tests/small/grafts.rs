@@ -18,12 +18,13 @@ pub(super) fn graft(market: &mut Market) {
         let part = Compact::of(market, &offers);
         let mut plan = market.plan_of(&part);
         let (began, held) = (plan.total(), plan.held());
-        for (greedy, seed) in [(Greedy::Window, 1), (Greedy::Buyer, 2)] {
+        for (greedy, seed, passes) in [(Greedy::Window, 1, 1), (Greedy::Buyer, 2, 3)] {
             let mut other = plan.clone();
             other.start_anew(greedy);
+            let limits = (TRIES, u64::MAX, passes);
             let totals = [plan.total(), other.total()];
-            plan.graft(&other.members, (TRIES, u64::MAX), &mut Dice(seed));
-            other.graft(&plan.members, (TRIES, u64::MAX), &mut Dice(seed));
+            plan.graft(&other.members, limits, &mut Dice(seed));
+            other.graft(&plan.members, limits, &mut Dice(seed));
             assert!(plan.total() >= totals[0] && other.total() >= totals[1], "a graft lost");
             plan.better_of(&other);
         }
