@@ -19,7 +19,7 @@ impl Life {
             return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(&key).expect("an id has its window");
-        if window.events.contains(&event) {
+        if window.heard().events.contains(&event) {
             return Outcome::Duplicate;
         }
         match window.state {
@@ -49,21 +49,24 @@ impl Life {
                 let Some(price) = holds.filter(|_| announced.seat(intent).is_some()) else {
                     return Outcome::Superseded;
                 };
-                window.accepted.insert(intent.clone());
-                window.released.remove(intent);
+                let heard = window.hear();
+                heard.accepted.insert(intent.clone());
+                heard.released.remove(intent);
                 book.pin(intent, &key, price);
             }
             Answer::Decline => {
                 if let Err(refused) = book.decline(intent, &key) {
                     return refused.into();
                 }
-                window.accepted.remove(intent);
-                if announced.seat(intent).is_some() {
-                    window.declined.insert(intent.clone());
+                let is_seated = announced.seat(intent).is_some();
+                let heard = window.hear();
+                heard.accepted.remove(intent);
+                if is_seated {
+                    heard.declined.insert(intent.clone());
                 }
             }
         }
-        window.events.insert(event);
+        window.hear().events.insert(event);
         self.pending.insert(WindowKey::clone(&key));
         Outcome::Applied
     }
@@ -80,7 +83,7 @@ impl Life {
             return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(key).expect("an id has its window");
-        if window.events.contains(&event) {
+        if window.heard().events.contains(&event) {
             return Outcome::Duplicate;
         }
         if !matches!(window.state, State::Locked | State::Active | State::Closed) {
@@ -90,7 +93,7 @@ impl Life {
         if !member {
             return Invalid::named("intent", intent, "not a member of the window").into();
         }
-        window.events.insert(event);
+        window.hear().events.insert(event);
         Outcome::Applied
     }
 }

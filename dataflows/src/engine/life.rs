@@ -303,8 +303,7 @@ impl Life {
         reason: Reason,
     ) -> Decision {
         let window = &self.windows[key];
-        let announced = window.announced.as_ref();
-        let store = announced.map(|a| a.store.clone()).expect("announced before it is decided");
+        let announced = window.announced.as_deref().expect("announced before it is decided");
         Decision {
             window: key.clone(),
             revision: window.revision,
@@ -314,11 +313,11 @@ impl Life {
             decided_at: self.params.start(tick),
             input_sequence: sequence,
             lock_at: window.lock_at,
-            store,
-            quote: window.last_quote.expect("announced before it is decided"),
-            members: announced.into_iter().flat_map(|a| a.seats.iter().cloned()).collect(),
+            store: announced.store.clone(),
+            quote: announced.quote,
+            members: announced.seats.to_vec(),
             left: Vec::new(),
-            value: announced.map_or(0, |a| a.value),
+            value: announced.value,
             market: self.certificates.get(&key.product).copied().unwrap_or_default(),
         }
     }

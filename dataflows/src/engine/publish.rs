@@ -9,6 +9,7 @@ use super::announce::announced;
 use super::book::Book;
 use super::life::{Feedback, Life};
 use super::window::{Announced, Timer};
+use crate::lists::make_room;
 use crate::market::{
     Change, Decision, Departure, IntentId, Left, Member, Reason, State, Tick, WindowKey,
 };
@@ -162,7 +163,7 @@ impl Life {
             if window.state != State::Proposed {
                 continue;
             }
-            for id in &window.accepted {
+            for id in &window.heard().accepted {
                 if self.seats.grouped_in(id) != Some(key) {
                     released.push((key.clone(), id.clone()));
                 } else if !pinned(book, key, id) {
@@ -171,30 +172,30 @@ impl Life {
             }
         }
         for (key, id) in given_up {
-            self.windows.get_mut(&key).expect("listed").accepted.remove(&id);
+            self.windows.get_mut(&key).expect("listed").hear().accepted.remove(&id);
         }
         for (key, id) in released {
-            let window = self.windows.get_mut(&key).expect("listed");
-            window.accepted.remove(&id);
-            window.released.insert(id, Reason::NoGroup);
+            let heard = self.windows.get_mut(&key).expect("listed").hear();
+            heard.accepted.remove(&id);
+            heard.released.insert(id, Reason::NoGroup);
         }
     }
 
     /// Whoever was to be released and is in the group again, under the promise, is held after all.
     fn hold_again(&mut self, book: &Book, key: &WindowKey, group: &GroupedWindow) {
-        let window = self.windows.get_mut(key).expect("listed");
+        let Some(heard) = self.windows.get_mut(key).expect("listed").heard_mut() else { return };
         for (id, _) in &group.members {
-            if window.released.contains_key(id) && pinned(book, key, id) {
-                window.released.remove(id);
-                window.accepted.insert(id.clone());
+            if heard.released.contains_key(id) && pinned(book, key, id) {
+                heard.released.remove(id);
+                heard.accepted.insert(id.clone());
             }
         }
     }
 
     /// The releases of the window are announced: their buyers are free.
     fn free_released(&mut self, key: &WindowKey) {
-        let window = self.windows.get_mut(key).expect("listed");
-        let released = std::mem::take(&mut window.released);
+        let Some(heard) = self.windows.get_mut(key).expect("listed").heard_mut() else { return };
+        let released = std::mem::take(&mut heard.released);
         self.feedback.extend(released.into_keys().map(Feedback::Release));
     }
 
@@ -244,10 +245,12 @@ impl Life {
         window.state = if locks { State::Locked } else { State::Proposed };
         window.revision += 1;
         window.due = settled;
+        make_room(&mut window.prices);
         window.prices.push((window.revision, now.quote.unit));
-        window.last_quote = Some(now.quote);
         window.announced = Some(Arc::new(now));
-        window.declined.clear();
+        if let Some(heard) = window.heard_mut() {
+            heard.declined.clear();
+        }
         window.edited = None;
         self.free_released(key);
         let reason = match (locks, previous) {
@@ -320,8 +323,10 @@ impl Life {
         window.state = State::Withdrawn;
         window.revision += 1;
         window.due = settled;
-        window.accepted.clear();
-        window.declined.clear();
+        if let Some(heard) = window.heard_mut() {
+            heard.accepted.clear();
+            heard.declined.clear();
+        }
         window.edited = None;
         self.free_released(key);
         let mut decision = self.decision(tick, sequence, key, State::Proposed, reason);

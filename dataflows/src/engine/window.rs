@@ -29,6 +29,27 @@ impl Announced {
 /// Some members; mostly there are none.
 type Edited = Option<Box<BTreeSet<IntentId>>>;
 
+/// What members of a window have said, and what became of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// Members who accepted and are held.
+    pub accepted: BTreeSet<IntentId>,
+    /// Members whose accepted price could not be held, and why; until announced.
+    pub released: BTreeMap<IntentId, Reason>,
+    /// Members who declined; until announced.
+    pub declined: BTreeSet<IntentId>,
+    /// Names of answers and arrivals, to know a repeated one.
+    pub events: BTreeSet<EventId>,
+}
+
+/// Nobody has said anything.
+static NOTHING: Heard = Heard {
+    accepted: BTreeSet::new(),
+    released: BTreeMap::new(),
+    declined: BTreeSet::new(),
+    events: BTreeSet::new(),
+};
+
 /// One window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Window {
@@ -45,20 +66,12 @@ pub(super) struct Window {
     pub lock_at: Time,
     /// The tick at which it does.
     pub locks_at: Tick,
-    /// The quote of the last decision, whatever its state.
-    pub last_quote: Option<Quote>,
     /// Announced prices by revision.
     pub prices: Vec<(u64, Money)>,
-    /// Members who accepted and are held.
-    pub accepted: BTreeSet<IntentId>,
-    /// Members whose accepted price could not be held, and why; until announced.
-    pub released: BTreeMap<IntentId, Reason>,
-    /// Members who declined; until announced.
-    pub declined: BTreeSet<IntentId>,
     /// Announced members who were put anew since: what is to be said of them is looked up again.
     pub edited: Edited,
-    /// Names of answers and arrivals, to know a repeated one.
-    pub events: BTreeSet<EventId>,
+    /// Nothing where nobody has said anything: of a city's windows nearly all.
+    heard: Option<Box<Heard>>,
 }
 
 impl Window {
@@ -74,14 +87,25 @@ impl Window {
             due,
             lock_at,
             locks_at,
-            last_quote: None,
             prices: Vec::new(),
-            accepted: BTreeSet::new(),
-            released: BTreeMap::new(),
-            declined: BTreeSet::new(),
             edited: None,
-            events: BTreeSet::new(),
+            heard: None,
         }
+    }
+
+    /// What its members have said.
+    pub(super) fn heard(&self) -> &Heard {
+        self.heard.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// The same, to change it, where anything was said.
+    pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
+        self.heard.as_deref_mut()
+    }
+
+    /// Its members say something.
+    pub(super) fn hear(&mut self) -> &mut Heard {
+        self.heard.get_or_insert_default()
     }
 }
 
