@@ -39,10 +39,10 @@ impl Life {
                 Removal::Expired => Departure::Expired,
             };
         }
-        if window.heard().declined.contains(id) {
+        if window.said().declined.contains(id) {
             return Departure::Declined;
         }
-        if let Some(reason) = window.heard().released.get(id) {
+        if let Some(reason) = window.said().released.get(id) {
             let premise = self.premise(book, key);
             // Less is left than the announced group needs.
             let seats = window.announced.iter().flat_map(|a| &a.seats);
@@ -141,7 +141,7 @@ pub(super) fn announced(
             distance_m: *distance_m,
             saving,
             travel,
-            accepted: window.heard().accepted.contains(id),
+            accepted: window.said().accepted.contains(id),
             change: Change::Kept,
         });
     }

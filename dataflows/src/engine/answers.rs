@@ -19,7 +19,7 @@ impl Life {
             return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(&key).expect("an id has its window");
-        if window.heard().events.contains(&event) {
+        if window.said().events.contains(&event) {
             return Outcome::Duplicate;
         }
         match window.state {
@@ -49,9 +49,9 @@ impl Life {
                 let Some(price) = holds.filter(|_| announced.seat(intent).is_some()) else {
                     return Outcome::Superseded;
                 };
-                let heard = window.hear();
-                heard.accepted.insert(intent.clone());
-                heard.released.remove(intent);
+                let said = window.hear();
+                said.accepted.insert(intent.clone());
+                said.released.remove(intent);
                 book.pin(intent, &key, price);
             }
             Answer::Decline => {
@@ -59,10 +59,10 @@ impl Life {
                     return refused.into();
                 }
                 let is_seated = announced.seat(intent).is_some();
-                let heard = window.hear();
-                heard.accepted.remove(intent);
+                let said = window.hear();
+                said.accepted.remove(intent);
                 if is_seated {
-                    heard.declined.insert(intent.clone());
+                    said.declined.insert(intent.clone());
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Life {
             return Invalid::named("window", id, "unknown window").into();
         };
         let window = self.windows.get_mut(key).expect("an id has its window");
-        if window.heard().events.contains(&event) {
+        if window.said().events.contains(&event) {
             return Outcome::Duplicate;
         }
         if !matches!(window.state, State::Locked | State::Active | State::Closed) {

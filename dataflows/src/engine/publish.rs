@@ -163,7 +163,7 @@ impl Life {
             if window.state != State::Proposed {
                 continue;
             }
-            for id in &window.heard().accepted {
+            for id in &window.said().accepted {
                 if self.seats.grouped_in(id) != Some(key) {
                     released.push((key.clone(), id.clone()));
                 } else if !pinned(book, key, id) {
@@ -175,27 +175,27 @@ impl Life {
             self.windows.get_mut(&key).expect("listed").hear().accepted.remove(&id);
         }
         for (key, id) in released {
-            let heard = self.windows.get_mut(&key).expect("listed").hear();
-            heard.accepted.remove(&id);
-            heard.released.insert(id, Reason::NoGroup);
+            let said = self.windows.get_mut(&key).expect("listed").hear();
+            said.accepted.remove(&id);
+            said.released.insert(id, Reason::NoGroup);
         }
     }
 
     /// Whoever was to be released and is in the group again, under the promise, is held after all.
     fn hold_again(&mut self, book: &Book, key: &WindowKey, group: &GroupedWindow) {
-        let Some(heard) = self.windows.get_mut(key).expect("listed").heard_mut() else { return };
+        let Some(said) = self.windows.get_mut(key).expect("listed").said_mut() else { return };
         for (id, _) in &group.members {
-            if heard.released.contains_key(id) && pinned(book, key, id) {
-                heard.released.remove(id);
-                heard.accepted.insert(id.clone());
+            if said.released.contains_key(id) && pinned(book, key, id) {
+                said.released.remove(id);
+                said.accepted.insert(id.clone());
             }
         }
     }
 
     /// The releases of the window are announced: their buyers are free.
     fn free_released(&mut self, key: &WindowKey) {
-        let Some(heard) = self.windows.get_mut(key).expect("listed").heard_mut() else { return };
-        let released = std::mem::take(&mut heard.released);
+        let Some(said) = self.windows.get_mut(key).expect("listed").said_mut() else { return };
+        let released = std::mem::take(&mut said.released);
         self.feedback.extend(released.into_keys().map(Feedback::Release));
     }
 
@@ -248,8 +248,8 @@ impl Life {
         make_room(&mut window.prices);
         window.prices.push((window.revision, now.quote.unit));
         window.announced = Some(Arc::new(now));
-        if let Some(heard) = window.heard_mut() {
-            heard.declined.clear();
+        if let Some(said) = window.said_mut() {
+            said.declined.clear();
         }
         window.edited = None;
         self.free_released(key);
@@ -323,9 +323,9 @@ impl Life {
         window.state = State::Withdrawn;
         window.revision += 1;
         window.due = settled;
-        if let Some(heard) = window.heard_mut() {
-            heard.accepted.clear();
-            heard.declined.clear();
+        if let Some(said) = window.said_mut() {
+            said.accepted.clear();
+            said.declined.clear();
         }
         window.edited = None;
         self.free_released(key);

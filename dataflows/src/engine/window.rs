@@ -31,7 +31,7 @@ type Edited = Option<Box<BTreeSet<IntentId>>>;
 
 /// What members of a window have said, and what became of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Heard {
+pub(super) struct Said {
     /// Members who accepted and are held.
     pub accepted: BTreeSet<IntentId>,
     /// Members whose accepted price could not be held, and why; until announced.
@@ -43,7 +43,7 @@ pub(super) struct Heard {
 }
 
 /// Nobody has said anything.
-static NOTHING: Heard = Heard {
+static NOTHING: Said = Said {
     accepted: BTreeSet::new(),
     released: BTreeMap::new(),
     declined: BTreeSet::new(),
@@ -71,7 +71,7 @@ pub(super) struct Window {
     /// Announced members who were put anew since: what is to be said of them is looked up again.
     pub edited: Edited,
     /// Nothing where nobody has said anything: of a city's windows nearly all.
-    heard: Option<Box<Heard>>,
+    said: Option<Box<Said>>,
 }
 
 impl Window {
@@ -89,23 +89,23 @@ impl Window {
             locks_at,
             prices: Vec::new(),
             edited: None,
-            heard: None,
+            said: None,
         }
     }
 
     /// What its members have said.
-    pub(super) fn heard(&self) -> &Heard {
-        self.heard.as_deref().unwrap_or(&NOTHING)
+    pub(super) fn said(&self) -> &Said {
+        self.said.as_deref().unwrap_or(&NOTHING)
     }
 
     /// The same, to change it, where anything was said.
-    pub(super) fn heard_mut(&mut self) -> Option<&mut Heard> {
-        self.heard.as_deref_mut()
+    pub(super) fn said_mut(&mut self) -> Option<&mut Said> {
+        self.said.as_deref_mut()
     }
 
     /// Its members say something.
-    pub(super) fn hear(&mut self) -> &mut Heard {
-        self.heard.get_or_insert_default()
+    pub(super) fn hear(&mut self) -> &mut Said {
+        self.said.get_or_insert_default()
     }
 }
 
