@@ -34,12 +34,12 @@ const GRAFTS: (u32, u64) = (1_000, 2);
 const NODES_FOR: (u64, u64, u64) = (70, 40, 280);
 /// How parts are searched.
 const MIXED: Manner = Manner { exchange_in: 6, heat: 1 };
-/// How great parts are searched that are kept up: a search that finds nothing else any more must lose more
-/// to get away from there, and exchanges find a third of what others do for the same work.
-const KEPT: Manner = Manner { exchange_in: 30, heat: 10 };
 /// How they are searched on: where what a group is worth jumps with its size, much has to be lost
 /// before more can be gained.
 const EXCHANGES: Manner = Manner { exchange_in: 1, heat: 4 };
+/// How great parts are searched that are kept up: a search that finds nothing else any more must lose more
+/// to get away from there, and exchanges find a third of what others do for the same work.
+const KEPT: Manner = Manner { exchange_in: 30, heat: 10 };
 /// A part of more intents is not branched while its gap is more than one in so many: it is searched
 /// on by exchanges alone, so many times, each with the steps of that.
 const BRANCHED: usize = 50;
