@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 
 /// Counts changes of what the engine's state consists of.
-pub const STATE_VERSION: u32 = 18;
+pub const STATE_VERSION: u32 = 19;
 
 /// The bytes are not the state that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -2,11 +2,10 @@
 
 use super::book::{Book, Removal};
 use super::life::Life;
-use super::window::{Announced, Window};
-use crate::market::{
-    Change, Decision, Departure, IntentId, Left, Member, Params, Quote, Reason, WindowKey,
-};
+use super::window::{Announced, Seat, Window};
+use crate::market::{Decision, Departure, IntentId, Left, Params, Quote, Reason, WindowKey};
 use crate::solver::GroupedWindow;
+use std::sync::Arc;
 
 impl Life {
     /// Who was announced and is not in the group now, and why.
@@ -18,15 +17,14 @@ impl Life {
         group: Option<&GroupedWindow>,
     ) -> Vec<Left> {
         let stays = |id: &IntentId| group.is_some_and(|group| group.has(id));
-        let seats = before.into_iter().flat_map(|b| &b.seats).filter(|seat| !stays(&seat.intent));
-        seats
-            .map(|seat| Left {
-                intent: seat.intent.clone(),
-                buyer: seat.buyer.clone(),
-                departure: self.departure(book, key, &seat.intent),
-                next: self.seats.grouped_in(&seat.intent).cloned(),
-            })
-            .collect()
+        let gone = before.into_iter().flat_map(Announced::buyers).filter(|member| !stays(member.0));
+        gone.map(|(id, buyer)| Left {
+            intent: id.clone(),
+            buyer: buyer.clone(),
+            departure: self.departure(book, key, id),
+            next: self.seats.grouped_in(id).cloned(),
+        })
+        .collect()
     }
 
     pub(super) fn departure(&self, book: &Book, key: &WindowKey, id: &IntentId) -> Departure {
@@ -69,12 +67,14 @@ impl Life {
     fn wants_otherwise(&self, book: &Book, key: &WindowKey, id: &IntentId) -> bool {
         let announced = self.windows[key].announced.as_ref();
         let seat = announced.and_then(|a| a.seat(id).map(|seat| (a, seat)));
-        let (Some((announced, seat)), Some(entry)) = (seat, book.intent(id)) else { return false };
+        let (Some((announced, (seat, distance_m))), Some(entry)) = (seat, book.intent(id)) else {
+            return false;
+        };
         let (intent, quote) = (&entry.intent, &announced.quote);
         let saving = intent.budget.min(quote.list).minor() - quote.unit.minor();
-        let seen = (seat.quantity, seat.distance_m, seat.saving);
-        let distance_m = intent.place.distance_m(announced.store.place);
-        seen != (intent.quantity, distance_m, intent.quantity as i64 * saving)
+        let seen = (seat.quantity, distance_m, seat.saving);
+        let now = intent.place.distance_m(announced.store.place);
+        seen != (intent.quantity, now, intent.quantity as i64 * saving)
     }
 
     /// A buyer's next window is said only if it has been announced by now.
@@ -98,7 +98,7 @@ pub(super) fn announced(
     params: &Params,
     book: &Book,
     window: &Window,
-    group: &GroupedWindow,
+    group: &Arc<GroupedWindow>,
 ) -> Announced {
     let key = &*window.key;
     let offer = book.offer(&key.offer()).expect("a grouped window has its offer");
@@ -125,25 +125,16 @@ pub(super) fn announced(
         };
         let edited = window.edited.as_ref().is_some_and(|edited| edited.contains(id));
         let known = before.filter(|_| !edited).and_then(|before| {
-            let seat = before.seat(id)?;
+            let (seat, _) = before.seat(id)?;
             let worth = seat.saving + seat.quantity as i64 * before.quote.unit.minor();
             Some((seat.buyer.clone(), seat.quantity, worth))
         });
         debug_assert!(known.as_ref().is_none_or(|known| *known == looked_up()));
         let (buyer, quantity, worth) = known.unwrap_or_else(looked_up);
         let saving = worth - quantity as i64 * group.price.minor();
-        let travel = params.travel(*distance_m);
-        value += saving - travel + visit_value;
-        seats.push(Member {
-            intent: id.clone(),
-            buyer,
-            quantity,
-            distance_m: *distance_m,
-            saving,
-            travel,
-            accepted: window.said().accepted.contains(id),
-            change: Change::Kept,
-        });
+        value += saving - params.travel(*distance_m) + visit_value;
+        let accepted = window.said().accepted.contains(id);
+        seats.push(Seat { buyer, saving, quantity, accepted });
     }
-    Announced { seats: seats.into(), quote, value, store }
+    Announced { group: group.clone(), seats: seats.into(), quote, value, store }
 }

@@ -46,7 +46,7 @@ impl Life {
             Answer::Accept => {
                 let price = window.prices.iter().find(|p| p.0 == revision).map(|p| p.1);
                 let holds = price.filter(|p| *p >= announced.quote.unit);
-                let Some(price) = holds.filter(|_| announced.seat(intent).is_some()) else {
+                let Some(price) = holds.filter(|_| announced.has(intent)) else {
                     return Outcome::Superseded;
                 };
                 let said = window.hear();
@@ -58,7 +58,7 @@ impl Life {
                 if let Err(refused) = book.decline(intent, &key) {
                     return refused.into();
                 }
-                let is_seated = announced.seat(intent).is_some();
+                let is_seated = announced.has(intent);
                 let said = window.hear();
                 said.accepted.remove(intent);
                 if is_seated {
@@ -89,7 +89,7 @@ impl Life {
         if !matches!(window.state, State::Locked | State::Active | State::Closed) {
             return Invalid::named("window", id, "the window is not locked").into();
         }
-        let member = window.announced.as_ref().is_some_and(|a| a.seat(intent).is_some());
+        let member = window.announced.as_ref().is_some_and(|a| a.has(intent));
         if !member {
             return Invalid::named("intent", intent, "not a member of the window").into();
         }

@@ -16,6 +16,7 @@ use crate::market::{
     WindowKey,
 };
 use crate::solver::GroupedWindow;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub(super) struct Life {
     #[serde(with = "super::window::by_key")]
     pub windows: BTreeMap<WindowKey, Window>,
     /// Announced windows by public id.
-    pub ids: BTreeMap<String, Arc<WindowKey>>,
+    pub ids: BTreeMap<CompactString, Arc<WindowKey>>,
     #[serde(skip)]
     pub seats: Seats,
     pub certificates: BTreeMap<ProductId, Certificate>,
@@ -114,6 +115,7 @@ impl Life {
         for keys in self.by_offer.values_mut() {
             *keys = std::mem::take(keys).into_iter().map(shared).collect();
         }
+        self.windows.values_mut().for_each(Window::share);
         self.seats = Seats::of(self.windows.values());
         self
     }
@@ -315,7 +317,7 @@ impl Life {
             lock_at: window.lock_at,
             store: announced.store.clone(),
             quote: announced.quote,
-            members: announced.seats.to_vec(),
+            members: announced.members(&self.params),
             left: Vec::new(),
             value: announced.value,
             market: self.certificates.get(&key.product).copied().unwrap_or_default(),
@@ -325,7 +327,7 @@ impl Life {
     /// The members of a window as last announced.
     pub(super) fn members(&self, key: &WindowKey) -> Vec<IntentId> {
         let announced = self.windows.get(key).and_then(|w| w.announced.as_ref());
-        announced.into_iter().flat_map(|a| &a.seats).map(|seat| seat.intent.clone()).collect()
+        announced.into_iter().flat_map(|a| a.ids()).cloned().collect()
     }
 
     /// Windows by state now, and totals so far.
@@ -351,7 +353,7 @@ impl Life {
         if over {
             self.windows.remove(key);
             self.pending.remove(key);
-            self.ids.remove(&key.id(self.params.slot));
+            self.ids.remove(key.id(self.params.slot).as_str());
             if let Some(keys) = self.by_offer.get_mut(&key.offer()) {
                 keys.remove(key);
                 if keys.is_empty() {

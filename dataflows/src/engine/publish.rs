@@ -10,9 +10,7 @@ use super::book::Book;
 use super::life::{Feedback, Life};
 use super::window::{Announced, Timer};
 use crate::lists::make_room;
-use crate::market::{
-    Change, Decision, Departure, IntentId, Left, Member, Reason, State, Tick, WindowKey,
-};
+use crate::market::{Change, Decision, Departure, IntentId, Left, Reason, State, Tick, WindowKey};
 use crate::solver::GroupedWindow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,14 +225,14 @@ impl Life {
         sequence: u64,
         book: &Book,
         key: &WindowKey,
-        group: &GroupedWindow,
+        group: &Arc<GroupedWindow>,
         locks: bool,
     ) -> Option<Decision> {
         let before = self.windows[key].announced.clone();
         self.hold_again(book, key, group);
         let window = &self.windows[key];
         let now = announced(&self.params, book, window, group);
-        let same = before.as_ref().is_some_and(|b| b.seats == now.seats && b.quote == now.quote);
+        let same = before.as_ref().is_some_and(|b| b.says(&now));
         if same && !locks {
             return None;
         }
@@ -258,14 +256,14 @@ impl Life {
             (false, State::Proposed) => Reason::Revised,
             (false, _) => Reason::Formed,
         };
-        self.ids.insert(key.id(self.params.slot), self.windows[key].key.clone());
+        self.ids.insert(key.id(self.params.slot).into(), self.windows[key].key.clone());
         self.seat(key, before.as_deref());
         if locks {
             self.lock(key);
         }
         let mut decision = self.decision(tick, sequence, key, previous, reason);
         for member in &mut decision.members {
-            let was = before.as_deref().filter(|b| b.seat(&member.intent).is_some());
+            let was = before.as_deref().filter(|b| b.has(&member.intent));
             member.change = match was {
                 None => Change::Joined,
                 Some(b) if b.quote.unit != decision.quote.unit => Change::Repriced,
@@ -280,8 +278,8 @@ impl Life {
     fn seat(&mut self, key: &WindowKey, before: Option<&Announced>) {
         let window = &self.windows[key];
         let now = window.announced.as_deref();
-        for Member { intent: id, .. } in before.into_iter().flat_map(|b| &b.seats) {
-            if now.is_none_or(|now| now.seat(id).is_none()) {
+        for id in before.into_iter().flat_map(Announced::ids) {
+            if now.is_none_or(|now| !now.has(id)) {
                 if self.seats.announced_in(id) == Some(key) {
                     self.seats.unannounce(id);
                 }
@@ -289,8 +287,8 @@ impl Life {
                 self.feedback.push(Feedback::Unannounce(id.clone(), key.clone()));
             }
         }
-        for Member { intent: id, .. } in now.into_iter().flat_map(|now| &now.seats) {
-            if before.is_none_or(|before| before.seat(id).is_none()) {
+        for id in now.into_iter().flat_map(Announced::ids) {
+            if before.is_none_or(|before| !before.has(id)) {
                 self.feedback.push(Feedback::Announce(id.clone(), key.clone()));
             }
             self.seats.announce(id, &window.key);
@@ -350,18 +348,18 @@ impl Life {
         decision.value = 0;
         decision.left = before
             .iter()
-            .flat_map(|b| &b.seats)
-            .map(|seat| Left {
-                intent: seat.intent.clone(),
-                buyer: seat.buyer.clone(),
+            .flat_map(|b| b.buyers())
+            .map(|(id, buyer)| Left {
+                intent: id.clone(),
+                buyer: buyer.clone(),
                 departure: Departure::Released(reason),
-                next: self.seats.grouped_in(&seat.intent).cloned(),
+                next: self.seats.grouped_in(id).cloned(),
             })
             .collect();
         let window = self.windows.get_mut(key).expect("a held window");
         window.announced = None;
-        for seat in before.iter().flat_map(|b| &b.seats) {
-            self.seats.unannounce(&seat.intent);
+        for id in before.iter().flat_map(|b| b.ids()) {
+            self.seats.unannounce(id);
         }
         self.counts.cancelled += 1;
         decision

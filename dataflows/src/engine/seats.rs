@@ -31,8 +31,8 @@ impl Seats {
                 seats.group(id, &window.key);
             }
             if matches!(window.state, State::Proposed | State::Locked | State::Active) {
-                for seat in window.announced.iter().flat_map(|announced| &announced.seats) {
-                    seats.announce(&seat.intent, &window.key);
+                for id in window.announced.iter().flat_map(|announced| announced.ids()) {
+                    seats.announce(id, &window.key);
                 }
             }
         }

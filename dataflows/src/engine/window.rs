@@ -1,7 +1,8 @@
 //! One window: its group, what was last said of it, and what it waits for.
 
 use crate::market::{
-    EventId, IntentId, Member, Money, Quote, Reason, State, Store, Tick, Time, WindowKey,
+    BuyerId, Change, EventId, IntentId, Member, Money, Params, Quote, Reason, State, Store, Tick,
+    Time, WindowKey,
 };
 use crate::solver::GroupedWindow;
 use serde::{Deserialize, Serialize};
@@ -11,18 +12,66 @@ use std::sync::Arc;
 /// What was last announced of a window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
-    /// Its members by id, each as kept: what changed is said of decisions only.
-    pub seats: Box<[Member]>,
+    /// Its group then; mostly it is still the window's.
+    pub group: Arc<GroupedWindow>,
+    /// What was said of each member, in the group's order.
+    pub seats: Box<[Seat]>,
     pub quote: Quote,
     pub value: i64,
     pub store: Arc<Store>,
 }
 
+/// What was announced of one member, beyond its id and its distance, which the group has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seat {
+    pub buyer: BuyerId,
+    /// What the group saves the buyer, before travel.
+    pub saving: i64,
+    pub quantity: u32,
+    pub accepted: bool,
+}
+
 impl Announced {
-    /// What was announced of that intent.
-    pub(super) fn seat(&self, id: &IntentId) -> Option<&Member> {
-        let at = self.seats.binary_search_by(|seat| seat.intent.cmp(id));
-        at.ok().map(|at| &self.seats[at])
+    /// Whether that intent is a member.
+    pub(super) fn has(&self, id: &IntentId) -> bool {
+        self.group.has(id)
+    }
+
+    /// What was announced of that intent, and its distance in metres.
+    pub(super) fn seat(&self, id: &IntentId) -> Option<(&Seat, u32)> {
+        self.group.position(id).map(|at| (&self.seats[at], self.group.members[at].1))
+    }
+
+    /// The members by id.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &IntentId> {
+        self.group.members.iter().map(|(id, _)| id)
+    }
+
+    /// The members by id, and their buyers.
+    pub(super) fn buyers(&self) -> impl Iterator<Item = (&IntentId, &BuyerId)> {
+        self.ids().zip(self.seats.iter().map(|seat| &seat.buyer))
+    }
+
+    /// The members as decisions name them, each as kept.
+    pub(super) fn members(&self, params: &Params) -> Vec<Member> {
+        let member = |((id, distance_m), seat): (&(IntentId, u32), &Seat)| Member {
+            intent: id.clone(),
+            buyer: seat.buyer.clone(),
+            quantity: seat.quantity,
+            distance_m: *distance_m,
+            saving: seat.saving,
+            travel: params.travel(*distance_m),
+            accepted: seat.accepted,
+            change: Change::Kept,
+        };
+        self.group.members.iter().zip(&self.seats).map(member).collect()
+    }
+
+    /// Whether both say the same of the same members.
+    pub(super) fn says(&self, other: &Self) -> bool {
+        self.quote == other.quote
+            && self.seats == other.seats
+            && self.group.members == other.group.members
     }
 }
 
@@ -101,6 +150,16 @@ impl Window {
     /// The same, to change it, where anything was said.
     pub(super) fn said_mut(&mut self) -> Option<&mut Said> {
         self.said.as_deref_mut()
+    }
+
+    /// What was announced is mostly the group that it still has: it is kept once.
+    pub(super) fn share(&mut self) {
+        let Some((announced, group)) = self.announced.as_mut().zip(self.group.as_ref()) else {
+            return;
+        };
+        if announced.group == *group {
+            Arc::make_mut(announced).group = group.clone();
+        }
     }
 
     /// Its members say something.

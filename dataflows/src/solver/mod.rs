@@ -185,7 +185,12 @@ pub struct Prices {
 impl GroupedWindow {
     /// Whether the intent is a member.
     pub fn has(&self, id: &IntentId) -> bool {
-        self.members.binary_search_by(|member| member.0.cmp(id)).is_ok()
+        self.position(id).is_some()
+    }
+
+    /// Which of its members the intent is.
+    pub fn position(&self, id: &IntentId) -> Option<usize> {
+        self.members.binary_search_by(|member| member.0.cmp(id)).ok()
     }
 }
 
