@@ -57,11 +57,24 @@ impl Position {
         libm::floor(angle * EARTH_RADIUS_M + 0.5) as u32
     }
 
-    /// Whether the latitudes alone show that `other` is farther than `reach_m`: a cheap filter
-    /// before [`Position::distance_m`] that never errs on a place within reach.
+    /// Whether `other` is farther than `reach_m`, as far as a cheap filter before
+    /// [`Position::distance_m`] can see, which never errs on a place within reach: polynomials that are
+    /// less than the haversine's sines and cosines, and nearly as great where places are near.
+    ///
+    /// **Cost** some nanoseconds.
+    #[inline]
     pub fn surely_beyond(self, other: Position, reach_m: u32) -> bool {
-        // A degree of latitude is 111,195 m on this sphere; 111,000 and a metre leave room.
-        (self.lat() - other.lat()).abs() * 111_000.0 > reach_m as f64 + 1.0
+        let (p1, p2) = (self.lat().to_radians(), other.lat().to_radians());
+        let half_lng = (other.lng() - self.lng()).abs().to_radians() * 0.5;
+        // The sine of a right angle and more is that of what is left to two.
+        let half_lng = half_lng.min(std::f64::consts::PI - half_lng);
+        let half_lat = (p2 - p1).abs() * 0.5;
+        let sine = |x: f64| x - x * x * x / 6.0;
+        let cosine = (1.0 - (p1 * p1).max(p2 * p2) * 0.5).max(0.0);
+        let (s_lat, s_lng) = (sine(half_lat), sine(half_lng) * cosine);
+        // An angle is no less than its sine. A metre leaves room for what is rounded.
+        let chord = (reach_m as f64 + 1.0) / (2.0 * EARTH_RADIUS_M);
+        s_lat * s_lat + s_lng * s_lng > chord * chord
     }
 
     /// The cell of that resolution in which the position lies.
@@ -181,6 +194,26 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        /// The filter never errs on a place within reach, near or far, and lets hardly any other
+        /// pass in a city that is not near a pole.
+        #[test]
+        fn what_is_surely_beyond_is_beyond(
+            lat in -90.0f64..=90.0, lng in -180.0f64..=180.0, east in -180.0f64..=180.0,
+            there_lat in -90.0f64..=90.0, apart in -15.0f64..0.5, r in 0u32..100_000,
+        ) {
+            let (here, scale) = (at(lat, lng), apart.exp2());
+            let there_lng = (lng + east * scale + 540.0).rem_euclid(360.0) - 180.0;
+            let there = at((lat + (there_lat - lat) * scale).clamp(-90.0, 90.0), there_lng);
+            let distance = here.distance_m(there);
+            for reach in [r, distance, distance.saturating_sub(1), distance.saturating_sub(r)] {
+                if here.surely_beyond(there, reach) {
+                    prop_assert!(distance > reach, "{distance} m, reach {reach}");
+                } else if lat.abs() < 45.0 && distance < 100_000 {
+                    prop_assert!(distance as f64 * 0.96 <= reach as f64 + 2.0, "{distance} m, reach {reach}");
+                }
+            }
+        }
 
         /// No border of cells hides a place within reach, at any resolution in use, anywhere.
         #[test]

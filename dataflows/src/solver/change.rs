@@ -10,10 +10,12 @@ use super::hot::{Home, Hot, UNPRICED};
 use super::market::{Market, OfferNode};
 use super::price::SCALE;
 use crate::lists::make_room;
-use crate::market::{Cell, Intent, Slot, SlotSet, StoreId, Time};
+use crate::market::{Cell, Intent, Position, Slot, SlotSet, StoreId, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// So many places are looked through in the time that one cell takes to look up.
+const PLACES_A_CELL: usize = 16;
 /// While more units than this many of its greatest groups are left, an offer's stock holds up none.
 const ROOMY_FROM: i64 = 2;
 
@@ -80,12 +82,15 @@ impl Market {
         let o = self.free_offers.pop().unwrap_or_else(|| {
             make_room(&mut self.offers);
             self.offers.push(None);
+            self.places.push(placed.place);
             self.offers.len() as u32 - 1
         });
+        self.places[o as usize] = placed.place;
         self.by_store.insert(placed.offer.key.store.clone(), o);
         self.offer_cells.insert((placed.cell, o));
         let lead_minutes = placed.offer.lead_minutes;
         let first_open = self.first_open(lead_minutes);
+        self.closes_after(lead_minutes);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
             order: placed.offer.key.store.order(),
@@ -259,10 +264,8 @@ impl Market {
         self.hot[i as usize] = Hot::of(&intent);
         let (cell, place, reach) = (intent.cell, intent.place, intent.reach_m);
         self.intents.put(i, intent);
-        for o in self.near(cell, reach, &self.offer_cells) {
-            if !place.surely_beyond(self.offer(o).placed.place, reach) {
-                self.connect(o, i);
-            }
+        for o in self.offers_near(cell, place, reach) {
+            self.connect(o, i);
         }
         // A new pair may join two parts.
         for o in self.node(i).edges.clone() {
@@ -276,26 +279,50 @@ impl Market {
         i
     }
 
+    /// The offers within reach of a place in `cell`, and perhaps some that are not quite.
+    fn offers_near(&self, cell: Cell, place: Position, reach_m: u32) -> Vec<u32> {
+        let may_reach = |o: u32| !place.surely_beyond(self.places[o as usize], reach_m);
+        let is_there = |o: u32| self.offers[o as usize].is_some();
+        if self.cells_within(reach_m) * PLACES_A_CELL > self.places.len() {
+            let all = 0..self.places.len() as u32;
+            return all.filter(|o| may_reach(*o) && is_there(*o)).collect();
+        }
+        let mut near = self.near(cell, reach_m, &self.offer_cells);
+        near.retain(|o| may_reach(*o));
+        near
+    }
+
+    /// How many cells are those within reach of a cell.
+    fn cells_within(&self, reach_m: u32) -> usize {
+        let rings = self.params.resolution.rings(reach_m) as usize;
+        3 * rings * (rings + 1) + 1
+    }
+
     /// What is bucketed in the cells within reach of `cell`; everything, where that is less work.
     fn near(&self, cell: Cell, reach_m: u32, index: &BTreeSet<(Cell, u32)>) -> Vec<u32> {
-        let rings = self.params.resolution.rings(reach_m) as usize;
-        if 3 * rings * (rings + 1) + 1 > index.len() {
+        if self.cells_within(reach_m) > index.len() {
             return index.iter().map(|entry| entry.1).collect();
         }
+        let rings = self.params.resolution.rings(reach_m);
         let inside = |cell| index.range((cell, 0)..=(cell, u32::MAX)).map(|entry| entry.1);
-        cell.disk(rings as u32).flat_map(inside).collect()
+        cell.disk(rings).flat_map(inside).collect()
     }
 
     /// Closes every window that locks at `until` or before.
     ///
-    /// **Cost** in proportion to the offers, and to the windows that close.
+    /// **Cost** in proportion to the offers, and to the windows that close, if any can.
     pub fn advance(&mut self, until: Time) {
         if until <= self.closed_at {
             return;
         }
         self.closed_at = until;
+        if until < self.closes_next {
+            return;
+        }
+        self.closes_next = Time(i64::MAX);
         for o in self.by_store.values().copied().collect::<Vec<_>>() {
             let first_open = self.first_open(self.offer(o).lead_minutes);
+            self.closes_after(self.offer(o).lead_minutes);
             let offer = self.offer_mut(o);
             if first_open <= offer.first_open {
                 continue;
@@ -305,6 +332,12 @@ impl Market {
             let past: Vec<Slot> = offer.windows[..past].iter().map(|w| w.slot).collect();
             self.end_windows(o, &past);
         }
+    }
+
+    /// Windows of an offer with that lead time lock from then on, where the first is open yet.
+    fn closes_after(&mut self, lead_minutes: Option<u32>) {
+        let locks_at = self.params.lock_at(self.first_open(lead_minutes), lead_minutes);
+        self.closes_next = self.closes_next.min(locks_at);
     }
 
     /// Takes windows of the offer out of the market; their buyers are free.

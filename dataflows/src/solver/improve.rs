@@ -21,12 +21,15 @@ const SMALL_PAIRS: usize = 1_000;
 /// The most offers of such a component.
 const SMALL_OFFERS: usize = 64;
 
-/// The offers of components that were looked at.
-#[derive(Default)]
-struct Seen {
-    small: BTreeSet<u32>,
-    /// Whoever shares a candidate with one of these is in a great component, too.
-    great: BTreeSet<u32>,
+/// What is known of an offer's component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    /// It is the one that is looked through.
+    Here,
+    Small,
+    /// It is great; so is that of whoever shares a candidate with it.
+    Great,
 }
 
 impl Market {
@@ -137,16 +140,20 @@ impl Market {
     /// For every small component in which something has changed: both greedies from scratch; one
     /// that beats the incumbent is improved and replaces it. Returns the steps used.
     pub(crate) fn rethink(&mut self) -> u64 {
-        let mut seen = Seen::default();
+        let mut seen = vec![Seen::Nothing; self.offers.len()];
         let mut steps = 0;
         let mut offers: Vec<u32> = std::mem::take(&mut self.touched).into_iter().collect();
         offers.retain(|o| self.offers[*o as usize].is_some());
-        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.sort_by(|a, b| self.by_stores(*a, *b));
         for o in offers {
-            if seen.small.contains(&o) || seen.great.contains(&o) {
+            if seen[o as usize] != Seen::Nothing {
                 continue;
             }
-            let Some(offers) = self.small_component(o, &mut seen) else { continue };
+            let (offers, kind) = self.small_component(o, &mut seen);
+            offers.iter().for_each(|&o| seen[o as usize] = kind);
+            if kind == Seen::Great {
+                continue;
+            }
             for greedy in [Greedy::Window, Greedy::Buyer] {
                 steps += self.restart(&offers, greedy);
             }
@@ -154,12 +161,12 @@ impl Market {
         steps
     }
 
-    /// The offers connected with `o` through shared candidates, if they are few enough.
+    /// The offers connected with `o` through shared candidates, if they are few enough; else some of them.
     ///
     /// **Cost** bounded by [`SMALL_OFFERS`] and [`SMALL_PAIRS`], whatever the market's size.
-    fn small_component(&self, o: u32, seen: &mut Seen) -> Option<Vec<u32>> {
-        // So few that a look through all of them is cheaper than a set.
+    fn small_component(&self, o: u32, seen: &mut [Seen]) -> (Vec<u32>, Seen) {
         let mut offers = vec![o];
+        seen[o as usize] = Seen::Here;
         // Every candidate has a slot, so it counts for one pair at least. That is counted as soon as an
         // offer is found: great components mostly show within the first candidate's offers.
         let mut pairs = self.offer(o).candidates.len();
@@ -171,27 +178,29 @@ impl Market {
                 pairs += eligible.saturating_sub(offer.candidates.len());
             }
             if pairs > SMALL_PAIRS {
-                seen.great.extend(offers);
-                return None;
+                return (offers, Seen::Great);
             }
             for c in &offer.candidates {
-                let mut joins = false;
-                for e in &self.node(c.intent).edges {
-                    if !offers.contains(e) {
-                        pairs += self.offer(*e).candidates.len();
-                        joins |= seen.great.contains(e);
-                        offers.push(*e);
+                for &e in &self.node(c.intent).edges {
+                    match std::mem::replace(&mut seen[e as usize], Seen::Here) {
+                        Seen::Here => continue,
+                        Seen::Great => {
+                            offers.push(e);
+                            return (offers, Seen::Great);
+                        }
+                        _ => {
+                            pairs += self.offer(e).candidates.len();
+                            offers.push(e);
+                        }
                     }
                 }
-                if joins || pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
-                    seen.great.extend(offers);
-                    return None;
+                if pairs > SMALL_PAIRS || offers.len() > SMALL_OFFERS {
+                    return (offers, Seen::Great);
                 }
             }
             next += 1;
         }
-        seen.small.extend(&offers);
-        Some(offers)
+        (offers, Seen::Small)
     }
 
     /// Solves the offers' windows greedily from nothing (promises kept), improves that, and keeps

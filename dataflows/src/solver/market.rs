@@ -135,6 +135,8 @@ impl OfferNode {
 pub struct Market {
     pub(crate) params: Params,
     pub(crate) offers: Vec<Option<OfferNode>>,
+    /// Where each of those is, or was, side by side.
+    pub(crate) places: Vec<Position>,
     pub(crate) intents: Intents,
     pub(crate) hot: Vec<Hot>,
     pub(crate) by_store: BTreeMap<StoreId, u32>,
@@ -150,6 +152,8 @@ pub struct Market {
     pub(crate) longest_reach_m: u32,
     /// Windows that lock at this instant or before take no more part.
     pub(crate) closed_at: Time,
+    /// No window locks before this instant but those.
+    pub(crate) closes_next: Time,
     /// Offers whose candidates or windows have changed: a greedy may do better now.
     pub(crate) touched: BTreeSet<u32>,
     /// Windows whose group must be looked at again: it may break a rule, or hold more.
@@ -195,6 +199,7 @@ impl Market {
         Self {
             params,
             offers: Vec::new(),
+            places: Vec::new(),
             intents: Intents::default(),
             hot: Vec::new(),
             by_store: BTreeMap::new(),
@@ -207,6 +212,7 @@ impl Market {
             intent_cells: BTreeSet::new(),
             longest_reach_m: 0,
             closed_at: Time(i64::MIN / 4),
+            closes_next: Time(i64::MAX),
             touched: BTreeSet::new(),
             dirty: BTreeSet::new(),
             awake: BTreeSet::new(),

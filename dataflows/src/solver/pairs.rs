@@ -17,9 +17,8 @@ impl Market {
     /// it is one now.
     pub(crate) fn connect(&mut self, o: u32, i: u32) -> bool {
         let Some(candidate) = self.pair(o, i) else { return false };
-        let store = &self.offer(o).placed.offer.key.store;
         let node = self.node(i);
-        let edge = node.edges.partition_point(|e| self.store(*e) < store);
+        let edge = node.edges.partition_point(|e| self.by_stores(*e, o).is_lt());
         let at = self.candidate_at(o, &node.intent.id).expect_err("a pair is connected once");
         let slots = self.slots_of_pair(o, i);
         let offer = self.offer_mut(o);

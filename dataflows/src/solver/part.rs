@@ -58,7 +58,7 @@ impl Market {
             }
             next += 1;
         }
-        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.sort_by(|a, b| self.by_stores(*a, *b));
         offers
     }
 

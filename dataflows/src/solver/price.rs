@@ -282,7 +282,7 @@ impl Market {
             let of_slot = self.loose.range((slot, 0)..=(slot, u32::MAX));
             let mut offers: Vec<u32> = of_slot.map(|entry| entry.1).collect();
             if left < offers.len() {
-                offers.select_nth_unstable_by(left, |a, b| self.store(*a).cmp(self.store(*b)));
+                offers.select_nth_unstable_by(left, |a, b| self.by_stores(*a, *b));
                 offers.truncate(left);
             }
             left -= offers.len();

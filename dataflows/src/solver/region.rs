@@ -46,7 +46,7 @@ impl Market {
                 break;
             }
         }
-        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.sort_by(|a, b| self.by_stores(*a, *b));
         offers
     }
 

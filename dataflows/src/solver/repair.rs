@@ -10,6 +10,7 @@ use super::hot::Home;
 use super::market::Market;
 use super::plan::{Broken, Trial};
 use crate::market::{Slot, StoreId};
+use std::cmp::Ordering;
 
 /// How often, per dirty window, a promise may be held with buyers from other windows.
 const THEFTS: usize = 4;
@@ -46,7 +47,7 @@ impl Market {
             }
         }
         let mut offers: Vec<u32> = list.iter().map(|d| d.1).collect();
-        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.sort_by(|a, b| self.by_stores(*a, *b));
         offers.dedup();
         for &o in &offers {
             self.fit_stock(o, &mut freed);
@@ -62,6 +63,13 @@ impl Market {
         &self.offer(o).placed.offer.key.store
     }
 
+    /// The order of two offers' stores.
+    #[inline]
+    pub(crate) fn by_stores(&self, a: u32, b: u32) -> Ordering {
+        let by_order = self.offer(a).order.cmp(&self.offer(b).order);
+        by_order.then_with(|| self.store(a).cmp(self.store(b)))
+    }
+
     /// The windows by slot, then store: an order that no index and no history enters.
     pub(crate) fn in_order<'a>(
         &self,
@@ -74,7 +82,7 @@ impl Market {
                 self.offers[*o as usize].as_ref().is_some_and(|offer| offer.window(*slot).is_some())
             })
             .collect();
-        list.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| self.store(a.1).cmp(self.store(b.1))));
+        list.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| self.by_stores(a.1, b.1)));
         list
     }
 

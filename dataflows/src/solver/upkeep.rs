@@ -254,7 +254,7 @@ impl Market {
         let unsolved = std::mem::take(&mut self.unsolved);
         let mut offers: Vec<u32> = unsolved.iter().copied().collect();
         offers.retain(|&o| self.offers[o as usize].is_some());
-        offers.sort_by(|a, b| self.store(*a).cmp(self.store(*b)));
+        offers.sort_by(|a, b| self.by_stores(*a, *b));
         let mut seen = self.nothing_seen();
         let mut listed: Vec<(i128, Item)> = Vec::new();
         for o in offers {
