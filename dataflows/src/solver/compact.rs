@@ -29,6 +29,8 @@ pub(crate) mod rounds;
 
 pub(crate) mod plan;
 
+mod loss;
+
 mod moves;
 
 mod chain;

@@ -4,9 +4,11 @@
 //! change of a window goes through [`Plan::set`], which keeps the sums and notes what was there.
 
 use super::dual::Demand;
+use super::loss::Rest;
 use super::{Cand, Compact, Window};
 use crate::solver::group::{Frame, Group, Item, best_group};
 use crate::solver::plan::{Gain, NO_LOSS};
+use smallvec::SmallVec;
 
 /// Cells of a knapsack's table that are worth their while for a window on trial.
 const CELLS: usize = 1 << 14;
@@ -40,7 +42,7 @@ pub(crate) struct Plan<'a> {
     /// By intent: its window.
     pub home: Vec<u32>,
     /// By intent in a window: its candidate there.
-    seat: Vec<u32>,
+    pub(super) seat: Vec<u32>,
     /// By window: its candidates' places, rising.
     pub members: Vec<Vec<u32>>,
     /// By window: the tier that its group reaches.
@@ -50,14 +52,16 @@ pub(crate) struct Plan<'a> {
     /// By window: what its group pays, and how many it has beyond what that tier asks for.
     pub pays: Vec<(i64, u32)>,
     /// By window: what group it has, of all that it has had; taken back, it has its number again.
-    turn: Vec<u32>,
+    pub(super) turn: Vec<u32>,
     turns: u32,
     /// By offer: units in its windows.
     pub used: Vec<i64>,
     /// The objective and its ties.
     pub total: Gain,
     /// By intent: what its leaving costs, and the group's number that this holds for.
-    losses: Vec<(u32, i64)>,
+    pub(super) losses: Vec<(u32, i64)>,
+    /// By window: what its group is without those who cannot pay a price, and the group's number.
+    pub(super) rests: Vec<(u32, SmallVec<[Rest; 1]>)>,
     /// What windows were, latest last.
     log: Vec<Was>,
     /// Candidates looked at so far.
@@ -84,6 +88,7 @@ impl<'a> Plan<'a> {
             used: vec![0; part.offers.len()],
             total: Gain::default(),
             losses: vec![(0, NO_LOSS); part.intents.len()],
+            rests: vec![(0, SmallVec::new()); windows],
             log: Vec::new(),
             work: 0,
             items: Vec::new(),
@@ -219,48 +224,6 @@ impl<'a> Plan<'a> {
         let least = self.part.offers[offer].tiers[tier].min_buyers;
         self.pays[at] = (price, (size as u32).saturating_sub(least));
         old
-    }
-
-    /// What the objective loses if the intent leaves its window alone; `None` if a promise to
-    /// another member would break.
-    pub(crate) fn loss(&mut self, i: u32) -> Option<i64> {
-        let w = self.home[i as usize];
-        if w == FREE {
-            return Some(0);
-        }
-        let turn = self.turn[w as usize];
-        let known = self.losses[i as usize];
-        if known.0 == turn {
-            return (known.1 != NO_LOSS).then_some(known.1);
-        }
-        let loss = self.loss_from(w, i);
-        self.losses[i as usize] = (turn, loss.unwrap_or(NO_LOSS));
-        loss
-    }
-
-    fn loss_from(&self, w: u32, i: u32) -> Option<i64> {
-        let (price, spare) = self.pays[w as usize];
-        if spare > 0 {
-            return Some(self.cand(self.seat[i as usize]).at(price));
-        }
-        let members = &self.members[w as usize];
-        let rest = || members.iter().map(|&n| self.cand(n)).filter(|c| c.intent != i);
-        let mut count = members.len() - 1;
-        loop {
-            let Some(tier) = self.reached(w, count) else {
-                return (!rest().any(|c| c.bound_here)).then_some(self.worth[w as usize]);
-            };
-            let price = self.price(w, tier);
-            let staying = rest().filter(|c| c.pays(price)).count();
-            if staying == count || self.reached(w, staying) == Some(tier) {
-                if rest().any(|c| !c.pays(price) && c.bound_here) {
-                    return None;
-                }
-                let left: i64 = rest().filter(|c| c.pays(price)).map(|c| c.at(price)).sum();
-                return Some(self.worth[w as usize] - left);
-            }
-            count = staying;
-        }
     }
 
     /// Units that the window's group may use.
