@@ -312,18 +312,26 @@ impl Market {
             self.offer(o).candidates[at]
         });
         let members: Vec<Candidate> = members.collect();
+        let mut taken: Vec<u32> = Vec::new();
         for i in members.iter().map(|c| c.intent) {
             match self.hot[i as usize].home {
                 Home::In(from, s) if (from, s) != (o, slot) => {
-                    self.touch(trial, from, s);
-                    self.leave(i);
+                    taken.push(i);
                     if !robbed.contains(&(from, s)) {
                         robbed.push((from, s));
                     }
-                    self.dirty.insert((s, from));
                 }
                 _ => {}
             }
+        }
+        taken.sort_unstable();
+        for &(from, s) in &robbed {
+            self.touch(trial, from, s);
+            let window = self.offer(from).window(s).expect("a home is a window");
+            let stays = |c: &&Candidate| taken.binary_search(&c.intent).is_err();
+            let rest = window.members.iter().filter(stays).copied().collect();
+            self.seat(from, s, rest);
+            self.dirty.insert((s, from));
         }
         self.touch(trial, o, slot);
         self.seat(o, slot, members);
