@@ -184,29 +184,42 @@ impl Clock {
         field: &str,
         intervals: impl Iterator<Item = (&'a Moment, &'a Moment)>,
     ) -> Result<SlotSet, Invalid> {
-        let mut ranges = Vec::new();
-        for (n, (from, until)) in intervals.enumerate() {
+        let ranges = intervals.enumerate().map(|(n, (from, until))| {
             let field = format!("{field}[{n}]");
-            let start = self.since_epoch(&field, from)?;
-            let end = self.since_epoch(&field, until)?;
-            if start > end {
-                let value = format!("[{from}, {until}]");
-                return Err(Invalid::new(&field, value, "an interval ends before it starts"));
-            }
-            let mut first = -(-start).div_euclid(self.slot);
-            let mut last = end.div_euclid(self.slot);
-            if let Some((from, until)) = self.horizon {
-                (first, last) = (first.max(from), last.min(until));
-            }
-            if first < last {
-                if first < -MAX_SLOT || last > MAX_SLOT {
-                    let reason = format!("slots are {} to {MAX_SLOT}", -MAX_SLOT);
-                    return Err(Invalid::new(&field, format!("[{from}, {until}]"), reason));
-                }
-                ranges.push((Slot(first as i32), Slot(last as i32)));
-            }
+            self.range((&field, from), (&field, until))
+        });
+        let ranges: Vec<Option<(Slot, Slot)>> = ranges.collect::<Result<_, _>>()?;
+        Ok(SlotSet::new(ranges.into_iter().flatten().collect()))
+    }
+
+    /// The same of one interval, whose ends have names of their own.
+    fn range(
+        &self,
+        (from_field, from): (&str, &Moment),
+        (until_field, until): (&str, &Moment),
+    ) -> Result<Option<(Slot, Slot)>, Invalid> {
+        let start = self.since_epoch(from_field, from)?;
+        let end = self.since_epoch(until_field, until)?;
+        if start > end {
+            let value = format!("[{from}, {until}]");
+            return Err(Invalid::new(until_field, value, "an interval ends before it starts"));
         }
-        Ok(SlotSet::new(ranges))
+        let mut first = -(-start).div_euclid(self.slot);
+        let mut last = end.div_euclid(self.slot);
+        if let Some((from, until)) = self.horizon {
+            (first, last) = (first.max(from), last.min(until));
+        }
+        if first >= last {
+            return Ok(None);
+        }
+        let reason = || format!("slots are {} to {MAX_SLOT}", -MAX_SLOT);
+        if first < -MAX_SLOT {
+            return Err(Invalid::new(from_field, from, reason()));
+        }
+        if last > MAX_SLOT {
+            return Err(Invalid::new(until_field, until, reason()));
+        }
+        Ok(Some((Slot(first as i32), Slot(last as i32))))
     }
 }
 
@@ -285,8 +298,7 @@ fn intent(
     let slots = match (&raw.intervals, &raw.from, &raw.to) {
         (Some(intervals), ..) => clock.slots("intervals", intervals.iter().map(|(a, b)| (a, b)))?,
         (None, Some(from), Some(to)) => {
-            let one = clock.slots("from", std::iter::once((from, to)));
-            one.map_err(|invalid| invalid.within("from"))?
+            SlotSet::new(clock.range(("from", from), ("to", to))?.into_iter().collect())
         }
         (None, None, _) => return Err(Invalid::new("from", "nothing", "missing")),
         (None, _, None) => return Err(Invalid::new("to", "nothing", "missing")),
@@ -312,8 +324,10 @@ fn intent(
             .map(|(a, b)| i64::from(b.0) - i64::from(a.0))
             .sum();
         if common > MAX_COMMON_SLOTS {
+            let field = if raw.intervals.is_some() { "intervals" } else { "to" };
+            let value = format!("{common} slots");
             let reason = format!("at most {MAX_COMMON_SLOTS} slots in common with one store");
-            return Err(Invalid::new("slots", common, reason));
+            return Err(Invalid::new(field, value, reason));
         }
     }
     Ok(m::Intent {

@@ -266,7 +266,7 @@ fn solves_between_pipes(market: &Value, grouping: &Value) {
     );
 }
 
-/// What is missing is named by its path, and has no value.
+/// What is missing is named by its path, and has no value; what is out of range is named with its value.
 fn solves_no_half_instance(market: &Value) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("market.json");
@@ -277,6 +277,16 @@ fn solves_no_half_instance(market: &Value) {
     ] {
         let mut market = market.clone();
         market.pointer_mut(of).unwrap().as_object_mut().unwrap().remove(missing);
+        std::fs::write(&path, market.to_string()).unwrap();
+        fails(&["solve", path.to_str().unwrap()], 5, expected);
+    }
+    for (end, at, expected) in [
+        ("from", -1_000_000_000, "intents[1].from: -1000000000: slots are"),
+        ("to", 1_000_000_000, "intents[1].to: 1000000000: slots are"),
+        ("to", 50_000_000, "intents[1].to: 50000000 slots: at most"),
+    ] {
+        let mut market = market.clone();
+        market["intents"][1][end] = at.into();
         std::fs::write(&path, market.to_string()).unwrap();
         fails(&["solve", path.to_str().unwrap()], 5, expected);
     }
