@@ -29,6 +29,8 @@ pub(crate) mod rounds;
 
 pub(crate) mod plan;
 
+mod change;
+
 mod loss;
 
 mod moves;

@@ -1,8 +1,9 @@
 //! A grouping of a part, and the moves that change it.
 //!
 //! **Invariant** `home` and `members` mirror each other; the sums are those of the members. Every
-//! change of a window goes through [`Plan::set`], which keeps the sums and notes what was there.
+//! change of a window goes through [`Plan::set`] or [`Plan::join`], which keep the sums and note what was there.
 
+use super::change::Was;
 use super::dual::Demand;
 use super::loss::Rest;
 use super::{Cand, Compact, Window};
@@ -27,14 +28,6 @@ pub(crate) struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Impossible;
 
-/// What a window was.
-#[derive(Debug, Clone)]
-struct Was {
-    window: u32,
-    members: Vec<u32>,
-    turn: u32,
-}
-
 /// The grouping.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan<'a> {
@@ -53,7 +46,7 @@ pub(crate) struct Plan<'a> {
     pub pays: Vec<(i64, u32)>,
     /// By window: what group it has, of all that it has had; taken back, it has its number again.
     pub(super) turn: Vec<u32>,
-    turns: u32,
+    pub(super) turns: u32,
     /// By offer: units in its windows.
     pub used: Vec<i64>,
     /// The objective and its ties.
@@ -63,7 +56,7 @@ pub(crate) struct Plan<'a> {
     /// By window: what its group is without those who cannot pay a price, and the group's number.
     pub(super) rests: Vec<(u32, SmallVec<[Rest; 1]>)>,
     /// What windows were, latest last.
-    log: Vec<Was>,
+    pub(super) log: Vec<Was>,
     /// Candidates looked at so far.
     pub work: u64,
     items: Vec<Item>,
@@ -128,39 +121,20 @@ impl<'a> Plan<'a> {
         bound.map(|(n, w)| (self.cand(n).intent, w)).collect()
     }
 
-    /// Where changes can be taken back to.
-    pub(crate) fn mark(&self) -> usize {
-        self.log.len()
-    }
-
-    /// Forgets how to take changes back.
-    pub(crate) fn keep(&mut self) {
-        self.log.clear();
-    }
-
-    /// Takes back all changes since the mark.
-    pub(crate) fn roll_back(&mut self, mark: usize) {
-        while self.log.len() > mark {
-            let Was { window, members, turn } = self.log.pop().expect("longer");
-            // Whoever is elsewhere by now leaves there when that window's turn comes.
-            self.put(window, members);
-            self.turn[window as usize] = turn;
-        }
-        // A member may have been freed by the undoing of another window: windows say who is where.
-        debug_assert!(self.is_sound());
-    }
-
-    /// Windows changed since the mark.
-    pub(crate) fn changed(&self, mark: usize) -> impl Iterator<Item = u32> + '_ {
-        self.log[mark..].iter().map(|was| was.window)
-    }
-
-    fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         let mirrored = |w: usize| {
             self.members[w].iter().all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
         };
+        let summed = |w: usize| {
+            let tier = self.reached(w as u32, self.members[w].len()).unwrap_or(0);
+            let price = self.price(w as u32, tier);
+            let worth: i64 = self.members[w].iter().map(|&n| self.cand(n).at(price)).sum();
+            (self.tier[w] as usize, self.worth[w], self.pays[w].0) == (tier, worth, price)
+                || self.members[w].is_empty()
+        };
         let seated = self.home.iter().filter(|h| **h != FREE).count();
-        (0..self.members.len()).all(mirrored)
+        (0..self.members.len()).all(|w| mirrored(w) && summed(w))
+            && self.total.value == self.worth.iter().sum::<i64>()
             && seated == self.members.iter().map(Vec::len).sum::<usize>()
     }
 
@@ -171,59 +145,6 @@ impl<'a> Plan<'a> {
             let price = self.reached(w, group.len()).map(|tier| self.price(w, tier));
             group.iter().all(|&n| price.is_some_and(|price| self.cand(n).pays(price)))
         })
-    }
-
-    /// Replaces a window's group; its new members are free or in it.
-    pub(crate) fn set(&mut self, w: u32, members: Vec<u32>) {
-        let turn = self.turn[w as usize];
-        let members = self.put(w, members);
-        self.log.push(Was { window: w, members, turn });
-        self.turns = self.turns.wrapping_add(1);
-        self.turn[w as usize] = self.turns;
-    }
-
-    /// Seats a candidate of the window there too, who is free.
-    pub(crate) fn join(&mut self, w: u32, n: u32) {
-        let mut members = Vec::with_capacity(self.members[w as usize].len() + 1);
-        members.extend_from_slice(&self.members[w as usize]);
-        members.insert(members.partition_point(|m| *m < n), n);
-        self.set(w, members);
-    }
-
-    fn put(&mut self, w: u32, members: Vec<u32>) -> Vec<u32> {
-        debug_assert!(members.is_sorted());
-        let at = w as usize;
-        let slot = self.part.windows[at].slot.0 as i64;
-        let offer = self.part.windows[at].offer as usize;
-        let old = std::mem::replace(&mut self.members[at], members);
-        for &n in &old {
-            let c = self.cand(n);
-            if self.home[c.intent as usize] == w {
-                self.home[c.intent as usize] = FREE;
-            }
-            self.used[offer] -= c.quantity as i64;
-            self.total.nearer += c.distance_m as i64;
-        }
-        let size = self.members[at].len();
-        self.total.buyers += size as i64 - old.len() as i64;
-        self.total.earlier -= slot * (size as i64 - old.len() as i64);
-        let tier = self.reached(w, size).unwrap_or(0);
-        let price = self.price(w, tier);
-        let mut worth = 0;
-        for k in 0..size {
-            let c = self.cand(self.members[at][k]);
-            self.home[c.intent as usize] = w;
-            self.seat[c.intent as usize] = self.members[at][k];
-            self.used[offer] += c.quantity as i64;
-            self.total.nearer -= c.distance_m as i64;
-            worth += c.at(price);
-        }
-        self.total.value += worth - self.worth[at];
-        self.worth[at] = worth;
-        self.tier[at] = tier as u8;
-        let least = self.part.offers[offer].tiers[tier].min_buyers;
-        self.pays[at] = (price, (size as u32).saturating_sub(least));
-        old
     }
 
     /// Units that the window's group may use.
