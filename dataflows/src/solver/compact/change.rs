@@ -33,6 +33,18 @@ impl Plan<'_> {
 
     /// Takes back all changes since the mark.
     pub(crate) fn roll_back(&mut self, mark: usize) {
+        let mut back: Vec<u32> = Vec::new();
+        if cfg!(debug_assertions) {
+            back.extend(self.changed(mark));
+        }
+        self.undo(mark);
+        debug_assert!(back.into_iter().all(|w| self.is_summed(w)));
+        // A member may have been freed by the undoing of another window: windows say who is where.
+        debug_assert!(self.is_sound());
+    }
+
+    /// The same, and nothing is looked through in debug builds.
+    pub(super) fn undo(&mut self, mark: usize) {
         while self.log.len() > mark {
             let Was { window, group, turn } = self.log.pop().expect("longer");
             // Whoever is elsewhere by now leaves there when that window's turn comes.
@@ -42,8 +54,6 @@ impl Plan<'_> {
             }
             self.turn[window as usize] = turn;
         }
-        // A member may have been freed by the undoing of another window: windows say who is where.
-        debug_assert!(self.is_sound());
     }
 
     /// Windows changed since the mark.

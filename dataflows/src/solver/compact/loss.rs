@@ -32,7 +32,9 @@ impl Plan<'_> {
             return (known.1 != NO_LOSS).then_some(known.1);
         }
         let loss = self.loss_from(w, i);
-        debug_assert_eq!(loss, self.loss_by_leaving(w, i), "intent {i} of window {w}");
+        // One in eight: it takes longer than all else.
+        let is_passed = !(turn.wrapping_add(i)).is_multiple_of(8);
+        debug_assert!(is_passed || loss == self.loss_by_leaving(w, i), "intent {i} of window {w}");
         self.losses[i as usize] = (turn, loss.unwrap_or(NO_LOSS));
         loss
     }
@@ -67,7 +69,7 @@ impl Plan<'_> {
         self.set(w, rest);
         let is_held = self.settle(w, &mut Vec::new()).is_ok();
         let loss = before - self.total.value;
-        self.roll_back(mark);
+        self.undo(mark);
         is_held.then_some(loss)
     }
 

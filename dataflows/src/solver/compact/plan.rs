@@ -125,17 +125,19 @@ impl<'a> Plan<'a> {
         let mirrored = |w: usize| {
             self.members[w].iter().all(|&n| self.home[self.cand(n).intent as usize] == w as u32)
         };
-        let summed = |w: usize| {
-            let tier = self.reached(w as u32, self.members[w].len()).unwrap_or(0);
-            let price = self.price(w as u32, tier);
-            let worth: i64 = self.members[w].iter().map(|&n| self.cand(n).at(price)).sum();
-            (self.tier[w] as usize, self.worth[w], self.pays[w].0) == (tier, worth, price)
-                || self.members[w].is_empty()
-        };
         let seated = self.home.iter().filter(|h| **h != FREE).count();
-        (0..self.members.len()).all(|w| mirrored(w) && summed(w))
+        (0..self.members.len()).all(mirrored)
             && self.total.value == self.worth.iter().sum::<i64>()
             && seated == self.members.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether the window's tier and worth are those of its group.
+    pub(super) fn is_summed(&self, w: u32) -> bool {
+        let at = w as usize;
+        let tier = self.reached(w, self.members[at].len()).unwrap_or(0);
+        let price = self.price(w, tier);
+        let worth: i64 = self.members[at].iter().map(|&n| self.cand(n).at(price)).sum();
+        (self.tier[at] as usize, self.worth[at], self.pays[at].0) == (tier, worth, price)
     }
 
     /// Whether every group that has changed since the mark reaches a tier that its members pay.
