@@ -3,7 +3,9 @@
 use super::book::{Book, Removal};
 use super::life::Life;
 use super::window::{Announced, Seat, Window};
-use crate::market::{Decision, Departure, IntentId, Left, Params, Quote, Reason, WindowKey};
+use crate::market::{
+    BuyerId, Decision, Departure, IntentId, Left, Params, Quote, Reason, WindowKey,
+};
 use crate::solver::GroupedWindow;
 use std::sync::Arc;
 
@@ -18,13 +20,13 @@ impl Life {
     ) -> Vec<Left> {
         let stays = |id: &IntentId| group.is_some_and(|group| group.has(id));
         let gone = before.into_iter().flat_map(Announced::buyers).filter(|member| !stays(member.0));
-        gone.map(|(id, buyer)| Left {
-            intent: id.clone(),
-            buyer: buyer.clone(),
-            departure: self.departure(book, key, id),
-            next: self.seats.grouped_in(id).cloned(),
-        })
-        .collect()
+        gone.map(|member| self.leaves(member, self.departure(book, key, member.0))).collect()
+    }
+
+    /// What is said of a member who left: where the buyer is grouped now is next, if that is announced.
+    pub(super) fn leaves(&self, (id, buyer): (&IntentId, &BuyerId), departure: Departure) -> Left {
+        let next = self.seats.grouped_in(id).cloned();
+        Left { intent: id.clone(), buyer: buyer.clone(), departure, next }
     }
 
     pub(super) fn departure(&self, book: &Book, key: &WindowKey, id: &IntentId) -> Departure {

@@ -10,7 +10,7 @@ use super::book::Book;
 use super::life::{Feedback, Life};
 use super::window::{Announced, Timer};
 use crate::lists::make_room;
-use crate::market::{Change, Decision, Departure, IntentId, Left, Reason, State, Tick, WindowKey};
+use crate::market::{Change, Decision, Departure, IntentId, Reason, State, Tick, WindowKey};
 use crate::solver::GroupedWindow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -349,12 +349,7 @@ impl Life {
         decision.left = before
             .iter()
             .flat_map(|b| b.buyers())
-            .map(|(id, buyer)| Left {
-                intent: id.clone(),
-                buyer: buyer.clone(),
-                departure: Departure::Released(reason),
-                next: self.seats.grouped_in(id).cloned(),
-            })
+            .map(|member| self.leaves(member, Departure::Released(reason)))
             .collect();
         let window = self.windows.get_mut(key).expect("a held window");
         window.announced = None;

@@ -82,6 +82,7 @@ impl Market {
         let o = self.free_offers.pop().unwrap_or_else(|| {
             make_room(&mut self.offers);
             self.offers.push(None);
+            make_room(&mut self.places);
             self.places.push(placed.place);
             self.offers.len() as u32 - 1
         });
@@ -90,7 +91,7 @@ impl Market {
         self.offer_cells.insert((placed.cell, o));
         let lead_minutes = placed.offer.lead_minutes;
         let first_open = self.first_open(lead_minutes);
-        self.closes_after(lead_minutes);
+        self.closes_after(first_open, lead_minutes);
         self.offers[o as usize] = Some(OfferNode {
             stay_bonus: self.params.stay_bonus(placed.offer.list_price),
             order: placed.offer.key.store.order(),
@@ -321,8 +322,9 @@ impl Market {
         }
         self.closes_next = Time(i64::MAX);
         for o in self.by_store.values().copied().collect::<Vec<_>>() {
-            let first_open = self.first_open(self.offer(o).lead_minutes);
-            self.closes_after(self.offer(o).lead_minutes);
+            let lead_minutes = self.offer(o).lead_minutes;
+            let first_open = self.first_open(lead_minutes);
+            self.closes_after(first_open, lead_minutes);
             let offer = self.offer_mut(o);
             if first_open <= offer.first_open {
                 continue;
@@ -334,9 +336,9 @@ impl Market {
         }
     }
 
-    /// Windows of an offer with that lead time lock from then on, where the first is open yet.
-    fn closes_after(&mut self, lead_minutes: Option<u32>) {
-        let locks_at = self.params.lock_at(self.first_open(lead_minutes), lead_minutes);
+    /// Of an offer with that lead time the first open window locks next.
+    fn closes_after(&mut self, first_open: Slot, lead_minutes: Option<u32>) {
+        let locks_at = self.params.lock_at(first_open, lead_minutes);
         self.closes_next = self.closes_next.min(locks_at);
     }
 

@@ -140,11 +140,14 @@ impl Market {
     /// For every small component in which something has changed: both greedies from scratch; one
     /// that beats the incumbent is improved and replaces it. Returns the steps used.
     pub(crate) fn rethink(&mut self) -> u64 {
-        let mut seen = vec![Seen::Nothing; self.offers.len()];
-        let mut steps = 0;
         let mut offers: Vec<u32> = std::mem::take(&mut self.touched).into_iter().collect();
         offers.retain(|o| self.offers[*o as usize].is_some());
+        if offers.is_empty() {
+            return 0;
+        }
         offers.sort_by(|a, b| self.by_stores(*a, *b));
+        let mut seen = vec![Seen::Nothing; self.offers.len()];
+        let mut steps = 0;
         for o in offers {
             if seen[o as usize] != Seen::Nothing {
                 continue;

@@ -314,14 +314,13 @@ impl Market {
         let members: Vec<Candidate> = members.collect();
         let mut taken: Vec<u32> = Vec::new();
         for i in members.iter().map(|c| c.intent) {
-            match self.hot[i as usize].home {
-                Home::In(from, s) if (from, s) != (o, slot) => {
-                    taken.push(i);
-                    if !robbed.contains(&(from, s)) {
-                        robbed.push((from, s));
-                    }
+            if let Home::In(from, s) = self.hot[i as usize].home
+                && (from, s) != (o, slot)
+            {
+                taken.push(i);
+                if !robbed.contains(&(from, s)) {
+                    robbed.push((from, s));
                 }
-                _ => {}
             }
         }
         taken.sort_unstable();
