@@ -341,6 +341,7 @@ impl Market {
             self.work_off(item, (&offers, pairs), budget, most / SEARCH_WEIGHT);
         }
         self.dirty.clear();
+        debug_assert_eq!(self.inspect_small(), Ok(()));
         any
     }
 

@@ -2,8 +2,8 @@
 //! the audit, the rules or the assertions of debug builds have to catch it.
 
 use super::*;
-use crate::solver::SCALE;
 use crate::solver::hot::Home;
+use crate::solver::{Due, SCALE};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Small markets with groups in two windows at least, solved and right.
@@ -36,14 +36,27 @@ fn injected(name: &str, fault: impl Fn(&mut Market) -> bool, found: impl Fn(&Mar
     assert!(times > 0, "{name} was never possible");
 }
 
-/// Whether an assertion stops the next solve; debug builds have them.
+/// Whether assertions stop the next solve, the next tick, and the upkeep after it, each by itself;
+/// debug builds have them.
 fn stops(market: &Market) -> bool {
-    let mut copy = market.clone();
-    !cfg!(debug_assertions) || catch_unwind(AssertUnwindSafe(|| copy.solve(Budget::NONE))).is_err()
+    let forms: [fn(&mut Market); 3] = [
+        |market| market.solve(Budget::NONE),
+        Market::refresh,
+        |market| _ = market.keep_up(small::upkeep(false), Due::ALL),
+    ];
+    let stopped = |form: fn(&mut Market)| {
+        let mut copy = market.clone();
+        catch_unwind(AssertUnwindSafe(|| form(&mut copy))).is_err()
+    };
+    !cfg!(debug_assertions) || forms.into_iter().all(stopped)
 }
 
 fn audited(market: &Market) -> bool {
-    market.audit().is_err() && market.inspect().is_err() && stops(market)
+    market.audit().is_err() && inspected(market)
+}
+
+fn inspected(market: &Market) -> bool {
+    market.inspect().is_err() && stops(market)
 }
 
 #[test]
@@ -88,7 +101,7 @@ fn a_bound_that_nothing_proves_is_noticed() {
     injected(
         "a price one too low",
         |m| priced(m).map(|n| m.hot[n].price -= 1).is_some(),
-        |m| m.inspect().is_err(),
+        inspected,
     );
     injected(
         "a term one too low, and the sum with it",
@@ -101,7 +114,7 @@ fn a_bound_that_nothing_proves_is_noticed() {
             m.dual -= 1;
             true
         },
-        |m| m.inspect().is_err(),
+        inspected,
     );
     injected(
         "a window that covers another, but cannot",
@@ -120,7 +133,7 @@ fn a_bound_that_nothing_proves_is_noticed() {
             m.dual -= std::mem::take(&mut m.offer_mut(o).windows[0].term) as i128;
             !m.covers(o, slot, cover)
         },
-        |m| m.inspect().is_err(),
+        inspected,
     );
 }
 
@@ -133,6 +146,7 @@ fn an_oversold_offer_is_noticed() {
         let told =
             |v: super::super::feasible::Violation| v.rule == "R7" && v.what.contains("stock");
         m.verify().is_err_and(told)
+            && inspected(m)
             && m.grouping().iter().any(|w| m.verify_window(w).is_err_and(|v| v.rule == "R7"))
     };
     injected("less stock than is sold", |m| sold(m).is_some(), says);
@@ -189,7 +203,7 @@ fn a_buyer_in_two_windows_is_noticed() {
                 .map(|hot| hot.home = Home::Free)
                 .is_some()
         },
-        |m| m.audit().is_err() && m.inspect().is_err(),
+        audited,
     );
 }
 
@@ -213,6 +227,6 @@ fn a_wrong_value_is_noticed() {
             let deeper = windows.find(|(tiers, w)| !w.members.is_empty() && w.tier + 1 < *tiers);
             deeper.map(|(_, w)| w.tier += 1).is_some()
         },
-        |m| m.inspect().is_err() && m.verify().is_err(),
+        |m| m.verify().is_err() && inspected(m),
     );
 }

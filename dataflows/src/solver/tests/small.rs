@@ -19,7 +19,7 @@ type Way = (&'static str, fn(&mut Market));
 const LATER: Budget = Budget { price_rounds: 12, search_steps: 40, nodes: 0, from_scratch: false };
 const NOW: Budget = Budget { price_rounds: 60, search_steps: 300, nodes: 30, from_scratch: false };
 
-fn upkeep(urgent: bool) -> Upkeep {
+pub(super) fn upkeep(urgent: bool) -> Upkeep {
     let soon = Time(if urgent { i64::MAX / 4 } else { i64::MIN / 4 });
     let (region, apart, slice, share) = (1_000, 1 << 40, 1 << 40, u64::MAX);
     Upkeep { minutes: 0, soon, now: NOW, later: LATER, region, apart, slice, share }
