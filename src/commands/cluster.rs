@@ -1,7 +1,7 @@
 //! Flags of a cluster, shared by every command that runs the engine.
 
 use crate::failure::{Failure, Kind, OrFail};
-use crate::run::cluster;
+use crate::run::{cluster, usage::thread_cpu};
 use dataflows::flow::{Crew, attend};
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl ClusterArgs {
         if process == 0 {
             return Ok(Some(Crew::Cluster(joined)));
         }
-        let attended = attend(joined).map_err(|error| anyhow::anyhow!(error));
+        let attended = attend(joined, thread_cpu).map_err(|error| anyhow::anyhow!(error));
         attended.or_fail(Kind::Unreachable, || "the workers of this process".into())?;
         eprintln!("cluster    the engine has ended");
         Ok(None)

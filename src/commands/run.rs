@@ -12,6 +12,7 @@ use crate::run::files::{Form, Output, run_city, run_file};
 use crate::run::pipeline::Pipeline;
 use crate::run::resume::{OnRegress, Snapshots};
 use crate::run::summary::Summary;
+use crate::run::usage::thread_cpu;
 use crate::run::{end_on_panic, nats};
 use crate::scenario::City;
 use crate::translate::Dating;
@@ -223,7 +224,7 @@ fn on_nats(args: &Args, params: Params, crew: Crew) -> Result<Summary, Failure> 
 
 /// Runs the engine on a file, or on the embedded city.
 fn on_files(args: &Args, params: Params, crew: Crew) -> Result<Summary, Failure> {
-    let standings = Standings::new(args.greedy);
+    let standings = Standings::new(args.greedy).timed(thread_cpu);
     let (pipeline, profile) = if args.profile {
         let (pipeline, profile) = Pipeline::profiled(params, Dating::Required, standings);
         (pipeline, Some(profile))

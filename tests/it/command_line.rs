@@ -7,6 +7,34 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 
+/// Each market's figures add up to those of all.
+fn markets_add_up(summary: &Value) {
+    let (all, each) = (&summary["solver"], summary["markets"].as_object().unwrap());
+    assert!(!each.is_empty());
+    for field in [
+        "/value",
+        "/bound",
+        "/solved",
+        "/shed",
+        "/steps/prices",
+        "/steps/search",
+        "/steps/branches",
+    ] {
+        let of = |market: &Value| market.pointer(field).unwrap().as_i64().unwrap();
+        assert_eq!(of(all), each.values().map(of).sum::<i64>(), "{field}");
+        assert!(of(all) > 0 || field == "/shed", "{field}");
+    }
+    for (product, market) in each {
+        let [value, bound] = ["value", "bound"].map(|field| market[field].as_i64().unwrap());
+        assert!(0 <= value && value <= bound, "{product}: {market}");
+        assert!(market["gap_ppm"].as_u64() <= Some(1_000_000), "{product}: {market}");
+    }
+    let cpu = &all["cpu_ms"];
+    let taken = ["updates", "prices", "search", "branches"].map(|of| cpu[of].as_u64().unwrap());
+    let engine = summary["engine_cpu_ms"].as_u64().unwrap();
+    assert!((1..=engine + 1).contains(&taken.iter().sum()), "{cpu} of {engine} ms");
+}
+
 /// A city that a debug build runs in seconds.
 const CITY: [&str; 8] = ["--intents", "1200", "--stores", "60", "--products", "6", "--hours", "2"];
 
@@ -74,6 +102,7 @@ fn the_embedded_city_is_recorded_checked_and_summed_up() {
     assert_eq!(summary["locked_value"], sum(&|d| d["value"].as_i64().unwrap()));
     assert_eq!(summary["locked_buyers"], sum(&|d| d["group"]["buyers"].as_i64().unwrap()));
     assert!(!locked.is_empty());
+    markets_add_up(&summary);
 
     tampered(&ran, &decisions);
     generated(&ran, &events);

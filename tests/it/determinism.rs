@@ -77,7 +77,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "cb3b4290803817dfd9d73f1ee0b84769e9a2df5cf43aec4fec65c3f5ddb1e449",
+        "30efc3801752fa9efa8e4222a39a209400cdbec4ec725ae557bd2b0875667148",
         "{} decisions",
         made.decisions.len()
     );

@@ -16,7 +16,7 @@ use super::markets::Shards;
 use super::placement::home;
 
 use super::station::{Shape, Station};
-use super::{DemandKey, Place, Standing, Standings, T};
+use super::{DemandKey, Place, Standing, Standings, Stopwatch, T};
 use crate::market::{Params, ProductId};
 use crate::saved::{self, SavedMarkets, Unreadable};
 use differential_dataflow::input::InputSession;
@@ -129,19 +129,20 @@ pub(super) fn at_home(
     here.map(|(product, bytes)| (product.clone(), bytes.to_vec())).collect()
 }
 
-/// A member: its workers keep their products' markets until the first process has ended.
+/// A member: its workers keep their products' markets until the first process has ended; the stopwatch
+/// tells how long they take.
 ///
 /// # Errors
 /// The workers cannot be started.
 ///
 /// **Contract** a panic ends the process: one that has lost another panics in a thread of timely's.
-pub fn attend(cluster: Cluster) -> Result<(), String> {
-    let guards = start(cluster, |worker| {
+pub fn attend(cluster: Cluster, stopwatch: Stopwatch) -> Result<(), String> {
+    let guards = start(cluster, move |worker| {
         let mut post = Post::open(worker);
         let Letter::Begin(params, greedy) = post.wait(worker) else {
             unreachable!("nothing is asked before the beginning")
         };
-        let standings = Standings::new(greedy);
+        let standings = Standings::new(greedy).timed(stopwatch);
         let place = Place { shards: Shards::new(standings.clone()), ..Place::default() };
         let mut station = Station::build(worker, &params, Shape::Incremental, &place);
         station.follow();

@@ -304,14 +304,19 @@ fn take_in(
     }
     let changed: BTreeSet<ProductId> = per_product.keys().cloned().collect();
     for (product, records) in per_product {
-        let new = || Shard::new(params, *clock);
-        held.markets.entry(product).or_insert_with(new).apply(records);
+        let (mut laps, new) = (held.standings.laps(), || Shard::new(params, *clock));
+        let shard = held.markets.entry(product).or_insert_with(new);
+        shard.apply(records);
+        shard.times.updates += laps.lap();
     }
     touched.extend(changed.iter().cloned());
     let crowded = told.is_some_and(|now| now.crowded);
     for product in &touched {
         let trials = if crowded && changed.contains(product) { Trials::FEW } else { Trials::ALL };
-        held.markets.get_mut(product).expect("a market that is here").market.refresh_with(trials);
+        let (mut laps, shard) = (held.standings.laps(), held.markets.get_mut(product));
+        let shard = shard.expect("a market that is here");
+        shard.market.refresh_with(trials);
+        shard.times.updates += laps.lap();
     }
     touched.append(&mut held.unsaid);
     for product in touched {

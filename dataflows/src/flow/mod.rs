@@ -42,7 +42,7 @@ pub use pool::{Crew, Flow};
 pub use profile::{Profile, Usage};
 pub use records::{Changes, Clock, Lock, Output, Site};
 pub use shard::upkeep;
-pub use standing::{Standing, Standings};
+pub use standing::{Standing, Standings, Stopwatch, Times};
 pub use station::Station;
 
 use crate::market::{Cell, Intent, Offer, OfferKey, Params, ProductId, Slot, StoreId};

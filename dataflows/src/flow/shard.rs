@@ -6,8 +6,8 @@
 //! [`LATER_MS`]; a market whose gap is wide has its next agenda sooner. Products take turns, by
 //! their hash, so that they are not at it all in one tick.
 
-use super::Standings;
 use super::records::{Clock, MarketInput, Output};
+use super::standing::{Standings, Times};
 use crate::market::{Certificate, Intent, IntentId, Offer, Params, ProductId, Slot, StoreId, Time};
 use crate::solver::{Budget, Due, GroupedWindow, Market, PlacedOffer, Upkeep, WHOLE, share_of};
 use differential_dataflow::Hashable;
@@ -99,6 +99,9 @@ pub(super) struct Shard {
     certificate: Certificate,
     /// What is to be solved again, until all of that is.
     course: Option<Course>,
+    /// How long its solver has taken in this process.
+    #[serde(skip)]
+    pub(super) times: Times,
 }
 
 impl Shard {
@@ -115,6 +118,7 @@ impl Shard {
             emitted: BTreeMap::new(),
             certificate: Certificate::default(),
             course: None,
+            times: Times::default(),
         }
     }
 
@@ -193,7 +197,8 @@ impl Shard {
             steps: steps_in(passed),
             passed: steps_in(since_then),
         };
-        let any = self.market.keep_up(upkeep, due);
+        let (market, laps) = (&mut self.market, standings.laps());
+        let any = self.times.of_upkeep(laps, |watch| market.keep_up_watched(upkeep, due, watch));
         course.next = Time(at.0 + LOOKED_AT_EVERY_MS);
         if !any && !self.market.has_prices_under_way() {
             // No tick has to bear at once what time has paid for meanwhile.
@@ -202,7 +207,7 @@ impl Shard {
         }
         if !self.market.has_upkeep() {
             let compared = minute.rem_euclid(COMPARED_EVERY_MINUTES) < SETTLED_EVERY_MINUTES;
-            standings.note(product, &self.market, compared);
+            standings.note(product, (&self.market, self.times), compared);
             self.course = None;
         }
         any

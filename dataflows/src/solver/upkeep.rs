@@ -13,7 +13,7 @@ use super::hot::Home;
 use super::market::Market;
 use super::price::SCALE;
 use super::pricing::Pricing;
-use super::{Budget, SEED, Upkeep};
+use super::{Budget, Phase, SEED, Upkeep};
 use crate::market::Time;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -304,9 +304,22 @@ impl Market {
     ///
     /// **Contract** nothing has changed since the last refresh.
     pub fn keep_up(&mut self, upkeep: Upkeep, due: Due) -> bool {
+        self.keep_up_watched(upkeep, due, &mut |_| {})
+    }
+
+    /// The same; `watch` is told whenever a phase is over.
+    pub fn keep_up_watched(
+        &mut self,
+        upkeep: Upkeep,
+        due: Due,
+        watch: &mut dyn FnMut(Phase),
+    ) -> bool {
         let Upkeep { now, later, region, slice, .. } = upkeep;
         let begun = self.agenda.steps;
         let mut any = self.keep_up_prices(slice, due);
+        if any {
+            watch(Phase::Prices);
+        }
         let most = slice.max(due.passed.saturating_mul(A_TICK.1));
         while let Some(item) = self.agenda.next().filter(|_| self.agenda.pricing.is_none()) {
             if !self.agenda.is_due(due, item, slice) || self.agenda.steps - begun >= most {
@@ -335,10 +348,11 @@ impl Market {
                 self.agenda.pricing_urgent = urgent;
                 self.agenda.steps += pairs * STEPS_A_TRIPLE;
                 self.begin_prices(offers, budget, self.credit);
+                watch(Phase::Prices);
                 break;
             }
             let most = slice.max(due.passed.saturating_mul(A_TICK.0)).max(pairs * SLICE_A_TRIPLE);
-            self.work_off(item, (&offers, pairs), budget, most / SEARCH_WEIGHT);
+            self.work_off(item, (&offers, pairs), (budget, most / SEARCH_WEIGHT), watch);
         }
         self.dirty.clear();
         debug_assert_eq!(self.inspect_small(), Ok(()));
@@ -370,7 +384,13 @@ impl Market {
 
     /// Solves a slice of a piece, whose search looks at so many candidates at most; the next one
     /// comes next.
-    fn work_off(&mut self, item: Item, (offers, pairs): (&[u32], u64), budget: Budget, most: u64) {
+    fn work_off(
+        &mut self,
+        item: Item,
+        (offers, pairs): (&[u32], u64),
+        (budget, most): (Budget, u64),
+        watch: &mut dyn FnMut(Phase),
+    ) {
         let Item { piece, done, priced, .. } = item;
         let priced = priced && piece == Piece::Part;
         let rounds = self.agenda.rounds(&item);
@@ -386,7 +406,9 @@ impl Market {
         let seed = seed.wrapping_add(item.slice as u64);
         let ends = self.at_its_cost(|market| {
             let allowance = market.credit;
-            market.solve_slice(allowance, offers, budget, (seed, &mut turn), &mut |_, _, _| {})
+            market.solve_slice(allowance, offers, budget, (seed, &mut turn), &mut |phase, _, _| {
+                watch(phase)
+            })
         });
         self.agenda.steps += pairs * STEPS_A_TRIPLE;
         if !ends {

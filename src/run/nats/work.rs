@@ -10,6 +10,7 @@ use crate::run::pipeline::Pipeline;
 use crate::run::resume::Beginning;
 use crate::run::snapshot::Position;
 use crate::run::summary::Summary;
+use crate::run::usage::thread_cpu;
 use crate::translate::Dating;
 use connectors::inbound::Inbound;
 use connectors::nats::Place;
@@ -46,7 +47,7 @@ impl<'a> Work<'a> {
         shared: &'a Shared,
         (runtime, started): (Handle, Instant),
     ) -> Result<Self, Failure> {
-        let standings = Standings::default();
+        let standings = Standings::default().timed(thread_cpu);
         let pipeline = match beginning.snapshot {
             None => Pipeline::new(settings.params.clone(), crew, Dating::Newest, standings),
             Some(snapshot) => {

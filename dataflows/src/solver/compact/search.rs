@@ -326,6 +326,25 @@ impl Plan<'_> {
         self.improve(all, 4);
     }
 
+    /// Seats those who are free wherever that costs nothing: of groupings of equal worth the one with more
+    /// buyers is better. Windows that are worth nothing open only here.
+    pub(super) fn seat_idle(&mut self) {
+        let mut windows: Vec<u32> = (0..self.part.windows.len() as u32).collect();
+        windows.sort_by_key(|&w| (self.part.windows[w as usize].slot, w));
+        for w in windows {
+            if !self.is_open(w) {
+                self.list_free(w, |_| 0);
+                if let Some((_, group)) = self.best(w, 0, 0) {
+                    self.open(w, group, &mut Vec::new()).expect("free buyers break no promise");
+                }
+            }
+        }
+        for i in (0..self.part.intents.len() as u32).filter(|&i| !self.part.away[i as usize]) {
+            self.fill(i);
+        }
+        self.keep();
+    }
+
     /// The grouping that the windows ask for at some prices, as far as it goes: the windows of
     /// greatest worth first, each with those of its choice who are still free; then greedily.
     pub(crate) fn follow(&mut self, demand: &Demand) {

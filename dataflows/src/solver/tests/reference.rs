@@ -215,6 +215,34 @@ impl World {
         }
     }
 
+    /// A window that nobody is in, though those who are free could be.
+    pub(super) fn idle(&self, market: &Market) -> Option<Window> {
+        let (released, grouping) = (self.released(market), market.grouping());
+        let seated = |id: &IntentId| grouping.iter().any(|window| window.has(id));
+        let free = |id: &&IntentId| !released.contains(*id) && !seated(id);
+        let free: Vec<&IntentId> = self.intents.keys().filter(free).collect();
+        let units = |id: &IntentId| self.intents[id].quantity as i64;
+        for (store, placed) in &self.offers {
+            let here = grouping.iter().filter(|window| window.key.store == *store);
+            let used: i64 =
+                here.clone().flat_map(|window| &window.members).map(|(id, _)| units(id)).sum();
+            for slot in (FIRST..FIRST + SLOTS).map(Slot) {
+                let sizes = placed.offer.tiers.as_slice().iter().map(|t| t.min_buyers as usize);
+                let holds = |size: usize| {
+                    let can = free.iter().filter(|id| self.worth(id, store, slot, size).is_some());
+                    let mut units: Vec<i64> = can.map(|id| units(id)).collect();
+                    units.sort_unstable();
+                    units.len() >= size && used + units[..size].iter().sum::<i64>() <= placed.stock
+                };
+                let mut fit = sizes.filter(|size| *size <= placed.offer.max_group as usize);
+                if !here.clone().any(|window| window.key.slot == slot) && fit.any(holds) {
+                    return Some((store.clone(), slot));
+                }
+            }
+        }
+        None
+    }
+
     /// Holds the market against everything here.
     pub(super) fn hold(&self, market: &Market, before: &BTreeSet<IntentId>) {
         let released = self.released(market);

@@ -6,6 +6,8 @@
 
 mod grafts;
 
+mod idle;
+
 mod meanwhile;
 
 use super::reference::World;
