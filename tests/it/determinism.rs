@@ -77,7 +77,7 @@ fn a_fixed_stream_is_decided_as_it_was() {
     let made = run(&Params::default(), 2, 700, &log);
     assert_eq!(
         hex(&decision_lines(&made.decisions)),
-        "30efc3801752fa9efa8e4222a39a209400cdbec4ec725ae557bd2b0875667148",
+        "eb04cb447af40dd881881710e87a94f536df6afb30448b8fddc3aaa53902f576",
         "{} decisions",
         made.decisions.len()
     );

@@ -8,7 +8,9 @@ mod flows;
 mod law;
 mod stream;
 
-use crate::support::{Seed, decision_lines, for_each_seed, receipt_lines, record_lines, violation};
+use crate::support::{
+    Dice, Seed, decision_lines, for_each_seed, inbound, receipt_lines, record_lines, run, violation,
+};
 use connectors::inbound::Stamp;
 use connectors::wire::{self, Record};
 use dataflows::engine::{Engine, Tagged};
@@ -166,10 +168,15 @@ impl Run {
         story
     }
 
-    /// Ends the stream, and lets the checker have all of it.
-    fn finish(mut self) -> BTreeMap<String, u64> {
+    /// Ends the stream.
+    fn close(&mut self) {
         self.engine.close();
         self.settle();
+    }
+
+    /// Ends the stream, and lets the checker have all of it.
+    fn finish(mut self) -> BTreeMap<String, u64> {
+        self.close();
         let (records, receipts) = (self.records.len(), self.receipts.len());
         assert_eq!(receipts, records, "every record has one receipt");
         let events = record_lines(&self.records);
@@ -242,6 +249,32 @@ fn who_leaves_and_comes_back_within_a_tick_has_stayed() {
 #[test]
 fn the_checker_knows_an_intent_by_the_version_that_lives() {
     hold(&[1523, 1570, 1728, 1929, 1977, 2127, 2519, 2555, 2900]);
+}
+
+/// What one worker decides that takes a record at a time, any number of workers decide in any batches.
+#[test]
+fn a_random_stream_decides_the_same_on_any_workers_in_any_batches() {
+    let mut decisions = 0;
+    for_each_seed(CASES / 10, |seed| {
+        let dice = &mut Dice::new(!seed);
+        let mut one = stream::live(seed);
+        one.close();
+        one.receipts.sort_by_key(|receipt| receipt.sequence);
+        let records = (1..).zip(&one.records);
+        let log: Vec<_> = records.map(|(n, (at, record))| inbound(n, at, record.clone())).collect();
+        let (workers, batch) = (dice.roll(2, 6) as usize, dice.roll(1, 30) as usize);
+        let mut many = run(&one.params, workers, batch, &log);
+        many.receipts.sort_by_key(|receipt| receipt.sequence);
+        let lines = |decisions: &[wire::Decision], receipts: &[wire::Receipt]| {
+            let all = [decision_lines(decisions), receipt_lines(receipts)].concat();
+            String::from_utf8(all).unwrap()
+        };
+        let many = lines(&many.decisions, &many.receipts);
+        let differs = format!("{workers} workers, batches of {batch}");
+        assert_eq!(many, lines(&one.decisions, &one.receipts), "{differs}");
+        decisions += one.decisions.len();
+    });
+    assert!(decisions > 0);
 }
 
 /// Where so much changes that little is tried for each change, the rules are the same.

@@ -31,7 +31,7 @@ const STARTS_FROM_INCUMBENT: [(usize, u32, u32); 1] = [(60, 2, 2)];
 pub(crate) const GRAFTED: usize = 200;
 const GRAFTS: (u32, u64) = (1_000, 2);
 /// A part of so many intents has the budget's nodes; of more, fewer; within these limits.
-const NODES_FOR: (u64, u64, u64) = (70, 56, 280);
+const NODES_FOR: (u64, u64, u64) = (70, 62, 280);
 /// How parts are searched.
 const MIXED: Manner = Manner { exchange_in: 6, heat: 1 };
 /// How they are searched on: where what a group is worth jumps with its size, much has to be lost
