@@ -74,9 +74,9 @@ impl Settings {
         (rate * self.each.as_secs_f64()).ceil() as usize
     }
 
-    /// A tick of logical time, in milliseconds.
-    fn tick_ms(&self) -> i64 {
-        let speed = self.rates[0] / self.kind.logical_rate().max(1e-6);
+    /// A tick of logical time, in milliseconds, where so many records come in a second of it.
+    fn tick_ms(&self, logical_rate: f64) -> i64 {
+        let speed = self.rates[0] / logical_rate.max(1e-6);
         (self.clock_tick_ms as f64 * speed).round().clamp(1.0, 60_000.0) as i64
     }
 
@@ -100,7 +100,7 @@ pub fn run(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Report, Failure> {
     let processes = crew.processes();
-    let tick_ms = settings.tick_ms();
+    let (begun, tick_ms) = (Instant::now(), settings.tick_ms(workload.logical_rate()));
     let upkeep_steps = settings.params.upkeep_steps * settings.clock_tick_ms / tick_ms as u64;
     let params = Params { tick_ms, upkeep_steps, ..settings.params.clone() };
     let (workers, standings) = (settings.workers, Standings::default());
@@ -120,6 +120,10 @@ pub fn run(
     let (mut offered, mut all): (Vec<Offered>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     for &rate in &settings.rates {
         let lines = workload.measured(settings.records_at(rate))?;
+        if lines.is_empty() && offered.is_empty() {
+            let error = format!("{}: nothing is left to be measured", settings.kind.name());
+            return Err(Failure::new(FailureKind::Data, anyhow::anyhow!(error)));
+        }
         if lines.is_empty() {
             break;
         }
@@ -134,7 +138,7 @@ pub fn run(
             break;
         }
     }
-    let engine = Summary::of(&rig.pipeline.figures(), Instant::now());
+    let engine = Summary::of(&rig.pipeline.figures(), begun);
     let (digest, since) = (rig.sink.digest(), rig.sink.digest_since());
     let mut report = Report::new((settings, processes), &params, load, offered, engine, digest);
     if let (Some(asked), Some(mut keeper)) = (&settings.snapshots, keeper) {

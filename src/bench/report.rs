@@ -3,7 +3,7 @@
 use super::Settings;
 use super::open_loop::Offered;
 use super::snapshots::{Figures, Restart};
-use crate::readable::{count, percent, span};
+use crate::readable::{count, money, percent, span};
 use crate::run::summary::Summary;
 use dataflows::market::Params;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub struct Setting {
     pub workload: String,
     /// The processor's name, and how many cores this process may use.
     pub machine: String,
-    /// The version, and the commit of the working folder if there is one.
+    /// The version, and the commit that it was built from if that was a checkout.
     pub version: String,
     /// When it began (RFC 3339).
     pub began: String,
@@ -175,7 +175,7 @@ impl Report {
     ) -> Self {
         let rates: Vec<Row> = offered.iter().map(Row::from).collect();
         let sustained_p99_ms = settings.sustained_p99.as_secs_f64() * 1e3;
-        let good = rates.iter().filter(|row| row.p99_ms < sustained_p99_ms);
+        let good = rates.iter().filter(|row| row.measured > 0 && row.p99_ms < sustained_p99_ms);
         Self {
             setting: Setting {
                 workload: settings.kind.name(),
@@ -212,8 +212,8 @@ impl Report {
         let Setting { tick_ms, clock_tick_ms, upkeep_steps, .. } = &self.setting;
         let mut page = format!(
             "{workload}\n\n{began}, {machine}, iceshop {version}, {} of the dataflow, ticks of {clock_tick_ms} \
-             ms by the clock, {tick_ms} of logical time, at most {upkeep_steps} steps of upkeep in one of \
-             those\n\n",
+             ms by the clock, {tick_ms} of logical time, at most {upkeep_steps} steps of upkeep in a \
+             millisecond of that\n\n",
             match (*workers, *processes) {
                 (1, 1) => "one worker".into(),
                 (workers, 1) => format!("{workers} workers"),
@@ -268,13 +268,21 @@ impl Report {
             count(self.sustained_per_s as u64),
             self.decisions_sha256,
         );
-        if let Some((product, figures)) = self.busiest() {
+        let longest = self.rates.iter().map(|row| row.longest_batch_ms).fold(0.0, f64::max);
+        let [value, bound] = [self.engine.market_value, self.engine.market_bound].map(money);
+        let _ = writeln!(
+            page,
+            "At the end: value {value}, bound {bound}. The longest batch took {longest:.1} ms."
+        );
+        for (what, found) in [("most work", self.busiest()), ("widest gap", self.widest())] {
+            let Some((product, figures)) = found else { continue };
             let _ = writeln!(
                 page,
-                "The market with the most work, {product}: {} of its value proven optimal, gap {} in the mean, \
-                 {} parts solved, {} shed.",
+                "The market with the {what}, {product}: value {}, gap {} at the end; {} of its value proven \
+                 optimal, {} parts solved, {} shed.",
+                money(figures.value),
+                percent(figures.gap_ppm),
                 percent(figures.proven_ppm),
-                percent(figures.gap_over_time_ppm),
                 count(figures.solved),
                 count(figures.shed),
             );
@@ -291,6 +299,11 @@ impl Report {
     fn busiest(&self) -> Option<(&String, &crate::run::markets::MarketFigures)> {
         self.engine.markets.iter().max_by_key(|(_, figures)| figures.steps.total())
     }
+
+    /// The market that may be furthest below its optimum, in minor units.
+    fn widest(&self) -> Option<(&String, &crate::run::markets::MarketFigures)> {
+        self.engine.markets.iter().max_by_key(|(_, figures)| figures.bound - figures.value)
+    }
 }
 
 /// The processor, and how many cores there are.
@@ -301,11 +314,8 @@ fn machine() -> String {
     format!("{cores} cores of {}", name.map_or("an unknown processor", |name| name.1.trim()))
 }
 
-/// The program's version and, in a checkout, its commit.
+/// The program's version and the commit that it was built from, if that was a checkout.
 fn version() -> String {
-    let mut git = std::process::Command::new("git");
-    let described = git.args(["describe", "--always", "--dirty"]).output().ok();
-    let commit = described.filter(|told| told.status.success());
-    let commit = commit.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_string());
-    format!("{} ({})", env!("CARGO_PKG_VERSION"), commit.as_deref().unwrap_or("no commit known"))
+    let commit = option_env!("ICESHOP_COMMIT").unwrap_or("no commit known");
+    format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
 }

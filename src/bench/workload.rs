@@ -4,8 +4,10 @@ use crate::failure::{Failure, Kind as FailureKind, OrFail};
 use crate::run::forked::Forked;
 use crate::scenario::{City, Dated};
 use connectors::codec::json;
-use connectors::file::Lines;
+use connectors::file::{Lines, inbound};
+use connectors::inbound::Stamp;
 use dataflows::saved::Copier;
+use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 
@@ -23,11 +25,13 @@ pub enum Kind {
 
 impl Kind {
     /// Records a second of logical time in the measured part, about: what a tick should hold.
-    pub fn logical_rate(&self) -> f64 {
+    fn logical_rate(&self) -> Result<f64, Failure> {
         match self {
             // Cancellations, edits, sales and new prices come on top.
-            Kind::City(city) => city.intents as f64 * 1.2 / (f64::from(city.hours) * 3_600.0),
-            Kind::Trace(..) => 10.0,
+            Kind::City(city) => Ok(city.intents as f64 * 1.2 / (f64::from(city.hours) * 3_600.0)),
+            Kind::Trace(path, load) => {
+                rate_of(path, *load).or_fail(FailureKind::Data, || format!("cannot read {path}"))
+            }
         }
     }
 
@@ -35,8 +39,9 @@ impl Kind {
     pub fn name(&self) -> String {
         match self {
             Kind::City(city) if city.rush > 0 => format!(
-                "burst: {} of {} standing intents' city want one product at one place at noon",
-                city.rush, city.crowd
+                "burst: {} want one product at one place at noon, in a city of {} standing intents, {} stores, \
+                 {} products, seed {}",
+                city.rush, city.crowd, city.stores, city.products, city.seed
             ),
             Kind::City(city) => format!(
                 "city: seed {}, {} standing intents, {} stores, {} products, {} intents in {} hours",
@@ -60,6 +65,7 @@ pub struct Workload {
     left: usize,
     /// What was read of the next part.
     next: Option<Vec<u8>>,
+    logical_rate: f64,
 }
 
 /// What the line of a record begins with that opens a city, and of one that comes later.
@@ -84,8 +90,13 @@ impl Workload {
             Kind::Trace(path, load) => (Lines::open(path), path.clone(), *load),
         };
         let lines = lines.or_fail(FailureKind::Data, || format!("cannot read {path}"))?;
-        let made = matches!(kind, Kind::City(_));
-        Ok(Self { lines: Box::new(lines), path, made, left, next: None })
+        let (made, logical_rate) = (matches!(kind, Kind::City(_)), kind.logical_rate()?);
+        Ok(Self { lines: Box::new(lines), path, made, left, next: None, logical_rate })
+    }
+
+    /// Records a second of logical time in the measured part, about.
+    pub fn logical_rate(&self) -> f64 {
+        self.logical_rate
     }
 
     /// Some more lines of the opening; none when it is over.
@@ -166,6 +177,22 @@ fn make(city: &City, measured: usize) -> io::Result<File> {
     io::copy(&mut Forked.copy(&write)?, &mut made)?;
     made.rewind()?;
     Ok(made)
+}
+
+/// How many lines a trace has in a second of its own time, after so many of them; 1 where they say no time.
+fn rate_of(path: &str, load: usize) -> anyhow::Result<f64> {
+    let (mut lines, mut count) = (Lines::open(path)?, 0usize);
+    let mut span: Option<(Timestamp, Timestamp)> = None;
+    while let Some(line) = lines.next_line()? {
+        count += 1;
+        let said = (count > load).then(|| inbound(line).at);
+        let Some(Stamp::Text(at)) = said else { continue };
+        let Ok(at) = at.parse::<Timestamp>() else { continue };
+        let (first, last) = span.unwrap_or((at, at));
+        span = Some((first.min(at), last.max(at)));
+    }
+    let seconds = span.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64());
+    Ok(if seconds > 0.0 { (count - load) as f64 / seconds } else { 1.0 })
 }
 
 fn opens(dated: &Dated) -> bool {

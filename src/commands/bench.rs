@@ -1,7 +1,7 @@
 //! `iceshop bench`: the engine under a load that does not wait for it.
 
 use super::cluster::ClusterArgs;
-use super::files::{distinct, save};
+use super::files::{distinct, save, writable};
 use super::pace::PaceArgs;
 use super::say;
 use crate::bench::snapshots::Asked;
@@ -169,6 +169,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let params = args.params.params().or_fail(Kind::Config, || "parameters".into())?;
     let settings = settings(args, params);
+    for (flag, path) in [("--json", &args.json), ("--svg", &args.svg)] {
+        writable(flag, path.as_deref())?;
+    }
     // Before there are other threads.
     let workload = (args.cluster.process == 0).then(|| settings.workload()).transpose()?;
     let crew = args.cluster.crew(args.workers as usize)?;

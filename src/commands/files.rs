@@ -56,6 +56,16 @@ fn place(path: &str) -> Option<Place> {
     }
 }
 
+/// Refuses a file that cannot be written, before anything is done for it; what is in it stays.
+///
+/// # Errors
+/// [`Kind::Data`] with flag and file.
+pub(super) fn writable(flag: &str, path: Option<&str>) -> Result<(), Failure> {
+    let Some(path) = path.filter(|path| *path != STANDARD) else { return Ok(()) };
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map(drop).or_fail(Kind::Data, || format!("{flag}: {path}: cannot be written"))
+}
+
 /// Writes a text to a file, or to standard output.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ fn every_command_explains_itself() {
 }
 
 #[track_caller]
-fn fails(args: &[&str], code: i32, with: &str) {
+pub(crate) fn fails(args: &[&str], code: i32, with: &str) {
     let output = output(args);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
@@ -420,41 +420,6 @@ fn the_first_decision_that_differs_is_named_with_its_inputs() {
         let said = String::from_utf8_lossy(&differ.stdout);
         assert!(said.starts_with("line 10\n") && said.contains("ends here"), "{said}");
     }
-}
-
-/// A small city under a load that does not wait: every figure is there, and decisions do not depend
-/// on who was in time, or on how many worked.
-#[test]
-fn a_bench_measures_every_record_and_decides_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let picture = folder.path().join("bench.svg");
-    let bench = |more: &[&str]| {
-        let small = "bench --intents 300 --stores 40 --products 4 --p99-ms 3600000 --json -";
-        let small: Vec<&str> = small.split(' ').collect();
-        let told = succeed(&[&small[..], more].concat());
-        serde_json::from_str::<Value>(&told).unwrap()
-    };
-    let one = bench(&["--rates", "60,90", "--seconds", "1", "--svg", picture.to_str().unwrap()]);
-    let [first, second] = [&one["rates"][0], &one["rates"][1]];
-    assert_eq!((&first["records"], &second["records"]), (&60.into(), &90.into()));
-    assert!((1..=60).contains(&first["measured"].as_u64().unwrap()), "{first}");
-    let order = ["p50_ms", "p99_ms", "p999_ms", "max_ms"].map(|f| second[f].as_f64().unwrap());
-    assert!(order[0] > 0.0 && order.is_sorted(), "{order:?}");
-    assert!(one["load"]["live_intents"].as_u64().unwrap() > 200, "{one}");
-    let picture = std::fs::read_to_string(picture).unwrap();
-    assert!(picture.starts_with("<svg") && picture.contains("90 records/s"), "{picture}");
-    // In one go, on two workers.
-    let two = bench(&["--rates", "60,90", "--seconds", "1", "--workers", "2"]);
-    assert_eq!(one["decisions_sha256"], two["decisions_sha256"]);
-    assert_ne!(
-        one["decisions_sha256"],
-        bench(&["--seconds", "1", "--seed", "8"])["decisions_sha256"]
-    );
-
-    fails(&["bench", "--tick-ms", "50"], 2, "--tick-ms 50: the first rate decides the tick");
-
-    let page = succeed(&["bench", "--intents", "50", "--stores", "9", "--seconds", "0.2"]);
-    assert!(page.contains("| offered/s | decided/s | p50 ms |"), "{page}");
 }
 
 /// Where NATS is may stand in the environment; a run on files asks for none.

@@ -9,6 +9,7 @@
 //! | `fuzz` | bad lines change nothing, and every line has its receipt |
 //! | `receipts` | what a bad record is told: field, value, reason |
 //! | `command_line` | the binary: flags, files, figures, exit codes |
+//! | `bench` | the binary under a load that does not wait |
 //! | `faults` | what nobody may decide, injected, and caught by `check` |
 //! | `recovery` | the binary on a real nats-server, killed, stopped, restored; in several processes |
 //! | `simulation` | engine, sink and disk in one thread, dying at any step |
@@ -23,6 +24,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod bench;
 mod command_line;
 mod delivery;
 mod determinism;

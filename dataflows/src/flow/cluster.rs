@@ -184,7 +184,7 @@ fn answer(
         Letter::Save => Letter::Saved(bytes_of(&place.shards)),
         Letter::Demand => Letter::Demanded(station.demand()),
         Letter::Stand => {
-            place.shards.rest();
+            place.shards.renew();
             Letter::Stood(standings.read())
         }
         other => unreachable!("{other:?} is not asked of a member"),

@@ -59,6 +59,14 @@ impl Shards {
         self.lock().markets.iter().for_each(|(product, shard)| show(product, &shard.market));
     }
 
+    /// Notes how every market of this worker stands now, kept up.
+    pub(super) fn renew(&self) {
+        let held = self.hold().0;
+        for (product, shard) in &held.markets {
+            held.standings.renew(product, (&shard.market, shard.times));
+        }
+    }
+
     /// Shows every market of this worker, kept up.
     pub fn each(&self, mut show: impl FnMut(&ProductId, &Market)) {
         for (product, shard) in &self.hold().0.markets {

@@ -302,11 +302,12 @@ impl Flow {
         }
     }
 
-    /// How the markets stood when they were last settled, by product.
+    /// How the markets stand, by product: over time as they were when they were settled, else as they are.
     ///
     /// **Panics** if a worker panicked.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
         self.end_rest();
+        self.shards.iter().for_each(Shards::renew);
         let mut all = self.standings.read();
         self.ask_members(Letter::Stand, |letter| match letter {
             Letter::Stood(part) => all.extend(part),

@@ -83,7 +83,7 @@ pub struct Standing {
     pub against_greedy: (i128, i128),
 }
 
-/// How all markets stood when they were last settled.
+/// How all markets stand: each as it was when it was settled last, or looked at since.
 #[derive(Debug, Clone, Default)]
 pub struct Standings {
     all: Arc<Mutex<BTreeMap<ProductId, Standing>>>,
@@ -120,19 +120,28 @@ impl Standings {
         self.all.lock().expect("no writer panics").clone()
     }
 
-    /// Notes how a market stands; compares it with a plain greedy where that is `due`.
+    /// Notes how a market stands that is not settled yet: its figures over time stay as they are.
     ///
-    /// **Cost** the market's offers; a copy of the market for a comparison.
-    pub(super) fn note(&self, product: &ProductId, (market, times): (&Market, Times), due: bool) {
-        let greedy = (due && self.greedy).then(|| market.greedy_market().plain_value());
+    /// **Cost** the market's offers.
+    pub(super) fn renew(&self, product: &ProductId, (market, times): (&Market, Times)) {
         let mut all = self.all.lock().expect("no writer panics");
         let standing = all.entry(product.clone()).or_default();
         standing.certificate = market.certificate();
         standing.proven = market.proven_value();
+        (standing.effort, standing.times) = (market.effort(), times);
+    }
+
+    /// Notes that a market is settled, and how it stands; compares it with a plain greedy where that is `due`.
+    ///
+    /// **Cost** the market's offers; a copy of the market for a comparison.
+    pub(super) fn note(&self, product: &ProductId, (market, times): (&Market, Times), due: bool) {
+        let greedy = (due && self.greedy).then(|| market.greedy_market().plain_value());
+        self.renew(product, (market, times));
+        let mut all = self.all.lock().expect("no writer panics");
+        let standing = all.entry(product.clone()).or_default();
         standing.over_time.0 += standing.certificate.value as i128;
         standing.over_time.1 += standing.certificate.bound as i128;
         standing.over_time.2 += standing.proven as i128;
-        (standing.effort, standing.times) = (market.effort(), times);
         if let Some(greedy) = greedy {
             standing.against_greedy.0 += market.plain_value() as i128;
             standing.against_greedy.1 += greedy as i128;
