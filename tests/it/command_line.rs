@@ -24,6 +24,10 @@ fn markets_add_up(summary: &Value) {
         assert_eq!(of(all), each.values().map(of).sum::<i64>(), "{field}");
         assert!(of(all) > 0 || field == "/shed", "{field}");
     }
+    for field in ["value", "bound"] {
+        let total = summary[&format!("market_{field}")].as_i64().unwrap();
+        assert_eq!(all[field], total, "{field}");
+    }
     for (product, market) in each {
         let [value, bound] = ["value", "bound"].map(|field| market[field].as_i64().unwrap());
         assert!(0 <= value && value <= bound, "{product}: {market}");

@@ -184,6 +184,7 @@ fn answer(
         Letter::Save => Letter::Saved(bytes_of(&place.shards)),
         Letter::Demand => Letter::Demanded(station.demand()),
         Letter::Stand => {
+            standings.begin_anew();
             place.shards.renew();
             Letter::Stood(standings.read())
         }

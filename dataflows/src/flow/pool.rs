@@ -307,6 +307,7 @@ impl Flow {
     /// **Panics** if a worker panicked.
     pub fn standings(&self) -> BTreeMap<ProductId, Standing> {
         self.end_rest();
+        self.standings.begin_anew();
         self.shards.iter().for_each(Shards::renew);
         let mut all = self.standings.read();
         self.ask_members(Letter::Stand, |letter| match letter {

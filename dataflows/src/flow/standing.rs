@@ -120,6 +120,13 @@ impl Standings {
         self.all.lock().expect("no writer panics").clone()
     }
 
+    /// Whoever is not noted from now on is gone, and worth nothing any more.
+    pub(super) fn begin_anew(&self) {
+        for standing in self.all.lock().expect("no writer panics").values_mut() {
+            (standing.certificate, standing.proven) = (Certificate::default(), 0);
+        }
+    }
+
     /// Notes how a market stands that is not settled yet: its figures over time stay as they are.
     ///
     /// **Cost** the market's offers.
